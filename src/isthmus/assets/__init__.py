@@ -1,0 +1,1 @@
+"""What stands on the floor: every device, its firmware and its connections."""

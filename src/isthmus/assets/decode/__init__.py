@@ -1,0 +1,1 @@
+"""Bytes of a capture in, what they say out; one file per protocol."""

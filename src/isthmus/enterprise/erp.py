@@ -1,0 +1,103 @@
+"""What an ERP is. To add one, copy `erps/tryton.py`; edit nothing else.
+
+After a lost reply an item is *unknown*: `find` is asked before anything is sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
+
+import msgspec
+
+from isthmus.model.records import Record
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="command"):
+    """One thing to be told to the ERP. `key` is the same for the same thing, for ever."""
+
+    key: str
+    order: str
+
+
+class StartOrder(Command, frozen=True, kw_only=True, tag="start"):
+    """The order runs now; its material is taken from stock."""
+
+
+class ReportTime(Command, frozen=True, kw_only=True, tag="time"):
+    """A machine worked on one operation for so long."""
+
+    sequence: int
+    operation: str
+    work_centre: str
+    seconds: float
+
+
+class ReportQuantity(Command, frozen=True, kw_only=True, tag="quantity"):
+    """So many good and scrapped pieces came of the order in all, not since the last report."""
+
+    good: float
+    scrap: float
+
+
+class ReportLot(Command, frozen=True, kw_only=True, tag="lot"):
+    """A lot was taken in or came out."""
+
+    material: str
+    lot: str
+    direction: Literal["in", "out"]
+
+
+class FinishOrder(Command, frozen=True, kw_only=True, tag="finish"):
+    """Nothing more will come of the order."""
+
+
+AnyCommand = StartOrder | ReportTime | ReportQuantity | ReportLot | FinishOrder
+
+PullKind = Literal["orders", "inbound", "stock"]
+
+
+class Pulled(NamedTuple):
+    """Records read from the ERP, and where to go on."""
+
+    records: Sequence[Record]
+    cursor: str
+    """Opaque; given back at the next pull. "" asks for everything."""
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The ERP has it. `reference` is how the ERP calls what it wrote."""
+
+    reference: str
+    message: str = ""
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What this ERP can take and give; what it cannot is parked for a person, never dropped."""
+
+    pulls: tuple[PullKind, ...]
+    commands: tuple[str, ...]
+    corrects_downwards: bool = False
+    """True when a quantity or time once reported can be lowered."""
+    native_keys: bool = False
+    """True when the ERP stores our key, so that `find` is certain."""
+
+
+class Erp(Protocol):
+    """One business system. Every implementation passes tests/conformance/test_erp.py."""
+
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        ...
+
+    def pull(self, kind: PullKind, cursor: str) -> Pulled:
+        """Read what changed. Raises ErpAway."""
+        ...
+
+    def push(self, command: AnyCommand) -> Receipt:
+        """Tell it one thing, within one deadline. Raises ErpRefuses for a no, ErpAway for silence."""
+        ...
+
+    def find(self, command: AnyCommand) -> Receipt | None:
+        """Whether it already has this command. Raises ErpAway."""
+        ...

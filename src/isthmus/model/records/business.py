@@ -1,0 +1,102 @@
+"""Facts from the business system: what is ordered, what is due in, and how each report fared."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import msgspec
+
+from isthmus.model.records.base import Record
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation of an order's routing (ISA-95 segment requirement)."""
+
+    sequence: int
+    operation: str
+    work_centre: str = ""
+    """The ERP's name of the machine, "" where the ERP leaves it open."""
+    machine: str = ""
+    """Whole path of ours, "" where no machine answers to the ERP's name."""
+    state: str = ""
+
+
+class Component(msgspec.Struct, frozen=True, kw_only=True):
+    """Material that an order takes in. `quantity` is a decimal number as text."""
+
+    material: str
+    quantity: str
+    unit: str = ""
+
+
+class JobOrdered(Record, frozen=True, kw_only=True):
+    """An order as the ERP has it now (ISA-95 operations request). Path: plant#order/number."""
+
+    emitter: ClassVar[str] = "enterprise/inbox"
+
+    order: str
+    product: str
+    quantity: float
+    unit: str = ""
+    state: Literal["planned", "released", "running", "finished", "cancelled"] = "planned"
+    due_ns: int | None = None
+    start_ns: int | None = None
+    priority: int = 0
+    steps: tuple[Step, ...] = ()
+    materials: tuple[Component, ...] = ()
+    reference: str = ""
+    external_id: str = ""
+    cost: str = ""
+    """What the ERP says it has cost so far, a decimal number as text."""
+
+
+class MaterialExpected(Record, frozen=True, kw_only=True):
+    """Material that a supplier owes us. Path: plant#inbound/id."""
+
+    emitter: ClassVar[str] = "enterprise/inbox"
+
+    material: str
+    quantity: str
+    unit: str
+    due_ns: int | None
+    origin: str = ""
+
+
+class MaterialStocked(Record, frozen=True, kw_only=True):
+    """How much of a material lies in stock. Path: plant#material/code."""
+
+    emitter: ClassVar[str] = "enterprise/inbox"
+
+    material: str
+    quantity: str
+    unit: str = ""
+
+
+class ErpItem(Record, frozen=True, kw_only=True):
+    """A report to the ERP and how far it got. Path: plant#erp/key.
+
+    pending -> sending -> confirmed | unknown | rejected | parked
+    """
+
+    emitter: ClassVar[str] = "enterprise/outbox"
+
+    order: str
+    command: str
+    """The kind of the command: start, time, quantity, lot, finish."""
+    body: str
+    """The command as JSON."""
+    state: Literal["pending", "sending", "confirmed", "unknown", "rejected", "parked"]
+    attempts: int = 0
+    message: str = ""
+    receipt: str = ""
+    sequence: int = 0
+    """Place in its order's line; an order's items go strictly one after the other."""
+
+
+class ErpChanged(Record, frozen=True, kw_only=True):
+    """The ERP answers, or no longer does. Path: plant#erp."""
+
+    emitter: ClassVar[str] = "enterprise/link"
+
+    up: bool
+    cause: str = ""

@@ -1,0 +1,42 @@
+"""Facts that the site itself adds: what came late, and what could not be taken in."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from isthmus.model.records.base import Record
+
+
+class Tick(Record, frozen=True, kw_only=True):
+    """Time went on. Given to folds at each whole minute; never stored, as it follows from the rest."""
+
+    emitter: ClassVar[str] = "site/folds"
+
+
+class Recomputed(Record, frozen=True, kw_only=True):
+    """Late or corrected data changed the past of a work unit. Path: the work unit."""
+
+    emitter: ClassVar[str] = "site/folds"
+
+    start_ns: int
+    facts_changed: int
+    why: str
+
+
+class SamplesQuarantined(Record, frozen=True, kw_only=True):
+    """Samples that arrived but cannot be true or cannot be read. Path: plant#source/name."""
+
+    emitter: ClassVar[str] = "site/ingest"
+
+    rows: int
+    why: str
+    tags: tuple[str, ...] = ()
+
+
+class CertificateExpiring(Record, frozen=True, kw_only=True):
+    """A certificate of the link ends soon or has ended. Path: plant#conduit/name."""
+
+    emitter: ClassVar[str] = "site/certificates"
+
+    subject: str
+    ends_ns: int

@@ -1,0 +1,1 @@
+"""Joins the sections of plant.toml, checks every part, and reports every mistake with its line."""

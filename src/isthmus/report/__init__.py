@@ -1,0 +1,1 @@
+"""Paper from the same queries as the pages."""

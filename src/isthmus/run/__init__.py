@@ -1,0 +1,1 @@
+"""The processes: the only places that know every room."""

@@ -1,0 +1,31 @@
+"""History: every sample that ever arrived, on disk before it is acknowledged, in an open format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import pyarrow as pa
+
+from isthmus.model.query import Operator
+from isthmus.model.samples import Batch
+
+
+class Historian(Protocol):
+    """Every implementation passes tests/conformance/test_historian.py."""
+
+    def append(self, batches: Sequence[Batch]) -> None:
+        """Take samples in; they are on disk when this returns. `tag` is the site's tag id.
+
+        A batch whose (source, epoch, seq) was taken before is passed over. Of two samples with one
+        (tag, time) the later arrival stands. Raises OSError (disk full) with nothing taken.
+        """
+        ...
+
+    def query(self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
+        """Answer a question of model.query over [start_ns, end_ns). Any thread may ask."""
+        ...
+
+    def maintain(self) -> None:
+        """Do what is due: seal, roll up, compact, let old days go. Called by a background thread."""
+        ...

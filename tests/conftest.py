@@ -1,0 +1,56 @@
+"""What all tests share: markers for peers and reference data, and free ports."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("ISTHMUS_DATA", ROOT.parent / "shared" / "data"))
+
+_spec = importlib.util.spec_from_file_location("peers", ROOT / "tools" / "peers.py")
+assert _spec is not None
+assert _spec.loader is not None
+peers = importlib.util.module_from_spec(_spec)
+sys.modules["peers"] = peers
+_spec.loader.exec_module(peers)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip with a reason what needs a peer or data that is not here; with ISTHMUS_PEERS=required, fail."""
+    for marker in item.iter_markers("peer"):
+        known = peers.peers()
+        name = marker.args[0]
+        lacks = peers.missing(name, known[name]) if name in known else [f"peers/{name}.toml"]
+        if lacks:
+            reason = f"peer {name} lacks {', '.join(lacks)}; run `make peers`"
+            if os.environ.get("ISTHMUS_PEERS") == "required":
+                pytest.fail(reason, pytrace=False)
+            pytest.skip(reason)
+    for marker in item.iter_markers("data"):
+        if not (DATA / marker.args[0]).is_dir():
+            pytest.skip(f"the reference data {marker.args[0]} is not here; set ISTHMUS_DATA to its folder")
+
+
+@pytest.fixture
+def data() -> Path:
+    """The folder of reference data; tests that use it carry the `data` marker."""
+    return DATA
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Gives ports of loopback that nobody listens on."""
+
+    def pick() -> int:
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            return int(sock.getsockname()[1])
+
+    return pick
