@@ -2,6 +2,10 @@
 //   node server.js PORT FOLDER [elsewhere] [companion] [strict]
 // elsewhere: other namespace order and other numbers; companion: Machinery, MachineTool and PackML;
 // strict: a client's certificate must have been accepted, and nobody may log in as nobody.
+// What the library says of itself goes aside; only answers stand on standard output.
+console.log = console.warn = console.info = console.error;
+const answer = (text) => process.stdout.write(`${text}\n`);
+
 const path = require("node:path");
 const readline = require("node:readline");
 const opcua = require("node-opcua");
@@ -111,12 +115,12 @@ async function main() {
       put(variables[name], scalar(known[1], JSON.parse(text)));
     }
     if (order === "fingerprint") {
-      console.log(require("node:crypto").createHash("sha256").update(server.getCertificate()).digest("hex"));
-    } else if (order === "sessions") console.log(server.engine.currentSessionCount);
-    else console.log("done");
+      answer(require("node:crypto").createHash("sha256").update(server.getCertificate()).digest("hex"));
+    } else if (order === "sessions") answer(server.engine.currentSessionCount);
+    else answer("done");
   });
   process.stdin.on("end", () => process.exit(0));
-  console.log(`READY ${port}`);
+  answer(`READY ${port}`);
 }
 
 function companion(space) {
@@ -131,6 +135,6 @@ function companion(space) {
 }
 
 main().catch((error) => {
-  console.log(`FAILED ${error.stack}`);
+  answer(`FAILED ${error.stack}`);
   process.exit(1);
 });

@@ -17,6 +17,8 @@ from isthmus.edge.opcua_client.reading import Item, Plan, Reading
 from isthmus.edge.opcua_client.security import Mode, Policy
 from isthmus.edge.source import Identity, Limits, Seconds, Sink, SourceSection, Tag, TagFound
 
+NotNegative = Annotated[int, Meta(ge=0)]
+Milliseconds = Annotated[float, Meta(ge=0)]
 Reference = Annotated[str, Meta(pattern=r"^((env|file):.+)?$")]
 
 
@@ -32,10 +34,10 @@ class OpcuaTag(Tag, frozen=True, kw_only=True):
         ),
     ]
     index: Annotated[
-        int | None, Meta(ge=0, description="which element of an array, counted from 0; none for a single value")
+        NotNegative | None, Meta(description="which element of an array, counted from 0; none for a single value")
     ] = None
     sampling_ms: Annotated[
-        float | None, Meta(ge=0, description="how often the server looks at it, ms; none takes the source's")
+        Milliseconds | None, Meta(description="how often the server looks at it, ms; none takes the source's")
     ] = None
 
 
@@ -81,7 +83,8 @@ class Opcua(SourceSection, frozen=True, kw_only=True, tag="opcua"):
     ] = Path("var/edge/tls/opcua")
     publishing_ms: Annotated[float, Meta(ge=10, description="how often the server sends what has changed, ms")] = 500.0
     sampling_ms: Annotated[
-        float | None, Meta(ge=0, description="how often the server looks at a value, ms; none is half of publishing_ms")
+        Milliseconds | None,
+        Meta(description="how often the server looks at a value, ms; none is half of publishing_ms"),
     ] = None
     queue: Annotated[
         int, Meta(ge=0, description="values that the server keeps of a tag between two sendings; 0 finds it by itself")
