@@ -53,7 +53,7 @@ def state_nodes(state: str, flavour: str) -> dict[str, str]:
     """What the state nodes say while the machine is in one of our states."""
     if flavour == "packml":
         return {"Status/StateCurrent": _PACKML_WORDS[state], "Status/UnitModeCurrent": _packml_mode(state)}
-    mode = "Setup" if state == "SETUP" else "Maintenance" if state == "DOWN" else "Processing"
+    mode = "Setup" if state == "SETUP" else "Processing"
     return {_STATE: _MACHINERY_WORDS.get(state, "NotExecuting"), _MODE: mode}
 
 
