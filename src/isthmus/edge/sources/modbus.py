@@ -34,9 +34,11 @@ import fnmatch
 import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, ClassVar
 
 import msgspec
+import pyarrow as pa
 from msgspec import Meta
 
 from isthmus.edge.modbus_client import blocks, codec
@@ -94,13 +96,7 @@ class ModbusTag(Tag, frozen=True, kw_only=True):
         if self.table.of_bits and type_ != "bool":
             msg = f"{self.name}: a {self.table} is one bit, so its type is bool and not {type_}"
             raise ValueError(msg)
-        fits = {
-            ValueKind.F64: type_[0] in "uif",
-            ValueKind.I64: type_[0] in "ui" or type_.startswith("bit"),
-            ValueKind.BOOL: type_.startswith("b"),
-            ValueKind.STR: type_.startswith("str"),
-        }
-        if not fits[self.kind]:
+        if not _suits(self.kind, type_):
             good = " or ".join(f"'{kind}'" for kind in ValueKind if _suits(kind, type_))
             msg = f"{self.name}: a {type_} cannot become kind = '{self.kind}'; write kind = {good}"
             raise ValueError(msg)
@@ -240,7 +236,12 @@ class Modbus(SourceSection, frozen=True, kw_only=True, tag="modbus"):
             if due < clock() and not slow:
                 slow = True
                 took_s = clock() - due + poll.period_s
-                _log.warning("%s: reading takes %.2g s, its period is %g s; it is read as often as it can be", self.name, took_s, poll.period_s)
+                _log.warning(
+                    "%s: one reading takes %.2g s, longer than poll_s = %g; read as often as it can be",
+                    self.name,
+                    took_s,
+                    poll.period_s,
+                )
             due = max(due, clock())
             await asyncio.sleep(due - clock())
 
@@ -275,9 +276,8 @@ class _Unheard:
 
 def _suits(kind: ValueKind, type_: str) -> bool:
     """Whether a type of the wire can become a value kind without a lie."""
-    number = type_[0] in "uif"
     return {
-        ValueKind.F64: number,
+        ValueKind.F64: type_[0] in "uif",
         ValueKind.I64: type_[0] in "ui" or type_.startswith("bit"),
         ValueKind.BOOL: type_.startswith("b"),
         ValueKind.STR: type_.startswith("str"),
