@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -172,8 +171,7 @@ class Pymodbus(ModbusRig):
 
     def command(self, port: int) -> Sequence[str]:
         python = ROOT / ".peers" / "pymodbus" / "bin" / "python"
-        assert sys.executable != str(python)
-        return [str(python), "-W", "ignore", str(PEERS / "pymodbus" / "server.py"), str(port)]
+        return [str(python), str(PEERS / "pymodbus" / "server.py"), str(port)]
 
 
 RIGS = (Libmodbus, ModbusSerial, Pymodbus)

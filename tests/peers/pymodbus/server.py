@@ -5,14 +5,12 @@ Runs in the peer's own Python. Unit 1 takes the orders, unit 2 holds zeros, and 
 
 import asyncio
 import sys
-import warnings
 
 from pymodbus import ModbusDeviceIdentification
-from pymodbus.datastore import ModbusDeviceContext, ModbusSequentialDataBlock, ModbusServerContext
 from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
 
-warnings.simplefilter("ignore")
-TABLES = {"coil": "co", "discrete": "di", "holding": "hr", "input": "ir"}
+TABLES = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 
 
 async def main(port: int) -> None:
@@ -22,9 +20,11 @@ async def main(port: int) -> None:
         nonlocal sessions
         sessions += 1 if up else -1
 
-    blocks, other = (
-        {table: ModbusSequentialDataBlock(1, [0] * 4000) for table in ("co", "di", "hr", "ir")} for _ in range(2)
-    )
+    def memory() -> tuple[list[SimData], ...]:
+        bits = [SimData(0, values=[False] * 4000, datatype=DataType.BITS)]
+        registers = [SimData(0, values=[0] * 4000, datatype=DataType.REGISTERS)]
+        return [*bits], [*bits], [*registers], [*registers]
+
     identity = ModbusDeviceIdentification(
         info_name={
             "VendorName": "Northgate Instruments",
@@ -37,9 +37,7 @@ async def main(port: int) -> None:
         }
     )
     server = ModbusTcpServer(
-        ModbusServerContext(
-            devices={1: ModbusDeviceContext(**blocks), 2: ModbusDeviceContext(**other)}, single=False
-        ),
+        [SimDevice(unit, memory(), identity=identity) for unit in (1, 2)],
         identity=identity,
         address=("127.0.0.1", port),
         ignore_missing_devices=True,
@@ -51,7 +49,8 @@ async def main(port: int) -> None:
         if line[0] == "sessions":
             print(sessions, flush=True)  # noqa: T201
             continue
-        blocks[TABLES[line[0]]].setValues(int(line[1]) + 1, [int(line[2])])
+        table, address, value = TABLES[line[0]], int(line[1]), int(line[2])
+        await server.context.async_setValues(1, table, address, [bool(value) if table < 3 else value])  # noqa: PLR2004
         print("done", flush=True)  # noqa: T201
 
 
