@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import RLock
 from typing import BinaryIO, Final, NamedTuple
@@ -187,12 +188,9 @@ class SegmentLog:
         return self.folder / f"{start:020d}.seg"
 
     def _chunk(self, start: int, position: int, stop: int, most: int) -> Chunk:
-        with self._path(start).open("rb", buffering=0) as file:
-            file.seek(position - start)
-            data = file.read(min(most, stop - position))
-            if len(data) >= HEADER.size and len(data) < stop - position:
-                whole = HEADER.size + HEADER.unpack_from(data)[1]
-                data += file.read(min(whole, stop - position) - len(data)) if whole > len(data) else b""
+        data = _read(self._path(start), position - start, min(max(most, HEADER.size), stop - position), stop - position)
+        if not data:
+            return self._step_over(start, position, stop, "the file is gone or shorter than it was")
         heads: list[tuple[int, Head]] = []
         offset = 0
         while offset < len(data):
@@ -212,7 +210,7 @@ class SegmentLog:
 
     def _step_over(self, start: int, position: int, stop: int, what: str) -> Chunk:
         """Bytes turned bad since opening: set them aside and say where the next frame begins."""
-        data = self._path(start).read_bytes()[: stop - start]
+        data = _read(self._path(start), 0, stop - start, stop - start)
         following = _next_frame(data, position - start + 1)
         end = stop - start if following is None else following
         damage = Damage(self._path(start), position - start, end - (position - start), what)
@@ -301,9 +299,24 @@ class SegmentLog:
             target = lost / f"{start + damage.offset:020d}.bin"
             if self._may_write and not target.exists():
                 self.damage.append(damage)
-                lost.mkdir(exist_ok=True)
-                target.write_bytes(data[damage.offset : damage.offset + damage.length])
-                _sync_folder(lost)
+                with suppress(OSError):  # a full disk must not keep what is whole from being read
+                    lost.mkdir(exist_ok=True)
+                    target.write_bytes(data[damage.offset : damage.offset + damage.length])
+                    _sync_folder(lost)
+
+
+def _read(path: Path, offset: int, size: int, most: int) -> bytes:
+    """`size` bytes at `offset`, and up to `most` where the first frame is longer; b"" when the file is gone."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            file.seek(offset)
+            data = file.read(size)
+            if len(data) == size >= HEADER.size:
+                whole = min(HEADER.size + HEADER.unpack_from(data)[1], most)
+                data += file.read(whole - size) if whole > size else b""
+            return data
+    except FileNotFoundError:
+        return b""
 
 
 def _next_frame(data: bytes, offset: int) -> int | None:
