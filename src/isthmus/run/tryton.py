@@ -211,7 +211,7 @@ def _environment(cache: Path, tell: Tell) -> Path:
 
 
 def _base(cache: Path, home: Path, tell: Tell) -> Path:
-    recipe = _REQUIREMENTS.read_bytes() + _SETUP.read_bytes() + Path(__file__).read_bytes()
+    recipe = _REQUIREMENTS.read_bytes() + _SETUP.read_bytes() + " ".join(_MODULES).encode()
     base = cache / f"base-{hashlib.sha256(recipe).hexdigest()[:12]}.sqlite"
     with _lock(cache, tell):
         if base.exists():
@@ -231,8 +231,8 @@ def _base(cache: Path, home: Path, tell: Tell) -> Path:
             ["--all", "--email", "planner@example.org", "-p"],
             ["-u", *_MODULES, "--activate-dependencies"],
         ):
-            for line in _lines([*admin, "-v", *arguments], environment):
-                found = re.search(r"(\w+): (?:creating|loading|updating|register)", line)
+            for line in _lines([*admin, "-vv", *arguments], environment):
+                found = re.search(r"trytond\.modules (\w+) load \w", line)
                 if found and found[1] not in seen:
                     seen.append(found[1])
                     tell(f"Tryton: setting up {found[1]}", min(0.9, len(seen) / _WITH_DEPENDENCIES))

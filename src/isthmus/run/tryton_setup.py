@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import sys
 from decimal import Decimal
 from typing import Any
@@ -189,10 +190,9 @@ class _Filler:
         order.quantity = told["quantity"]
         order.planned_date = self.today + dt.timedelta(told["days"])
         order.reference = told["reference"]
-        if told["number"]:
-            order.number = told["number"]
         order.save()
         if told["released"]:
+            self._count_from(told["number"])
             order.click("wait")
             order.reload()
             # Tryton picks a machine of the category at random; the planner picks this one.
@@ -202,6 +202,17 @@ class _Filler:
                     work.work_center = self.centres[wanted]
                     work.save()
         return {"number": order.number, "product": told["product"], "quantity": told["quantity"]}
+
+    def _count_from(self, number: str) -> None:
+        """Let the next order bear `number`; only Tryton's own counter can give one."""
+        found = re.fullmatch(r"(.*?)(\d+)", number)
+        if not found:
+            return
+        sequence = Model.get("production.configuration")(1).production_sequence
+        sequence.prefix = found[1]
+        sequence.padding = len(found[2])
+        sequence.number_next = int(found[2])
+        sequence.save()
 
     def _gateway(self) -> str:
         """A user of its own, who may do what the gateway does and nothing else: its writes are known by it."""
