@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from isthmus.model.records import Record
 
 _KEY: Final = "path TEXT NOT NULL, time_ns INTEGER NOT NULL, ordinal INTEGER NOT NULL, revision INTEGER NOT NULL"
 
-Value = str | int | float | None
+
+Row = Mapping[str, Any]
 
 
 def facts(table: str, columns: str) -> str:
@@ -30,7 +31,7 @@ def latest(table: str, columns: str) -> str:
     )
 
 
-def put(db: sqlite3.Connection, table: str, record: Record, values: Mapping[str, Value]) -> bool:
+def put(db: sqlite3.Connection, table: str, record: Record, values: Row) -> bool:
     """Let one record take its place among the facts; False when a higher revision already stands there."""
     key = (record.path, record.time_ns, record.ordinal)
     row = db.execute(
@@ -51,7 +52,7 @@ def put(db: sqlite3.Connection, table: str, record: Record, values: Mapping[str,
     return True
 
 
-def put_latest(db: sqlite3.Connection, table: str, record: Record, values: Mapping[str, Value]) -> None:
+def put_latest(db: sqlite3.Connection, table: str, record: Record, values: Row) -> None:
     """Let one record take its place, and let the newest fact of its path stand in `table`."""
     if not put(db, f"{table}_all", record, values):
         return

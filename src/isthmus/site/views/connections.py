@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -60,7 +60,7 @@ class Connections:
         if isinstance(record, SourceChanged):
             tables.put_latest(db, "connections_source", record, _source(record))
         elif isinstance(record, LinkChanged):
-            values: dict[str, tables.Value] = {"up": int(record.up), "cause": record.cause}
+            values: dict[str, Any] = {"up": int(record.up), "cause": record.cause}
             tables.put_latest(db, "connections_link", record, {**values, "waiting_frames": record.waiting_frames})
         elif isinstance(record, DeviceIdentified):
             tables.put_latest(db, "connections_device", record, _device(record))
@@ -77,7 +77,7 @@ class Connections:
             tables.put(db, "connections_quarantined", record, {"rows": record.rows, "why": record.why, "tags": tags})
 
 
-def _source(record: SourceChanged) -> dict[str, tables.Value]:
+def _source(record: SourceChanged) -> dict[str, Any]:
     return {
         "state": record.state,
         "cause": record.cause,
@@ -90,7 +90,7 @@ def _source(record: SourceChanged) -> dict[str, tables.Value]:
     }
 
 
-def _device(record: DeviceIdentified) -> dict[str, tables.Value]:
+def _device(record: DeviceIdentified) -> dict[str, Any]:
     return {
         "address": record.address,
         "protocol": record.protocol,
@@ -102,7 +102,7 @@ def _device(record: DeviceIdentified) -> dict[str, tables.Value]:
     }
 
 
-def _gate(record: ConduitCut | ConduitReopened) -> dict[str, tables.Value]:
+def _gate(record: ConduitCut | ConduitReopened) -> dict[str, Any]:
     if isinstance(record, ConduitCut):
         return {"cut": 1, "level": record.level, "by": record.by, "reason": record.reason}
     return {"cut": 0, "level": None, "by": " and ".join(record.by), "reason": record.reason}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from isthmus.model.records import Record
 from isthmus.model.records.people import QuantityCorrected
@@ -27,9 +27,19 @@ class Counts:
         """Put the pieces in their place."""
         del position
         if isinstance(record, Counted):
-            pieces = {"good": record.good, "scrap": record.scrap, "rework": record.rework, "note": record.note}
+            pieces: dict[str, Any] = {
+                "good": record.good,
+                "scrap": record.scrap,
+                "rework": record.rework,
+                "note": record.note,
+            }
             tables.put(db, "counts", record, {**pieces, "why": record.why})
         elif isinstance(record, QuantityCorrected):
-            pieces = {"good": record.good, "scrap": record.scrap, "rework": record.rework, "note": record.note}
+            pieces = {
+                "good": record.good,
+                "scrap": record.scrap,
+                "rework": record.rework,
+                "note": record.note,
+            }
             said = {"order_no": record.order, "by": record.by, "said_ns": record.said_ns}
             tables.put(db, "counts_said", record, {**pieces, **said})

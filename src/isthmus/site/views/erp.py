@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from isthmus.model.records import Record
 from isthmus.model.records.business import ErpChanged, ErpItem
@@ -34,7 +34,7 @@ class ErpReports:
         """Let the newest word about each report stand."""
         del position
         if isinstance(record, ErpItem):
-            values = {
+            values: dict[str, Any] = {
                 "order_no": record.order,
                 "command": record.command,
                 "body": record.body,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -44,7 +44,7 @@ class Orders:
             tables.put_latest(db, "orders_inbound", record, {**_material(record), **due})
 
 
-def _order(record: JobOrdered) -> dict[str, tables.Value]:
+def _order(record: JobOrdered) -> dict[str, Any]:
     return {
         "order_no": record.order,
         "product": record.product,
@@ -62,5 +62,5 @@ def _order(record: JobOrdered) -> dict[str, tables.Value]:
     }
 
 
-def _material(record: MaterialStocked | MaterialExpected) -> dict[str, tables.Value]:
+def _material(record: MaterialStocked | MaterialExpected) -> dict[str, Any]:
     return {"material": record.material, "quantity": record.quantity, "unit": record.unit}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from isthmus.model.records import Record
 from isthmus.model.records.people import JobStarted, JobStopped
@@ -75,7 +75,7 @@ FROM runs_started AS began LEFT JOIN runs_ended AS over
             tables.put(db, "runs_halted", record, {"order_no": record.order, "finished": int(record.finished), **said})
 
 
-def _what(record: RunStarted | RunEnded | RunSettled) -> dict[str, tables.Value]:
+def _what(record: RunStarted | RunEnded | RunSettled) -> dict[str, Any]:
     return {
         "order_no": record.order,
         "product": record.product,
@@ -84,7 +84,7 @@ def _what(record: RunStarted | RunEnded | RunSettled) -> dict[str, tables.Value]
     }
 
 
-def _made(record: RunEnded | RunSettled) -> dict[str, tables.Value]:
+def _made(record: RunEnded | RunSettled) -> dict[str, Any]:
     return {
         "start_ns": record.start_ns,
         "good": record.good,
