@@ -29,7 +29,9 @@ from isthmus.model.samples import ValueKind, columns
 
 Order = Literal["ABCD", "CDAB", "BADC", "DCBA"]
 
-TYPE_PATTERN: Final = r"^([ui](16|32|64)|f(32|64)|bool|bit ([0-9]|1[0-5])|str ([1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|250))?$"
+TYPE_PATTERN: Final = (
+    r"^([ui](16|32|64)|f(32|64)|bool|bit ([0-9]|1[0-5])|str ([1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|250))?$"
+)
 
 _NUMBERS: Final = {
     "u16": np.dtype(">u2"),

@@ -96,7 +96,8 @@ class TrytonSection(ErpSection, frozen=True, kw_only=True, tag="tryton"):
     user: Annotated[str, Meta(description="log-in of the user that writes for Isthmus, and for nobody else")]
     key: Annotated[Secret, Meta(description="its application key for REST: env:NAME or file:path")]
     scrap_location: Annotated[
-        str, Meta(description="name of the location that scrap goes to; none takes the warehouse's first waste location")
+        str,
+        Meta(description="name of the location that scrap goes to; none takes the warehouse's first waste location"),
     ] = ""
 
     def open(self, plant: Plant) -> Erp:
@@ -391,7 +392,9 @@ class Tryton:
         taken = {(move["lot"] or {}).get("number") for move in moves} - {None, command.lot}
         if taken or any(move["state"] in ("done", "cancelled") for move in moves):
             held = f"carries lot {', '.join(sorted(map(str, taken)))}" if taken else "is already booked"
-            msg = f"{command.material} of order {command.order} {held} in Tryton; lot {command.lot} must be booked there"
+            msg = (
+                f"{command.material} of order {command.order} {held} in Tryton; lot {command.lot} must be booked there"
+            )
             raise ErpRefuses(msg)
         product = self._one("product.product", command.material, "product", "the material", field="code")
         known = self._search("stock.lot", [["product", "=", product], ["number", "=", command.lot]], ["number"])
