@@ -199,6 +199,7 @@ def test_a_site_killed_at_work_repeats_to_equal_facts_and_no_duplicate(tmp_path:
     half = [event for event in events if event[0] < MONDAY + 7 * HOUR]
     live(first, list(half))
     if killed_after == "logging":
+
         def killed(_: object) -> bool:
             raise KeyboardInterrupt
 
