@@ -54,7 +54,7 @@ _log: Final = logging.getLogger(__name__)
 Take = Callable[[str, bytes], Answer]
 
 
-class _Refused(Exception):  # noqa: N818  internal: an answer that is no success
+class _Refused(Exception):
     def __init__(self, status: int, words: str) -> None:
         self.status, self.words = status, words
         super().__init__(words)
