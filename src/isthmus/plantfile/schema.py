@@ -69,9 +69,9 @@ class _Told:
             return self.struct(wanted)
         origin, args = typing.get_origin(wanted), typing.get_args(wanted)
         if origin is Annotated:
-            return Annotated[(self._type(args[0]), *args[1:])]  # type: ignore[misc]  # made at run time  # type: ignore[misc]  # made at run time
+            return Annotated[(self._type(args[0]), *args[1:])]
         if origin in (types.UnionType, Union):
             return Union[tuple(self._type(each) for each in args)]  # noqa: UP007  made at run time
         if origin is tuple and len(args) > 1 and args[1] is Ellipsis:
-            return tuple[self._type(args[0]), ...]
+            return tuple.__class_getitem__((self._type(args[0]), ...))
         return wanted
