@@ -13,7 +13,7 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
@@ -55,6 +55,14 @@ _WORDS: Final[Mapping[int, str]] = {
 }
 
 
+_KINDS: Final[Sequence[tuple[type[Exception], str]]] = (
+    (httpx.ConnectTimeout, "{site} does not answer; is the machine on, does a firewall drop the connection?"),
+    (httpx.ConnectError, "{site} cannot be reached ({text}); is the site running?"),
+    (httpx.TimeoutException, "{site} took the connection and then was silent"),
+    (TimeoutError, "{site} took the connection and then was silent"),
+)
+
+
 class LinkNow(msgspec.Struct, kw_only=True):
     """How the link fares at this moment, for the status page."""
 
@@ -67,7 +75,7 @@ class LinkNow(msgspec.Struct, kw_only=True):
     alarm: str = ""
 
 
-class _Failed(Exception):  # noqa: N818  internal: the answer to one request
+class _Failed(Exception):
     def __init__(self, cause: str, status: int = 0) -> None:
         self.cause, self.status = cause, status
         super().__init__(cause)
@@ -170,7 +178,8 @@ class Uplink:
         """Take in what the site says: what it has, whether to close, a renewed certificate."""
         upto = {item.source: item.seq for item in answer.acknowledged if item.epoch == lane.epoch}
         if chunk.heads and not await asyncio.to_thread(lane.acknowledge, chunk, upto):
-            raise _Failed("the site took the frames and acknowledged none of them")
+            msg = "the site took the frames and acknowledged none of them"
+            raise _Failed(msg)
         self._refusals = 0
         if not self.now.up and lane.waiting > IN_ORDER_BYTES:
             self._buffer.let_overtake()
@@ -306,10 +315,7 @@ def _words(error: Exception, site: str) -> str:
         if "CERTIFICATE_VERIFY_FAILED" in str(cause):
             return f"{site} shows a certificate that is not of this plant's authority; is it the right address?"
         return f"{site} refuses this machine's certificate ({getattr(cause, 'reason', '') or text}); enrol it again"
-    if isinstance(error, httpx.ConnectTimeout):
-        return f"{site} does not answer; is the machine on, does a firewall drop the connection?"
-    if isinstance(error, httpx.ConnectError):
-        return f"{site} cannot be reached ({text}); is the site running?"
-    if isinstance(error, (httpx.TimeoutException, TimeoutError)):
-        return f"{site} took the connection and then was silent"
+    for kind, words in _KINDS:
+        if isinstance(error, kind):
+            return words.format(site=site, text=text)
     return f"the connection to {site} broke ({text})"
