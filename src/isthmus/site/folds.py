@@ -72,7 +72,7 @@ class FoldRunner:
         if not len(arrived.time_ns):
             return
         now = self._now_ns()
-        self._progress[arrived.source].note(int(arrived.time_ns.max()), now)
+        self._progress[arrived.source].note(arrived.epoch, int(arrived.time_ns.max()), now)
         first = int(arrived.time_ns.min())
         for course in self._by_source[arrived.source]:
             if first >= course.done_ns:

@@ -44,6 +44,7 @@ class Arrived(NamedTuple):
     """Samples of one source that are on disk now; arrays have shape (samples,)."""
 
     source: str
+    epoch: int
     tag: NDArray[np.int32]
     time_ns: NDArray[np.int64]
 
@@ -256,7 +257,7 @@ class Ingest:
     def _show(self, taking: _Taking) -> None:
         for source, batch in taking.batches:
             tag, time_ns = batch.columns.column("tag").to_numpy(), batch.columns.column("time_ns").to_numpy()
-            self._arrived(Arrived(source, tag, time_ns))
+            self._arrived(Arrived(source, batch.epoch, tag, time_ns))
             self._site.namespace.put_samples(self._newest(tag, time_ns, batch.columns))
 
     def _newest(self, tag: NDArray[np.int32], time_ns: NDArray[np.int64], columns: pa.RecordBatch) -> dict[str, Last]:
