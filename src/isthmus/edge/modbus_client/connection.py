@@ -25,6 +25,7 @@ class Connection(asyncio.Protocol):
         self._where = where
         self._timeout_s = timeout_s
         self._echoes = echoes
+        self.in_flight = in_flight
         self._turn = asyncio.Semaphore(in_flight)
         self._buffer = bytearray()
         self._waiting: dict[int, tuple[codec.Request, asyncio.Future[bytes]]] = {}

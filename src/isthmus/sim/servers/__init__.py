@@ -1,0 +1,1 @@
+"""Real protocol servers of the simulated plant, one file per protocol."""
