@@ -29,7 +29,9 @@ def faults_in(value: object, wanted: Any, place: Place) -> Iterator[Fault]:  # n
     """Every way in which `value`, as TOML gives it, is not a `wanted`."""
     plain, _ = _plain(wanted)
     if _is_struct(plain) and isinstance(value, Mapping):
-        yield from _in_table(value, _tagged(plain, value), place)
+        cls = _tagged(plain, value)
+        found = list(_in_table(value, cls, place))
+        yield from found or _whole(value, cls, place)
     elif (element := _element(plain)) is not None and isinstance(value, Sequence) and not isinstance(value, str):
         for index, item in enumerate(value):
             yield from faults_in(item, element, (*place, index))
@@ -75,6 +77,14 @@ def _in_table(value: Mapping[str, object], cls: type[msgspec.Struct], place: Pla
     for name, field in fields.items():
         if field.required and name not in value:
             yield Fault(place, f"{name} is missing", f"{name}: {_description(field.type) or _wish(field.type)}")
+
+
+def _whole(value: Mapping[str, object], cls: type[msgspec.Struct], place: Place) -> Iterator[Fault]:
+    """What a section says of its fields together, once each by itself is right."""
+    try:
+        msgspec.convert(value, cls)
+    except msgspec.ValidationError as error:
+        yield Fault(place, str(error).partition(" - at `")[0])
 
 
 def _tagged(cls: Any, value: Mapping[str, object]) -> type[msgspec.Struct]:  # noqa: ANN401  types are values here
