@@ -15,7 +15,7 @@ class Asked(NamedTuple):
     unit: int
     function: int
     start: int
-    count: int
+    size: int
 
 
 class Gateway:
@@ -42,12 +42,12 @@ class Gateway:
         if asked.function not in (1, 2, 3, 4):
             return bytes((asked.function | 0x80, 1))
         memory = self.units[asked.unit]
-        wanted = range(asked.start, asked.start + asked.count)
+        wanted = range(asked.start, asked.start + asked.size)
         if any(address not in memory for address in wanted):
             return bytes((asked.function | 0x80, 2))
         if asked.function in (1, 2):
             bits = sum((memory[address] & 1) << place for place, address in enumerate(wanted))
-            body = bits.to_bytes((asked.count + 7) // 8, "little")
+            body = bits.to_bytes((asked.size + 7) // 8, "little")
         else:
             body = b"".join(struct.pack(">H", memory[address]) for address in wanted)
         return bytes((asked.function, len(body))) + body

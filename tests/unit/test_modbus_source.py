@@ -89,7 +89,7 @@ def test_a_bad_address_is_found_by_halving_named_and_left_out() -> None:
             after = len(gateway.asked)
             polls = len(seen.values[0])
             await until(lambda: len(seen.values[0]) > polls + 3, task)
-            assert not any(37 in range(a.start, a.start + a.count) for a in gateway.asked[after:])
+            assert not any(37 in range(a.start, a.start + a.size) for a in gateway.asked[after:])
         assert after <= 40, "a dozen questions isolate two bad addresses out of 64"
 
     asyncio.run(check())
@@ -127,7 +127,7 @@ def test_a_refused_address_is_tried_again_and_comes_back() -> None:
             gateway.asked.clear()
             polls = len(seen.values[0])
             await until(lambda: len(seen.values[0]) >= polls + 2, task)
-            assert {(a.start, a.count) for a in gateway.asked} == {(0, 1), (1, 2)}, "what came back is read together"
+            assert {(a.start, a.size) for a in gateway.asked} == {(0, 1), (1, 2)}, "what came back is read together"
 
     asyncio.run(check())
 
@@ -221,7 +221,7 @@ def test_a_busy_device_is_asked_again_at_the_next_poll_and_nothing_is_left_out()
             await until(lambda: seen.good() == {0: 1, 1: 2}, task)
 
     asyncio.run(check())
-    assert {(a.start, a.count) for a in gateway.asked} == {(0, 2)}
+    assert {(a.start, a.size) for a in gateway.asked} == {(0, 2)}
     assert seen.faults == {}
 
 
