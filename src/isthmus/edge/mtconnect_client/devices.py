@@ -8,7 +8,7 @@ dot. Where two data items would have the same path, the id stands in brackets be
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -109,19 +109,26 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     devices: tuple[Device, ...]
     items: tuple[DataItem, ...]
 
-    def paths(self) -> dict[str, DataItem]:
+
+class Directory:
+    """Data items by everything that a tag may call them. Made once per probe."""
+
+    def __init__(self, items: Sequence[DataItem]) -> None:
+        self._items = items
+        times = Counter(item.path for item in items)
+        self.by_path = {item.path if times[item.path] == 1 else f"{item.path}[{item.id}]": item for item in items}
         """Every data item by a path that is its own."""
-        times = Counter(item.path for item in self.items)
-        return {item.path if times[item.path] == 1 else f"{item.path}[{item.id}]": item for item in self.items}
+        self._by_id = {item.id: [item] for item in items}
+        self._by_name: dict[str, list[DataItem]] = defaultdict(list)
+        for item in items:
+            self._by_name[item.name].append(item)
 
     def find(self, address: str) -> DataItem:
         """The data item with this id, else this name, else this path; names may be left out of a path.
 
         Raises LookupError with a sentence when there is none, or more than one.
         """
-        by_id = [item for item in self.items if item.id == address]
-        by_name = [item for item in self.items if item.name == address]
-        found = by_id or by_name or [item for item in self.items if _leads_to(address.split("/"), item)]
+        found = self._by_id.get(address) or self._by_name.get(address) or self._on(address)
         if len(found) == 1:
             return found[0]
         if not found:
@@ -130,6 +137,11 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
             some = ", ".join(item.id for item in found[:5])
             msg = f"{address} means {len(found)} data items ({some}); write the id of one"
         raise LookupError(msg)
+
+    def _on(self, path: str) -> list[DataItem]:
+        if path in self.by_path:
+            return [self.by_path[path]]
+        return [item for item in self._items if _leads_to(path.split("/"), item)]
 
 
 def read(document: bytes) -> Probe:

@@ -68,6 +68,13 @@ class _Rows:
             if self.time_ns[row] < held_ns:
                 self.add(tag, held_ns, self.status[row], self.value[row])
 
+    def without_first(self, rows: int) -> _Rows:
+        """The same without its first so many rows."""
+        rest = _Rows()
+        rest.tag, rest.time_ns = self.tag[rows:], self.time_ns[rows:]
+        rest.status, rest.value = self.status[rows:], self.value[rows:]
+        return rest
+
     def add(self, tag: int, time_ns: int, status: int, value: object) -> None:
         self.tag.append(tag)
         self.time_ns.append(time_ns)
@@ -98,17 +105,21 @@ class Streams:
         header = self._parse(document)
         return Chunk(header, self._batches(), self._mismatched)
 
-    def read_current(self, document: bytes, now_ns: int) -> Chunk:
+    def read_current(self, document: bytes, now_ns: int, *, known: bool = False) -> Chunk:
         """A current document: every value at its own time, and once more at the time at which it was told.
 
         Without the second, a value that has not changed since before a lost connection would stay lost.
-        `now_ns` is the arrival at the edge, taken where the agent's clock only tells the second.
+        `now_ns` is the arrival at the edge, taken where the agent's clock only tells the second. `known`
+        leaves out the first, where samples up to this document have been read already.
         """
         self._active.clear()
         header = self._parse(document)
         held_ns = self.told_ns(header, now_ns)
-        for rows in self._rows.values():
+        for kind, rows in list(self._rows.items()):
+            own = len(rows.tag)
             rows.hold(held_ns)
+            if known:
+                self._rows[kind] = rows.without_first(own)
         self.latest_ns = max(self.latest_ns, held_ns)
         return Chunk(header, self._batches(), self._mismatched)
 
@@ -125,6 +136,8 @@ class Streams:
     def _batches(self) -> list[pa.RecordBatch]:
         out = []
         for kind, rows in self._rows.items():
+            if not rows.tag:
+                continue
             time_ns, status = np.array(rows.time_ns, np.int64), np.array(rows.status, np.uint32)
             self.latest_ns = max(self.latest_ns, int(time_ns.max()))
             out.append(columns(kind, rows.tag, time_ns, status, rows.value))

@@ -43,7 +43,7 @@ import msgspec
 from msgspec import Meta
 
 from isthmus.edge.mtconnect_client import devices
-from isthmus.edge.mtconnect_client.devices import Probe
+from isthmus.edge.mtconnect_client.devices import Directory, Probe
 from isthmus.edge.mtconnect_client.line import Line, connect
 from isthmus.edge.mtconnect_client.streams import Active, Chunk, Form, Reader, Streams
 from isthmus.edge.mtconnect_client.xml import AgentError, NotMtconnect
@@ -129,7 +129,7 @@ class Mtconnect(SourceSection, frozen=True, kw_only=True, tag="mtconnect"):
         """Every data item whose path matches; brackets in the pattern stand for themselves."""
         async with self._connect() as line:
             probe = await _probe(self, line)
-        for path, item in probe.paths().items():
+        for path, item in Directory(probe.items).by_path.items():
             if fnmatch.fnmatchcase(path, pattern.replace("[", "[[]")):
                 yield TagFound(
                     path=path,
@@ -191,14 +191,13 @@ class _Life:
         if told.instance != place.instance:
             msg = f"{self._source.url} started anew while it was asked"
             raise DeviceAway(msg)
-        if known:
-            await self._catch_up(told.next_sequence)
-        self._take(self._streams.read_current(current, time.time_ns()))
+        whole = known and await self._catch_up(told.next_sequence)
+        self._take(self._streams.read_current(current, time.time_ns(), known=whole))
         place.next_sequence = told.next_sequence
         await self._follow()
 
-    async def _catch_up(self, until: int) -> None:
-        """What happened between the last connection and the current document, as far as it is still kept."""
+    async def _catch_up(self, until: int) -> bool:
+        """What happened between the last connection and the current document; False where some is lost."""
         place, source = self._place, self._source
         while place.next_sequence < until:
             count = min(source.count, until - place.next_sequence)
@@ -209,11 +208,12 @@ class _Life:
                 if error.code != "OUT_OF_RANGE":
                     raise
                 self._gap(f"no longer has the {until - place.next_sequence} observations since the last contact")
-                return
+                return False
             self._take(chunk)
             if chunk.header.next_sequence <= place.next_sequence:
-                return
+                return False
             place.next_sequence = chunk.header.next_sequence
+        return True
 
     async def _follow(self) -> None:
         place, source = self._place, self._source
@@ -272,9 +272,10 @@ class _Life:
     def _readers(self, probe: Probe) -> dict[str, list[Reader]]:
         """Which tags read which data item; a tag that means none is named and costs nothing else."""
         out: dict[str, list[Reader]] = defaultdict(list)
+        directory = Directory(probe.items)
         for number, tag in enumerate(self._tags):
             try:
-                item = probe.find(tag.item)
+                item = directory.find(tag.item)
             except LookupError as error:
                 self._sink.fault(number, st.BAD_NODE_ID_UNKNOWN, str(error.args[0]))
                 self._sink.emit(no_value(tag.kind, [number], time.time_ns(), st.BAD_NODE_ID_UNKNOWN))

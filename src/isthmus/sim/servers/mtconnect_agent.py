@@ -86,8 +86,9 @@ class Agent:
 
     def drop(self) -> None:
         """Close every stream, as when the agent's machine loses power."""
-        for writer in self._streams.values():
+        for wake, writer in self._streams.items():
             writer.transport.abort()
+            wake.set()
 
     @property
     def _first(self) -> int:
@@ -111,6 +112,8 @@ class Agent:
                 await self._serve_one(head.split("\r\n", 1)[0], writer)
         except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
             pass
+        except asyncio.CancelledError:
+            pass  # the loop ends; asyncio would tell a cancelled handler as an error
         finally:
             self._sessions -= 1
             writer.transport.abort()
