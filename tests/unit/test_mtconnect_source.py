@@ -134,6 +134,7 @@ def test_an_agent_that_comes_back_with_its_buffer_loses_nothing() -> None:
             async with running(source, plan, seen) as task:
                 agent.update("parts", 0, T0)
                 await until(lambda: seen.rows.get(0) and seen.last(0) == (st.GOOD, 0), task)
+                await until(lambda: agent._streams, task)
                 agent.drop()
                 with pytest.raises(DeviceAway, match=r"broke off|ended the stream"):
                     await asyncio.wait_for(task, 2)
