@@ -59,7 +59,7 @@ async function main() {
     },
     serverInfo: { applicationUri: "urn:northgate:press:1" },
     maxConnectionsPerEndpoint: 50,
-    serverCapabilities: { maxSessions: 50 },
+    serverCapabilities: { maxSessions: 50, minSupportedSampleRate: 0 },
   });
   await server.initialize();
   const space = server.engine.addressSpace;
@@ -73,7 +73,7 @@ async function main() {
     number += 1;
     const make = name === "speed" ? own.addAnalogDataItem.bind(own) : own.addVariable.bind(own);
     variables[name] = make({
-      componentOf: press, browseName: name, nodeId: `i=${number}`, dataType,
+      componentOf: press, browseName: name, nodeId: `i=${number}`, dataType, minimumSamplingInterval: 0,
       ...(name === "speed" && {
         engineeringUnitsRange: { low: 0, high: 100 },
         engineeringUnits: opcua.standardUnits.millimetre_per_second ?? opcua.standardUnits.degree_celsius,
