@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rigs import Known, ServerProcess, free_port
 
 from isthmus.edge.modbus_client.codec import Table
 from isthmus.edge.source import Source
 from isthmus.edge.sources.modbus import Modbus, ModbusTag
 from isthmus.model.samples import ValueKind
+from rigs import Known, ServerProcess, free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 PEERS = ROOT / "tests" / "peers"
