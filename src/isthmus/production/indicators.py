@@ -37,7 +37,7 @@ class IndicatorsState(msgspec.Struct):
     sayings: list[Saying] = []
     windows: list[Window] = []
     edge_ns: int | None = None
-    """The next start or end of a shift; None before the first record."""
+    """The next start or end of a shift; None before the first tick."""
     order: str = ""
     product: str = ""
 
@@ -74,10 +74,10 @@ class Indicators:
             if item.order == state.order and not item.gone:
                 state.product = state.product or item.product
             return ()
-        self._begin(state, item.time_ns)
-        out = list(self._edges(state, item.time_ns + isinstance(item, Tick)))
-        out += self._take(state, item)
-        return out
+        if isinstance(item, Tick):
+            self._begin(state, item.time_ns)
+            return list(self._edges(state, item.time_ns))
+        return list(self._take(state, item))
 
     def preview(self, state: IndicatorsState, now_ns: int) -> Iterable[Record]:
         """The shift so far and the run so far, as if they ended now."""
@@ -119,8 +119,8 @@ class Indicators:
                 state.windows.append(window)
 
     def _edges(self, state: IndicatorsState, until_ns: int) -> Iterator[Record]:
-        """Close the shifts that end before `until_ns` and open those that start."""
-        while state.edge_ns is not None and state.edge_ns < until_ns:
+        """Close the shifts that end by `until_ns` and open those that start; a tick stands at every edge."""
+        while state.edge_ns is not None and state.edge_ns <= until_ns:
             edge_ns = state.edge_ns
             over = [one for one in state.windows if one.end_ns is not None and one.end_ns <= edge_ns]
             yield from self._close(state, over, edge_ns, 0)

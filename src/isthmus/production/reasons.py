@@ -1,5 +1,6 @@
 """Why a machine stood still: what people said of a stretch, else what its stop code means.
 
+A stop code explains no time that nobody saw; a person may.
 A saying holds from its moment to its end. People speak in minutes: an end is taken to the next whole
 minute, or to the end of the stop if that comes first; an open end is the end of the stop. Where sayings
 overlap, the one said last holds, so two overlapping reasons never count a minute twice.
@@ -79,7 +80,7 @@ def explain(stop: Sequence[Span], sayings: Sequence[Saying], by_code: Mapping[st
         marks = sorted({span.start_ns, span.end_ns, *(edge for edge in edges if span.start_ns < edge < span.end_ns)})
         for start, end in pairwise(marks):
             said = [one for one, until in holding if one.start_ns <= start < until]
-            code = by_code.get(span.stop_code, "")
+            code = "" if span.state is State.UNKNOWN else by_code.get(span.stop_code, "")
             why = (said[-1].reason, said[-1].note, said[-1].by) if said else (code, "", "machine" if code else "")
             out.append(Piece(start, end, span.state, span.order, *why))
     return out

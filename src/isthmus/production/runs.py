@@ -62,6 +62,9 @@ class RunsState(msgspec.Struct):
     orders: dict[str, Ordered] = {}
     made: dict[str, float] = {}
     """Good pieces of runs that are over, by order."""
+    begun: bool = False
+    """True from the first stretch of samples on; what a person put on before it starts with it."""
+    waiting: JobStarted | None = None
     told_ns: int = -1
     told: int = 0
     """How many runs ended at `told_ns`: the ordinal of the next that does."""
@@ -85,12 +88,9 @@ class Runs:
         """Take one stretch of samples or one record."""
         match item:
             case Samples():
-                return list(self._sampled(state, item))
-            case JobStarted():
-                return self._person_starts(state, item)
-            case JobStopped():
-                if state.run and state.run.order == item.order:
-                    return [self._end(state, item.time_ns, finished=item.finished)]
+                return [*self._begin(state, item.start_ns), *self._sampled(state, item)]
+            case JobStarted() | JobStopped():
+                return self._person(state, item)
             case StateChanged():
                 _accrue(state, item.time_ns)
                 state.state = item.state
@@ -128,6 +128,22 @@ class Runs:
             if order:
                 yield self._start(state, time_ns, order, "", "machine")
         _count(state.run, found, counted, len(found.time_ns))
+
+    def _begin(self, state: RunsState, start_ns: int) -> list[Record]:
+        waiting, state.begun, state.waiting = state.waiting, True, None
+        if waiting is None:
+            return []
+        return self._person_starts(state, msgspec.structs.replace(waiting, time_ns=max(waiting.time_ns, start_ns)))
+
+    def _person(self, state: RunsState, said: JobStarted | JobStopped) -> list[Record]:
+        if not state.begun and self.tags:
+            state.waiting = said if isinstance(said, JobStarted) else None
+            return []
+        if isinstance(said, JobStarted):
+            return self._person_starts(state, said)
+        if state.run is None or state.run.order != said.order:
+            return []
+        return [self._end(state, said.time_ns, finished=said.finished)]
 
     def _person_starts(self, state: RunsState, said: JobStarted) -> list[Record]:
         out: list[Record] = []

@@ -48,9 +48,11 @@ class Timeline(msgspec.Struct):
                 pass
 
     def begin(self, time_ns: int) -> None:
-        """Let time begin, unless it has."""
+        """Let time begin no later than at a moment; before the first record a machine is UNKNOWN."""
         if self.since_ns is None:
             self.since_ns = time_ns
+        elif not self.closed and time_ns < self.since_ns:
+            self.closed.append(Span(time_ns, self.since_ns, State.UNKNOWN))
 
     def until(self, end_ns: int) -> list[Span]:
         """All spans, the open one cut at `end_ns`."""

@@ -49,11 +49,14 @@ class Stops:
         if isinstance(item, Samples):
             return ()
         timeline, now_ns = state.timeline, item.time_ns
-        if isinstance(item, Tick) and not any(state.told_ns < (one.end_ns or 0) <= now_ns for one in state.sayings):
-            return ()
-        timeline.begin(now_ns)
         if isinstance(item, ReasonGiven):
             state.sayings.append(saying(item))
+            if timeline.since_ns is None:
+                return ()
+        if timeline.since_ns is None:
+            timeline.begin(now_ns)
+        if isinstance(item, Tick) and not any(state.told_ns < (one.end_ns or 0) <= now_ns for one in state.sayings):
+            return ()
         stood = timeline.state is not State.RUN
         timeline.take(item)
         if timeline.state is not State.RUN:

@@ -19,6 +19,7 @@ from isthmus.model.records import Record
 from isthmus.model.records.people import JobStarted, ReasonGiven
 from isthmus.model.records.production import Counted, Elements, Indicator, RunSettled, StopExplained
 from isthmus.model.samples import Series
+from isthmus.model.states import Element
 from isthmus.model.time import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S, parse
 from isthmus.production import folds, kpi
 from isthmus.production.ideal import Ideals
@@ -141,9 +142,9 @@ def test_case_04_overlapping_reasons_are_a_union_and_availability_never_goes_bel
         machine(1.0),
         shifts=[Shift(name="Day", start="00:00", end="24:00", days="Mon")],
         reasons=[
-            Reason(code="DOWN", name="Breakdown", element="ADOT"),
-            Reason(code="WAIT", name="Waiting", element="ADOT"),
-        ],  # type: ignore[arg-type]
+            Reason(code="DOWN", name="Breakdown", element=Element.ADOT),
+            Reason(code="WAIT", name="Waiting", element=Element.ADOT),
+        ],
     )
     unseen = {"m/state": series([(at("15:00"), "Executing")]), "m/mode": series([(at("15:00"), "Processing")])}
     said = [
