@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -127,7 +128,7 @@ def test_folding_in_parts_equals_folding_once_in_facts_and_in_what_is_remembered
     once, split = Run(folds(where(), MACHINE), where()), Run(folds(where(), MACHINE), where())
     once.on(given_samples, said, BEGIN, END)
     edges = [BEGIN, *sorted({cut for cut in parts if BEGIN < cut < END}), END]
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in pairwise(edges):
         split.on(given_samples, said, begin, end)
     assert sorted(once.facts, key=lambda fact: fact.key) == sorted(split.facts, key=lambda fact: fact.key)
     assert once.states == split.states
@@ -165,7 +166,7 @@ def test_minutes_add_up_stops_never_overlap_and_parts_make_the_run(
         assert spent.micro_ns <= spent.apt_ns
     stops = of(StopExplained, facts)
     assert all(one.start_ns < one.time_ns for one in stops)
-    assert all(one.time_ns <= other.start_ns for one, other in zip(stops[:-1], stops[1:], strict=True))
+    assert all(one.time_ns <= other.start_ns for one, other in pairwise(stops))
     for run in of(RunEnded, facts):
         parts = [
             part
