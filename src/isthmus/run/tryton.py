@@ -86,7 +86,7 @@ def default_cache() -> Path:
 
 @contextlib.contextmanager
 def start(
-    cache: Path, folder: Path, plant: ErpPlant, *, tell: Tell, environment: Path | None = None, port: int = 0
+    cache: Path, folder: Path, plant: ErpPlant, *, tell: Tell, environment: Path | None = None
 ) -> Iterator[Running]:
     """Give a running Tryton filled with `plant`; it is stopped behind the block.
 
@@ -102,7 +102,7 @@ def start(
         filled = fill(home, base, folder, plant, tell)
     with _timed(seconds, "start"):
         tell("Tryton: starting the server", 0.0)
-        server = Server(home, folder, port or _free_port())
+        server = Server(home, folder, _free_port())
         server.start()
     tell("Tryton: ready", 1.0)
     try:
@@ -154,7 +154,7 @@ class Server:
         """Start it and wait until it answers. Raises ErpAway with the end of its log."""
         log = self._folder / "trytond.log"
         with log.open("ab") as out:
-            command = [self._home / "bin" / "python", self._home / "bin" / "trytond", "-c", self._config]
+            command = [str(self._home / "bin" / "python"), str(self._home / "bin" / "trytond"), "-c", str(self._config)]
             self._process = subprocess.Popen(  # noqa: S603  our own environment
                 [*command, "-d", _DATABASE], stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=_outside(self._home)
             )

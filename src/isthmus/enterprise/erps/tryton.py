@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from datetime import time as clock
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -49,7 +49,7 @@ from isthmus.model.time import from_datetime
 
 Row = dict[str, Any]
 
-_STATES: Final = {
+_STATES: Final[dict[str, Literal["planned", "released", "running", "finished", "cancelled"]]] = {
     "request": "planned",
     "draft": "planned",
     "waiting": "released",
@@ -59,18 +59,59 @@ _STATES: Final = {
     "cancelled": "cancelled",
 }
 _OPEN: Final = ["request", "draft", "waiting", "assigned", "running"]
-_ORDER: Final = (
-    "number reference state quantity planned_start_date planned_date product.code unit.symbol cost last_modified_at "
-    "works.sequence works.operation.name works.work_center.name works.state works.last_modified_at "
-    "inputs.product.code inputs.quantity inputs.unit.symbol inputs.last_modified_at outputs.last_modified_at"
-).split()
-_BOOKED: Final = (
-    "number state cost product.id product.code unit.id location.id company.id warehouse.waste_locations.name "
-    "outputs.quantity outputs.state outputs.product.id outputs.to_location.id outputs.unit_price outputs.lot.number "
-    "outputs.create_uid.login inputs.product.code inputs.quantity inputs.unit.symbol inputs.state inputs.lot.number "
-    "works.sequence works.operation.name works.work_center.name works.state "
-    "works.cycles.state works.cycles.duration works.cycles.create_uid.login"
-).split()
+_ORDER: Final = [
+    "number",
+    "reference",
+    "state",
+    "quantity",
+    "planned_start_date",
+    "planned_date",
+    "product.code",
+    "unit.symbol",
+    "cost",
+    "last_modified_at",
+    "works.sequence",
+    "works.operation.name",
+    "works.work_center.name",
+    "works.state",
+    "works.last_modified_at",
+    "inputs.product.code",
+    "inputs.quantity",
+    "inputs.unit.symbol",
+    "inputs.last_modified_at",
+    "outputs.last_modified_at",
+]
+_BOOKED: Final = [
+    "number",
+    "state",
+    "cost",
+    "product.id",
+    "product.code",
+    "unit.id",
+    "location.id",
+    "company.id",
+    "warehouse.waste_locations.name",
+    "outputs.quantity",
+    "outputs.state",
+    "outputs.product.id",
+    "outputs.to_location.id",
+    "outputs.unit_price",
+    "outputs.lot.number",
+    "outputs.create_uid.login",
+    "inputs.product.code",
+    "inputs.quantity",
+    "inputs.unit.symbol",
+    "inputs.state",
+    "inputs.lot.number",
+    "works.sequence",
+    "works.operation.name",
+    "works.work_center.name",
+    "works.state",
+    "works.cycles.state",
+    "works.cycles.duration",
+    "works.cycles.cost",
+    "works.cycles.create_uid.login",
+]
 _TOUCHED: Final = (
     ("production", "id"),
     ("production.work", "production.id"),
@@ -96,7 +137,8 @@ class TrytonSection(ErpSection, frozen=True, kw_only=True, tag="tryton"):
     user: Annotated[str, Meta(description="log-in of the user that writes for Isthmus, and for nobody else")]
     key: Annotated[Secret, Meta(description="its application key for REST: env:NAME or file:path")]
     scrap_location: Annotated[
-        str, Meta(description="name of the location that scrap goes to; none takes the warehouse's first waste location")
+        str,
+        Meta(description="name of the location that scrap goes to; none takes the warehouse's first waste location"),
     ] = ""
 
     def open(self, plant: Plant) -> Erp:
@@ -162,16 +204,16 @@ class Tryton:
             return None
         row = found[0]
         good, scrap = self._good(row), self._scrap(row)
+        cycles = [cycle for work in row["works"] for cycle in self._cycles(work) if cycle["state"] == "done"]
         prices = {str(_decimal(move["unit_price"])) for move in good if move.get("unit_price")}
         return OrderBooked(
             order=order,
             state=_STATES[row["state"]],
             good=sum(move["quantity"] for move in good),
             scrap=sum(move["quantity"] for move in scrap),
-            seconds=sum(
-                _seconds(cycle) for work in row["works"] for cycle in self._cycles(work) if cycle["state"] == "done"
-            ),
-            reports=sum(1 for work in row["works"] for cycle in self._cycles(work) if cycle["state"] == "done"),
+            seconds=sum(_seconds(cycle) for cycle in cycles),
+            reports=len(cycles),
+            time_cost=str(sum((_decimal(cycle["cost"]) for cycle in cycles), Decimal(0))),
             cost=str(_decimal(row["cost"])),
             unit_price=prices.pop() if len(prices) == 1 else "",
         )
@@ -212,7 +254,7 @@ class Tryton:
             product=_code(row["product"]),
             quantity=row["quantity"],
             unit=(row["unit"] or {}).get("symbol", ""),
-            state=_STATES[row["state"]],  # type: ignore[arg-type]  the table holds nothing else
+            state=_STATES[row["state"]],
             due_ns=_end_of(row["planned_date"], zone),
             start_ns=_start_of(row["planned_start_date"], zone),
             steps=tuple(sorted(steps, key=lambda step: (step.sequence, step.operation))),
@@ -229,7 +271,7 @@ class Tryton:
 
     def _inbound(self) -> list[MaterialExpected]:
         domain = [["from_location.type", "=", "supplier"], ["state", "=", "draft"]]
-        rows = self._search("stock.move", domain, "product.code quantity unit.symbol planned_date origin".split())
+        rows = self._search("stock.move", domain, ["product.code", "quantity", "unit.symbol", "planned_date", "origin"])
         return [
             MaterialExpected(
                 path=beside(self._plant.path, "inbound", str(row["id"])),
@@ -391,7 +433,9 @@ class Tryton:
         taken = {(move["lot"] or {}).get("number") for move in moves} - {None, command.lot}
         if taken or any(move["state"] in ("done", "cancelled") for move in moves):
             held = f"carries lot {', '.join(sorted(map(str, taken)))}" if taken else "is already booked"
-            msg = f"{command.material} of order {command.order} {held} in Tryton; lot {command.lot} must be booked there"
+            msg = (
+                f"{command.material} of order {command.order} {held} in Tryton; lot {command.lot} must be booked there"
+            )
             raise ErpRefuses(msg)
         product = self._one("product.product", command.material, "product", "the material", field="code")
         known = self._search("stock.lot", [["product", "=", product], ["number", "=", command.lot]], ["number"])
