@@ -84,7 +84,7 @@ class _Rounds:
                 wait = self._pause(failures)
                 self._link.down(str(error))
                 _LOG.warning("business system: %s; next try in %.1f s", error, wait)
-            except Exception:
+            except Exception:  # noqa: BLE001  the one runner of this thread
                 # A full disk or a bug must not end the thread: what is not logged is not sent.
                 failures += 1
                 wait = self._pause(failures)

@@ -31,6 +31,7 @@ from isthmus.model.errors import ErpAway, ErpRefuses
 from isthmus.model.records.business import ErpItem, JobOrdered
 
 _OPEN: Final = ("pending", "sending", "unknown", "parked")
+_SILENT_ORDERS: Final = 2
 _COMMAND: Final[msgspec.json.Decoder[AnyCommand]] = msgspec.json.Decoder(AnyCommand)
 
 
@@ -81,17 +82,26 @@ class Outbox:
     def work(self, most: int = 100) -> int:
         """Send what is due, at most `most` reports; how many got an answer.
 
-        Raises ErpAway when the ERP did not answer; another order comes first the next time.
+        An order whose report was not answered stands back while others go on. Raises ErpAway when two
+        orders in a row got no answer, or nothing else was left to try: then the ERP itself is away.
         """
-        answered = 0
-        while answered < most:
-            heads = self._heads()
+        answered, silent, in_a_row = 0, set[str](), 0
+        away: ErpAway | None = None
+        while answered < most and in_a_row < _SILENT_ORDERS:
+            heads = {order: row for order, row in self._heads().items() if order not in silent}
             order = next((o for o in heads if o > self._turn), next(iter(heads), None))
             if order is None:
                 break
             self._turn = order
-            self._deliver(heads[order])
-            answered += 1
+            try:
+                self._deliver(heads[order])
+            except ErpAway as error:
+                silent.add(order)
+                away, in_a_row = error, in_a_row + 1
+            else:
+                answered, in_a_row = answered + 1, 0
+        if away is not None and (in_a_row or not answered):
+            raise away
         return answered
 
     def _line_up(self, number: str, order: JobOrdered | None) -> int:

@@ -374,15 +374,19 @@ class Tryton:
         for stray in left_open[1:]:
             self._act("production.work.cycle", stray["id"], "cancel", what)
         if left_open:
-            cycle = left_open[0]["id"]
+            cycle = left_open[0]
         else:
-            cycle = self._create("production.work.cycle", {"work": work["id"]}, what)["id"]
-        self._act("production.work.cycle", cycle, "run", what)
-        # Only a running cycle takes a duration; without one Tryton would book the time until now.
-        duration = {"__class__": "timedelta", "seconds": command.seconds}
-        self._write("production.work.cycle", cycle, {"duration": duration}, what)
-        self._act("production.work.cycle", cycle, "do", what)
-        return Receipt(reference=f"production.work.cycle,{cycle}")
+            made = self._create("production.work.cycle", {"work": work["id"]}, what)
+            cycle = {"id": made["id"], "state": "draft"}
+        # What an earlier try has done already is not done again, so that tries on a bad line get on.
+        if cycle["state"] == "draft":
+            self._act("production.work.cycle", cycle["id"], "run", what)
+        if not cycle.get("duration") or _seconds(cycle) != command.seconds:
+            # Only a running cycle takes a duration; without one Tryton would book the time until now.
+            duration = {"__class__": "timedelta", "seconds": command.seconds}
+            self._write("production.work.cycle", cycle["id"], {"duration": duration}, what)
+        self._act("production.work.cycle", cycle["id"], "do", what)
+        return Receipt(reference=f"production.work.cycle,{cycle['id']}")
 
     def _quantity(self, command: ReportQuantity, order: Row) -> Receipt:
         what = f"book {command.good:g} good and {command.scrap:g} scrapped on order {command.order}"
