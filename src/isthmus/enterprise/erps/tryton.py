@@ -319,7 +319,7 @@ class Tryton:
             return self._receipt(order) if running and (good, scrap) == (command.good, command.scrap) else None
         moves = _carrying(order, command)
         has = moves and all((move["lot"] or {}).get("number") == command.lot for move in moves)
-        return self._receipt(order) if has else None
+        return Receipt(reference=f"stock.lot,{moves[0]['lot']['id']}") if has else None
 
     def _find_time(self, command: ReportTime, order: Row) -> Receipt | None:
         work = _work(order, command)
