@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from erp_support import ASM, CNC_1, PATH, OneSite, PaperErp, PaperSection, now, settled, two_steps
 
+from erp_support import ASM, CNC_1, PATH, OneSite, PaperErp, PaperSection, now, settled, two_steps
 from isthmus.enterprise.compare import Compare
 from isthmus.enterprise.erp import AnyCommand, FinishOrder, ReportQuantity, ReportTime, StartOrder
 from isthmus.enterprise.outbox import Outbox

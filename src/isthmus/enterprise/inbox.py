@@ -49,7 +49,7 @@ class Inbox:
         pulled = self._erp.pull(kind, cursor)
         known, now = self._known[kind], self._clock()
         fresh = {record.path: self._ours(record) for record in pulled.records}
-        new = [record for path, record in fresh.items() if not _same(record, known.get(path))]
+        new = [record for path, record in fresh.items() if _tells(record, known.get(path))]
         if not cursor:
             new += [closed for path, record in known.items() if path not in fresh and (closed := _closed(record))]
         new = [msgspec.structs.replace(record, time_ns=now) for record in new]
@@ -89,8 +89,11 @@ class Inbox:
         return beside(self._site.plant.path, "erp", f"read/{kind}")
 
 
-def _same(one: Record, other: Record | None) -> bool:
-    return other is not None and msgspec.structs.replace(one, time_ns=other.time_ns) == other
+def _tells(fresh: Record, known: Record | None) -> bool:
+    if known is None:
+        # An order that was over before we heard of it is none of ours.
+        return not (isinstance(fresh, JobOrdered) and fresh.state in _OVER)
+    return msgspec.structs.replace(fresh, time_ns=known.time_ns) != known
 
 
 def _closed(record: Record) -> Record | None:

@@ -30,7 +30,18 @@ from isthmus.model.equipment import beside
 from isthmus.model.errors import ErpAway, ErpRefuses
 from isthmus.model.records.business import ErpItem, JobOrdered
 
-_OPEN: Final = ("pending", "sending", "unknown", "parked")
+# A reduction of time that waits for a person stands beside the line; a finish that was not tried stands last.
+_HEADS: Final = """
+    SELECT * FROM (
+        SELECT *, row_number() OVER (
+            PARTITION BY order_number ORDER BY command = 'finish' AND state = 'pending', sequence
+        ) AS place
+        FROM outbox_items
+        WHERE gone = 0 AND state IN ('pending', 'sending', 'unknown', 'parked')
+            AND (:order IS NULL OR order_number = :order)
+            AND NOT (command = 'time' AND state = 'parked' AND json_extract(body, '$.seconds') < 0)
+    ) WHERE place = 1 ORDER BY order_number
+"""
 _SILENT_ORDERS: Final = 2
 _COMMAND: Final[msgspec.json.Decoder[AnyCommand]] = msgspec.json.Decoder(AnyCommand)
 
@@ -85,21 +96,20 @@ class Outbox:
         An order whose report was not answered stands back while others go on. Raises ErpAway when two
         orders in a row got no answer, or nothing else was left to try: then the ERP itself is away.
         """
-        answered, silent, in_a_row = 0, set[str](), 0
+        answered, in_a_row = 0, 0
         away: ErpAway | None = None
-        while answered < most and in_a_row < _SILENT_ORDERS:
-            heads = {order: row for order, row in self._heads().items() if order not in silent}
-            order = next((o for o in heads if o > self._turn), next(iter(heads), None))
-            if order is None:
-                break
+        heads = self._heads()
+        while heads and answered < most and in_a_row < _SILENT_ORDERS:
+            order = next((o for o in heads if o > self._turn), next(iter(heads)))
             self._turn = order
+            row = heads.pop(order)
             try:
-                self._deliver(heads[order])
+                self._deliver(row)
             except ErpAway as error:
-                silent.add(order)
                 away, in_a_row = error, in_a_row + 1
             else:
                 answered, in_a_row = answered + 1, 0
+                heads = dict(sorted({**heads, **self._heads(order)}.items()))
         if away is not None and (in_a_row or not answered):
             raise away
         return answered
@@ -132,18 +142,10 @@ class Outbox:
         ]
         return [*withdrawn, *added]
 
-    def _heads(self) -> dict[str, sqlite3.Row]:
-        """The report that is next of each order that can go on, by order."""
-        rows = self._site.views.query(
-            f"SELECT * FROM outbox_items WHERE gone = 0 AND state IN ({', '.join('?' * len(_OPEN))}) "  # noqa: S608  question marks
-            "ORDER BY order_number, command = 'finish' AND state = 'pending', sequence",
-            _OPEN,
-        )
-        heads: dict[str, sqlite3.Row] = {}
-        for row in rows:
-            if row["order_number"] not in heads and not _beside_the_line(row):
-                heads[row["order_number"]] = row
-        return {order: row for order, row in heads.items() if row["state"] != "parked" and not self._must_wait(row)}
+    def _heads(self, order: str | None = None) -> dict[str, sqlite3.Row]:
+        """The report that is next in each order's line, where the line can go on; by order, in their order."""
+        rows = self._site.views.query(_HEADS, {"order": order})
+        return {row["order_number"]: row for row in rows if row["state"] != "parked" and not self._must_wait(row)}
 
     def _must_wait(self, row: sqlite3.Row) -> bool:
         if row["command"] != "finish" or row["state"] != "pending" or row["message"].startswith("sent again"):
@@ -195,16 +197,11 @@ class Outbox:
     def _confirmed(self, command: ReportTime) -> int:
         """How many reports of time on this step the ERP has confirmed."""
         rows = self._site.views.query(
-            "SELECT body FROM outbox_items WHERE order_number = ? AND command = 'time' AND state = 'confirmed'",
-            (command.order,),
+            "SELECT count(*) AS n FROM outbox_items WHERE order_number = ? AND command = 'time' AND state = 'confirmed' "
+            "AND json_extract(body, '$.sequence') = ? AND json_extract(body, '$.operation') = ?",
+            (command.order, command.sequence, command.operation),
         )
-        same = (_COMMAND.decode(row["body"]) for row in rows)
-        return sum(
-            1
-            for other in same
-            if isinstance(other, ReportTime)
-            and (other.sequence, other.operation) == (command.sequence, command.operation)
-        )
+        return int(rows[0]["n"])
 
     def _order(self, number: str) -> JobOrdered | None:
         rows = self._site.views.query(

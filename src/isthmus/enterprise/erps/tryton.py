@@ -427,13 +427,13 @@ class Tryton:
 
     def _lot(self, command: ReportLot, order: Row) -> Receipt:
         what = f"book lot {command.lot} of {command.material} on order {command.order}"
-        if command.direction == "in":
-            # A reservation looks for stock of the move's own lot, so the lot is written behind it.
-            order = self._reserved(order)
         moves = _carrying(order, command)
         if not moves:
             msg = f"order {command.order} has no {command.material} in Tryton; lot {command.lot} cannot be booked"
             raise ErpRefuses(msg)
+        if command.direction == "in":
+            # A reservation looks for stock of the move's own lot, so the lot is written behind it.
+            moves = _carrying(self._reserved(order), command)
         taken = {(move["lot"] or {}).get("number") for move in moves} - {None, command.lot}
         if taken or any(move["state"] in ("done", "cancelled") for move in moves):
             held = f"carries lot {', '.join(sorted(map(str, taken)))}" if taken else "is already booked"
