@@ -537,7 +537,14 @@ def test_a_door_killed_again_and_again_books_each_of_200_reports_once(
     Inbox(site, erp, now).poll()
     site.append([settled(order, CNC_1, 10, 60, good=1) for _ in range(wanted)])
     site.close()
-    command = [sys.executable, ROOT / "tests" / "erp_door.py", folder, lossy.url, world.section.user, world.section.key]
+    command = [
+        sys.executable,
+        str(ROOT / "tests" / "erp_door.py"),
+        str(folder),
+        lossy.url,
+        world.section.user,
+        world.section.key,
+    ]
     chance, kills = random.Random(2), 0  # noqa: S311  repeatable chance
     deadline = time.monotonic() + 900
     while time.monotonic() < deadline:

@@ -70,5 +70,6 @@ class Link:
             self._tell(up=False, cause=cause)
 
     def _tell(self, *, up: bool, cause: str) -> None:
-        self._last = ErpChanged(path=self._path, time_ns=self._clock(), up=up, cause=cause)
-        self._site.append([self._last])
+        told = ErpChanged(path=self._path, time_ns=self._clock(), up=up, cause=cause)
+        self._site.append([told])
+        self._last = told
