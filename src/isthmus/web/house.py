@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Lock
 from typing import NamedTuple
 
 from isthmus.model.plant import Machine
@@ -22,6 +23,8 @@ class House(NamedTuple):
     """Now, ns since 1970 UTC."""
     local: Clock
     """Writes moments in the plant's time."""
+    saying: Lock
+    """Held while a person's fact is numbered and logged."""
 
     def below(self, path: str) -> str:
         """A machine's path below the plant's, as addresses and API answers write it."""

@@ -106,7 +106,9 @@ def _add_up(groups: Sequence[tuple[str, str, Sequence[_Part]]], good_ns: int) ->
     return Ladder(length_ns=total, lines=tuple(lines))
 
 
-def _line(key: str, name: str, length: int, left: int, shown: int, tone: Tone, *, total: bool = False) -> Loss:  # noqa: PLR0913
+def _line(  # noqa: PLR0913, PLR0917  one line of a table
+    key: str, name: str, length: int, left: int, shown: int, tone: Tone, *, total: bool = False
+) -> Loss:
     return Loss(key=key, name=name, length_ns=length, left_ns=left, shown_min=shown / 60e9, tone=tone, total=total)
 
 
