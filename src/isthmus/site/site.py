@@ -8,38 +8,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from isthmus.model.fold import Fold
 from isthmus.model.plant import Plant
 from isthmus.model.records import Record
-from isthmus.model.samples import TagInfo
 from isthmus.site import views as folder_of_views
 from isthmus.site.historian import Historian
 from isthmus.site.namespace import Namespace
 from isthmus.site.records_log import Origin, RecordsLog
+from isthmus.site.tags import Tags
 from isthmus.site.view import View
 from isthmus.site.views_db import Views
-
-
-class Tags(Protocol):
-    """The site's tags: names, and the numbers behind which history keeps their samples."""
-
-    def intern(self, info: TagInfo) -> int:
-        """The tag's number, given to it now if it has none; durable when this returns."""
-        ...
-
-    def find(self, name: str) -> int | None:
-        """The number of a tag, or None."""
-        ...
-
-    def info(self, number: int) -> TagInfo:
-        """What a tag is, by its number."""
-        ...
-
-    def all(self) -> Mapping[int, TagInfo]:
-        """Every tag by its number."""
-        ...
 
 
 class Site:
@@ -64,6 +43,8 @@ class Site:
         self.tags = tags
         self.folds = dict(folds or {})
         """By work unit, the folds of all wings."""
+        self.stopped: dict[str, str] = {}
+        """By work unit whose folds failed, the sentence that says why its figures stand still."""
         self.namespace = Namespace()
         self.log = RecordsLog(folder / "log")
         self.views = Views(folder / "views.sqlite", folder_of_views.found() if views is None else views)
