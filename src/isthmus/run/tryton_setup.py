@@ -31,7 +31,7 @@ def main() -> None:
         _base(settings)
     else:
         _enter(settings)
-        print(json.dumps(_Filler(json.load(sys.stdin)).fill()))  # noqa: T201  this is the answer to run/tryton.py
+        print(json.dumps(_Filler(json.load(sys.stdin)).fill()))
 
 
 def _base(settings: Any) -> None:  # noqa: ANN401  proteus has no types

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta
@@ -14,7 +15,7 @@ class SiteSection(Section, frozen=True, kw_only=True):
     """`[site]`: where it listens for edges, where it keeps its data, how long it waits for late samples."""
 
     listen: Annotated[str, Meta(description="address that edges and relays dial")] = "127.0.0.1:8700"
-    data: Annotated[str, Meta(description="folder of the log, the history and the certificates")] = "var/site"
+    data: Annotated[Path, Meta(description="folder of the log, the history and the certificates")] = Path("var/site")
     lateness_s: Annotated[
         float, Meta(gt=0, description="how long a machine's figures wait for its slowest source, s")
     ] = 5.0
