@@ -25,6 +25,7 @@ from isthmus.web.figures import stops as stops_
 from isthmus.web.figures import tags as tags_
 from isthmus.web.figures.shifts import Window
 from isthmus.web.house import House
+from isthmus.web.respond import in_thread
 
 Format = Annotated[Literal["json", "csv"], Parameter(query="format", description="json, or csv for tables")]
 Shift = Annotated[str, Parameter(description="date/name of a shift; empty means the one in progress")]
@@ -51,7 +52,8 @@ class ShiftFigures(msgspec.Struct, frozen=True, kw_only=True):
     ladder: Any
 
 
-@get("/api/machines", sync_to_thread=True)
+@get("/api/machines")
+@in_thread
 def machines_now(house: House, form_at: Format = "json") -> Response[Any]:
     """Every machine now."""
     rows = [
@@ -78,26 +80,30 @@ def machines_now(house: House, form_at: Format = "json") -> Response[Any]:
     return _table(house, rows, form_at, "machines")
 
 
-@get("/api/needs", sync_to_thread=True)
+@get("/api/needs")
+@in_thread
 def needs(house: House, form_at: Format = "json") -> Response[Any]:
     """What needs a person."""
     now = house.clock()
     return _table(house, attention.needs(house, machines.all_machines(house, now), now), form_at, "needs")
 
 
-@get("/api/orders", sync_to_thread=True)
+@get("/api/orders")
+@in_thread
 def all_orders(house: House, form_at: Format = "json") -> Response[Any]:
     """Orders with their progress."""
     return _table(house, orders.all_orders(house), form_at, "orders")
 
 
-@get("/api/reports", sync_to_thread=True)
+@get("/api/reports")
+@in_thread
 def all_reports(house: House, form_at: Format = "json") -> Response[Any]:
     """Reports to the ERP as they stand."""
     return _table(house, orders.all_reports(house), form_at, "reports")
 
 
-@get("/api/connections", sync_to_thread=True)
+@get("/api/connections")
+@in_thread
 def all_connections(request: Request[Person, Session, Any], house: House, form_at: Format = "json") -> Response[Any]:
     """Sources as they fare."""
     told = connections.all_connections(house, house.clock())
@@ -107,7 +113,8 @@ def all_connections(request: Request[Person, Session, Any], house: House, form_a
     return _table(house, rows, form_at, "connections")
 
 
-@get("/api/shift/{below:path}", sync_to_thread=True)
+@get("/api/shift/{below:path}")
+@in_thread
 def shift_of(below: str, house: House, shift: Shift = "") -> ShiftFigures:
     """A machine's indicators of one shift, and the ladder of its losses."""
     machine, window = _machine(house, str(below), shift)
@@ -125,7 +132,8 @@ def shift_of(below: str, house: House, shift: Shift = "") -> ShiftFigures:
     )
 
 
-@get("/api/states/{below:path}", sync_to_thread=True)
+@get("/api/states/{below:path}")
+@in_thread
 def states_of(below: str, house: House, shift: Shift = "", form_at: Format = "json") -> Response[Any]:
     """A machine's states of one shift, without a gap."""
     machine, window = _machine(house, str(below), shift)
@@ -133,28 +141,32 @@ def states_of(below: str, house: House, shift: Shift = "", form_at: Format = "js
     return _table(house, rows, form_at, "states")
 
 
-@get("/api/stops/{below:path}", sync_to_thread=True)
+@get("/api/stops/{below:path}")
+@in_thread
 def stops_of(below: str, house: House, shift: Shift = "", form_at: Format = "json") -> Response[Any]:
     """A machine's stops of one shift with their reasons."""
     machine, window = _machine(house, str(below), shift)
     return _table(house, stops_.stops_in(house, machine, window), form_at, "stops")
 
 
-@get("/api/counts/{below:path}", sync_to_thread=True)
+@get("/api/counts/{below:path}")
+@in_thread
 def counts_of(below: str, house: House, shift: Shift = "", form_at: Format = "json") -> Response[Any]:
     """What a machine made, by the hour of one shift."""
     machine, window = _machine(house, str(below), shift)
     return _table(house, events.pieces(house, machine.path, window.start_ns, window.now_ns), form_at, "counts")
 
 
-@get("/api/tags/{below:path}", sync_to_thread=True)
+@get("/api/tags/{below:path}")
+@in_thread
 def tags_of(below: str, house: House, form_at: Format = "json") -> Response[Any]:
     """A machine's tags as they are now."""
     machine, _ = _machine(house, str(below), "")
     return _table(house, tags_.machine_tags(house, machine), form_at, "tags")
 
 
-@get("/api/trend", sync_to_thread=True)
+@get("/api/trend")
+@in_thread
 def trend(
     house: House,
     tag: str,

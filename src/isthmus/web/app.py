@@ -9,10 +9,10 @@ makes the first administrator; the process that serves the pages prints it.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import Lock
 from typing import Any, Final
 
 from litestar import Litestar, Request
@@ -25,24 +25,25 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.response import Response
 from litestar.static_files import create_static_files_router
+from litestar.types import Scope
 
 from isthmus import __version__
 from isthmus.site.site import Site
-from isthmus.web import api, guard, live, render
+from isthmus.web import api, guard, live, render, respond
 from isthmus.web.accounts import Accounts, Session
 from isthmus.web.config import WebSection
 from isthmus.web.house import House
 from isthmus.web.pages import accounts, connections, entry, machine, orders, plant
-from isthmus.web.respond import HEADERS, html
-from isthmus.web.words import Clock
+from isthmus.web.respond import html
 
+_log = logging.getLogger(__name__)
 _STATIC: Final = Path(__file__).parent / "static"
 
 
 def make_app(site: Site, section: WebSection, *, clock: Callable[[], int] = time.time_ns) -> Litestar:
     """Make the application. It closes its accounts when it shuts down; the site is closed by who opened it."""
     people = Accounts(section.data, clock, section.session_hours)
-    house = House(site, section, people, clock, Clock(site.plant.zone), Lock())
+    house = House(site, section, people, clock)
     static = create_static_files_router(
         path="/static",
         directories=[_STATIC],
@@ -71,7 +72,7 @@ def make_app(site: Site, section: WebSection, *, clock: Callable[[], int] = time
         middleware=[DefineMiddleware(guard.Guard, exclude_from_auth_key="exclude_from_auth")],
         before_request=guard.check_form,
         exception_handlers={NotAuthorizedException: guard.to_log_in, HTTPException: _refused},
-        response_headers=HEADERS,
+        before_send=[respond.add_headers],
         compression_config=CompressionConfig(backend="gzip", minimum_size=800, exclude=["^/live/"]),
         openapi_config=OpenAPIConfig(
             title=f"Isthmus: {site.plant.name}",
@@ -80,8 +81,16 @@ def make_app(site: Site, section: WebSection, *, clock: Callable[[], int] = time
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
         ),
         request_max_body_size=256 * 1024,
+        after_exception=[_log_bug],
+        logging_config=None,
         on_shutdown=[people.close],
     )
+
+
+async def _log_bug(error: Exception, scope: Scope) -> None:
+    """What is no refusal is a bug: it is told with its whole trace."""
+    if not isinstance(error, HTTPException):
+        _log.error("page %s failed", scope.get("path"), exc_info=error)
 
 
 def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:

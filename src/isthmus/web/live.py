@@ -78,7 +78,7 @@ async def messages(
 
 
 def _message(house: House, built: Built, sent: dict[str, str]) -> bytes:
-    cells = {key: html for key, html in built.cells.items() if sent.get(key) != html}
+    cells = {key: str(html) for key, html in built.cells.items() if sent.get(key) != html}
     sent.update(cells)
     body = {"now_ns": house.clock(), "cells": cells, "data": built.data}
     return b"data: " + msgspec.json.encode(body) + b"\n\n"

@@ -41,10 +41,10 @@ def number(value: float | None, decimals: int = 0) -> str:
 
 
 def percent(share: float | None, decimals: int = 0) -> str:
-    """A share of one in per cent.
+    r"""A share of one in per cent.
 
     >>> percent(0.714)
-    '71 %'
+    '71\xa0%'
 
     What is not whole is never rounded up to whole: 0.9996 is 99.9 %, not 100 %.
     """
@@ -52,8 +52,8 @@ def percent(share: float | None, decimals: int = 0) -> str:
         return NOTHING
     text = f"{share * 100:.{decimals}f}"
     if share < 1 and float(text) >= 100:  # noqa: PLR2004  per cent
-        return f"{math.floor(share * 1000) / 10:.1f} %"
-    return f"{text} %"
+        return f"{math.floor(share * 1000) / 10:.1f}\N{NO-BREAK SPACE}%"
+    return f"{text}\N{NO-BREAK SPACE}%"
 
 
 def duration(length_ns: int | None) -> str:

@@ -13,18 +13,20 @@ from isthmus.web import render, roles
 from isthmus.web.accounts import AccountRefused, Person, Session
 from isthmus.web.guard import demand
 from isthmus.web.house import House
-from isthmus.web.respond import html, see
+from isthmus.web.respond import html, in_thread, see
 from isthmus.web.roles import Role
 
 
-@get("/accounts", sync_to_thread=True)
+@get("/accounts")
+@in_thread
 def accounts_page(request: Request[Person, Session, Any], house: House, said: str = "") -> Response[str]:
     """Everybody with an account."""
     demand(request.user, "accounts")
     return _page(house, request.auth, said={"kept": "Kept.", "made": "The account is made."}.get(said, ""))
 
 
-@post("/accounts", sync_to_thread=True)
+@post("/accounts")
+@in_thread
 def add(request: Request[Person, Session, Any], house: House, form: dict[str, str]) -> Response[Any]:
     """A new account, with a one-time link instead of a password that somebody else knows."""
     demand(request.user, "accounts")
@@ -41,7 +43,8 @@ def add(request: Request[Person, Session, Any], house: House, form: dict[str, st
     return _page(house, request.auth, said="The account is made.", link=_link(request, token), name=person.name)
 
 
-@post("/accounts/{name:str}", sync_to_thread=True)
+@post("/accounts/{name:str}")
+@in_thread
 def change(name: str, request: Request[Person, Session, Any], house: House, form: dict[str, str]) -> Response[Any]:
     """Change somebody's role, close or open the account, or give a new one-time link."""
     demand(request.user, "accounts")

@@ -15,10 +15,11 @@ from isthmus.web.figures import attention, machines, orders
 from isthmus.web.figures import connections as connections_
 from isthmus.web.house import House
 from isthmus.web.pages import nav
-from isthmus.web.respond import html
+from isthmus.web.respond import html, in_thread
 
 
-@get("/connections", sync_to_thread=True)
+@get("/connections")
+@in_thread
 def connections_page(request: Request[Person, Session, Any], house: House) -> Response[str]:
     """The page, whole."""
     built = build(house, request.auth, "", request.query_params)

@@ -15,10 +15,11 @@ from isthmus.web import render, roles
 from isthmus.web.accounts import AccountRefused, Look, Person, Session
 from isthmus.web.guard import COOKIE
 from isthmus.web.house import House
-from isthmus.web.respond import html, see
+from isthmus.web.respond import html, in_thread, see
 
 
-@get("/", sync_to_thread=True)
+@get("/")
+@in_thread
 def landing(request: Request[Person, Session, Any], house: House) -> Redirect:
     """Each role begins its day on its own page; an operator with a machine on that machine's."""
     person = request.user
@@ -27,14 +28,16 @@ def landing(request: Request[Person, Session, Any], house: House) -> Redirect:
     return see(roles.ROLES[person.role][1])
 
 
-@get("/log-in", exclude_from_auth=True, sync_to_thread=True)
+@get("/log-in", exclude_from_auth=True)
+@in_thread
 def log_in_page(house: House, after: str = "/") -> Response[str]:
     """Name and password."""
     nobody = not house.accounts.people()
     return html(render.plain("log_in.html", house, after=after, wrong="", name="", nobody=nobody))
 
 
-@post("/log-in", exclude_from_auth=True, sync_to_thread=True)
+@post("/log-in", exclude_from_auth=True)
+@in_thread
 def log_in(request: Request[Any, Any, Any], house: House, form: dict[str, str]) -> Response[Any]:
     """Check them."""
     name, after = form.get("name", "").strip(), form.get("after", "/")
@@ -47,7 +50,8 @@ def log_in(request: Request[Any, Any, Any], house: House, form: dict[str, str]) 
     return _entered(house, token, after)
 
 
-@post("/log-out", sync_to_thread=True)
+@post("/log-out")
+@in_thread
 def log_out(request: Request[Person, Session, Any], house: House) -> Redirect:
     """End the session."""
     house.accounts.log_out(request.cookies.get(COOKIE, ""))
@@ -56,7 +60,8 @@ def log_out(request: Request[Person, Session, Any], house: House) -> Redirect:
     return gone
 
 
-@get("/enter/{token:str}", exclude_from_auth=True, sync_to_thread=True)
+@get("/enter/{token:str}", exclude_from_auth=True)
+@in_thread
 def link_page(token: str, house: House) -> Response[str]:
     """A one-time link: choose a password, and for the first administrator a name."""
     holds, name = house.accounts.link_is_open(token)
@@ -64,7 +69,8 @@ def link_page(token: str, house: House) -> Response[str]:
     return html(render.plain("enter.html", house, token=token, holds=holds, name=name, wrong="", form={}), status)
 
 
-@post("/enter/{token:str}", exclude_from_auth=True, sync_to_thread=True)
+@post("/enter/{token:str}", exclude_from_auth=True)
+@in_thread
 def use_link(token: str, house: House, form: dict[str, str]) -> Response[Any]:
     """Use it up."""
     holds, name = house.accounts.link_is_open(token)
@@ -80,14 +86,16 @@ def use_link(token: str, house: House, form: dict[str, str]) -> Response[Any]:
     return _entered(house, session, "/")
 
 
-@get("/settings", sync_to_thread=True)
+@get("/settings")
+@in_thread
 def settings_page(request: Request[Person, Session, Any], house: House, said: str = "") -> Response[str]:
     """How the pages look, and one's password."""
     told = {"kept": "Kept."}.get(said, "")
     return html(render.plain("settings.html", house, session=request.auth, here="/settings", said=told, wrong=""))
 
 
-@post("/settings", sync_to_thread=True)
+@post("/settings")
+@in_thread
 def settings(request: Request[Person, Session, Any], house: House, form: dict[str, str]) -> Response[Any]:
     """Keep how the pages look."""
     theme = form.get("theme", "auto")
@@ -96,7 +104,8 @@ def settings(request: Request[Person, Session, Any], house: House, form: dict[st
     return see("/settings?said=kept")
 
 
-@post("/password", sync_to_thread=True)
+@post("/password")
+@in_thread
 def password(request: Request[Person, Session, Any], house: House, form: dict[str, str]) -> Response[Any]:
     """A new password; every session of the person ends but this one, which begins anew."""
     address = request.client.host if request.client else "?"

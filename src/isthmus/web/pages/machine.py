@@ -21,7 +21,7 @@ from isthmus.web.figures.shifts import Window
 from isthmus.web.figures.stops import Stop
 from isthmus.web.house import House
 from isthmus.web.pages import nav
-from isthmus.web.respond import html, see
+from isthmus.web.respond import html, in_thread, see
 
 _SAID = {
     "reason": "The reason is in the log; the figures follow within seconds.",
@@ -32,7 +32,8 @@ _SAID = {
 _TREND_NS = NS_PER_HOUR
 
 
-@get("/machine/{below:path}", sync_to_thread=True)
+@get("/machine/{below:path}")
+@in_thread
 def machine_page(below: str, request: Request[Person, Session, Any], house: House) -> Response[str]:
     """The page, whole."""
     asked = request.query_params
@@ -43,7 +44,8 @@ def machine_page(below: str, request: Request[Person, Session, Any], house: Hous
     return html(render.page(built, house, request.auth, here="/plant", said=said))
 
 
-@post("/act/{what:str}/{below:path}", sync_to_thread=True)
+@post("/act/{what:str}/{below:path}")
+@in_thread
 def act(what: str, below: str, request: Request[Person, Session, Any], house: House, form: dict[str, str]) -> Redirect:
     """Something a person says of a machine: reason, undo, job, halt or quantity."""
     machine = house.machine(str(below))

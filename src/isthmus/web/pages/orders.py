@@ -16,10 +16,11 @@ from isthmus.web.figures import attention, machines
 from isthmus.web.figures import orders as orders_
 from isthmus.web.house import House
 from isthmus.web.pages import nav
-from isthmus.web.respond import html, see
+from isthmus.web.respond import html, in_thread, see
 
 
-@get("/orders", sync_to_thread=True)
+@get("/orders")
+@in_thread
 def orders_page(request: Request[Person, Session, Any], house: House) -> Response[str]:
     """The page, whole."""
     built = build(house, request.auth, "", request.query_params)
@@ -27,7 +28,8 @@ def orders_page(request: Request[Person, Session, Any], house: House) -> Respons
     return html(render.page(built, house, request.auth, here="/orders", said=said))
 
 
-@post("/act/decide", sync_to_thread=True)
+@post("/act/decide")
+@in_thread
 def decide(request: Request[Person, Session, Any], house: House, form: dict[str, str]) -> Redirect:
     """A decision on a report that the ERP would not take."""
     acts.decide(house, request.user, form.get("key", ""), form.get("decision", ""), form.get("note", ""))

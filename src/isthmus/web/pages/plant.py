@@ -21,7 +21,7 @@ from isthmus.web.figures.machines import MachineNow
 from isthmus.web.figures.shifts import Window
 from isthmus.web.house import House
 from isthmus.web.pages import nav
-from isthmus.web.respond import html
+from isthmus.web.respond import html, in_thread
 
 SORTS = {
     "plant": "plant file",
@@ -33,7 +33,8 @@ SORTS = {
 _WORST = (State.DOWN, State.UNKNOWN, State.STARVED, State.BLOCKED, State.IDLE, State.SETUP, State.RUN)
 
 
-@get("/plant", sync_to_thread=True)
+@get("/plant")
+@in_thread
 def plant_page(request: Request[Any, Session, Any], house: House) -> Response[str]:
     """The page, whole."""
     return html(render.page(build(house, request.auth, "", request.query_params), house, request.auth, here="/plant"))
