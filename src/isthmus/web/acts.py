@@ -6,6 +6,8 @@ the latest wins; taking a saying back is a revision of it that is `gone`, which 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from litestar.exceptions import ClientException
 
 from isthmus.model.equipment import beside
@@ -101,10 +103,19 @@ def stop_job(house: House, person: Person, machine: Machine, order: str, *, fini
         house.site.append([said])
 
 
-def correct(house: House, person: Person, machine: Machine, order: str, deltas: dict[str, int], note: str) -> None:
-    """Correct what was counted; `deltas` has good, scrap and rework, which may be negative."""
+class Correction(NamedTuple):
+    """Pieces to add to what was counted; a negative number takes away."""
+
+    good: int
+    scrap: int
+    rework: int
+    note: str
+
+
+def correct(house: House, person: Person, machine: Machine, order: str, by: Correction) -> None:
+    """Correct what was counted."""
     demand(person, "quantity")
-    if not any(deltas.values()):
+    if not (by.good or by.scrap or by.rework):
         raise ClientException(detail="Give the number of pieces to add, or to take away with a minus.")
     with house.saying:
         now = house.clock()
@@ -113,10 +124,10 @@ def correct(house: House, person: Person, machine: Machine, order: str, deltas: 
             time_ns=now,
             ordinal=_next_ordinal(house, "QuantityCorrected", machine.path, now),
             order=order,
-            good=deltas.get("good", 0),
-            scrap=deltas.get("scrap", 0),
-            rework=deltas.get("rework", 0),
-            note=_short(note),
+            good=by.good,
+            scrap=by.scrap,
+            rework=by.rework,
+            note=_short(by.note),
             by=person.name,
             said_ns=now,
         )

@@ -1,10 +1,9 @@
 """The web application: pages, stream, API and log-in over one site.
 
-    app = make_app(site, section)            # ASGI, for uvicorn
-    first = app.state.house.accounts.first_link()
+app = make_app(site, section)            # ASGI, for uvicorn
+server = make_server(app, section)       # web/server.py
+print(first_link(app, section))
 
-While nobody has an account, `first_link` gives the token of `http://host:port/enter/<token>`, which
-makes the first administrator; the process that serves the pages prints it.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def demand(person: Person, act: Act) -> None:
     """Raise PermissionDeniedException, saying who may, when this person may not."""
     if not roles.may(person.role, act):
         who = roles.who_may(act)
-        msg = f"To {roles.WHO[act]} is for {who}; you are logged in as {roles.ROLES[person.role][0].lower()}."
+        msg = f"To {roles.WHO[act]} is for {who}; you are logged in as {roles.spoken(person.role)}."
         raise PermissionDeniedException(detail=msg)
 
 

@@ -122,6 +122,13 @@ class Clock:
             return self.second(time_ns)
         return f"{self.day(time_ns)} {self.time(time_ns)}"
 
+    def due(self, time_ns: int | None, now_ns: int) -> str:
+        """As 11:42 today, and with its day when it is another day."""
+        if time_ns is None:
+            return NOTHING
+        today = self.date(time_ns) == self.date(now_ns)
+        return self.time(time_ns) if today else f"{self.day(time_ns)} {self.time(time_ns)}"
+
     def iso(self, time_ns: int) -> str:
         """As 2026-11-23T11:42:08+00:00."""
         return to_datetime(time_ns, self._zone).isoformat(timespec="milliseconds")

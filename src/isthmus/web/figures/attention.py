@@ -164,19 +164,19 @@ def _erp(house: House, now_ns: int) -> list[Need]:
                 link_text="Look at the connection",
             )
         )
-    for report in orders.all_reports(house):
-        if orders.needs_person(report):
-            out.append(
-                Need(
-                    key=f"parked-{report.key}",
-                    kind="parked",
-                    title=f"Order {report.order}: the ERP did not take a report ({report.command})",
-                    text=f"{report.message.rstrip('.') or 'No cause was given'}. Nothing more of this order is sent until somebody decides.",
-                    link=f"/orders?order={report.order}#parked",
-                    link_text="Decide",
-                )
-            )
-    return out
+    return out + [_parked(report) for report in orders.all_reports(house) if orders.needs_person(report)]
+
+
+def _parked(report: orders.Report) -> Need:
+    cause = report.message.rstrip(".") or "No cause was given"
+    return Need(
+        key=f"parked-{report.key}",
+        kind="parked",
+        title=f"Order {report.order}: the ERP did not take a report ({report.command})",
+        text=f"{cause}. Nothing more of this order is sent until somebody decides.",
+        link=f"/orders?order={report.order}#parked",
+        link_text="Decide",
+    )
 
 
 def _certificates(house: House, now_ns: int) -> list[Need]:

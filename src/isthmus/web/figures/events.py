@@ -114,9 +114,8 @@ def _planned(house: House, told: Told) -> list[Event]:
             if part and shift.start_ns == window.start_ns:
                 out.append(_event(part.start_ns, part.end_ns, "Break of the calendar", "calendar"))
     reasons = plant.reasons
-    for stop in told.stops:
-        if stop.reason in reasons and reasons[stop.reason].planned:
-            out.append(_event(stop.start_ns, stop.end_ns, reasons[stop.reason].name, stop.by))
+    meant = [stop for stop in told.stops if stop.reason in reasons and reasons[stop.reason].planned]
+    out += [_event(stop.start_ns, stop.end_ns, reasons[stop.reason].name, stop.by) for stop in meant]
     out += [event for event in _in_state(told, (State.PLANNED,)) if event.length_ns]
     return sorted(out, key=lambda event: event.start_ns)
 

@@ -21,7 +21,7 @@ from isthmus.web import words
 from isthmus.web.figures.shifts import Window
 from isthmus.web.figures.stops import Stop
 
-Tone = Literal["run", "setup", "idle", "down", "planned", "unknown"]
+Tone = Literal["whole", "run", "setup", "idle", "down", "planned", "unknown"]
 
 _TONES: dict[State, Tone] = {
     State.DOWN: "down",
@@ -96,7 +96,7 @@ def _add_up(groups: Sequence[tuple[str, str, Sequence[_Part]]], good_ns: int) ->
     left, left_shown = total, sum(rounded)
     lines: list[Loss] = []
     for key, name, inside in groups:
-        lines.append(_line(key, name, left, 0, left_shown, "run" if name == "Producing" else "planned", total=True))
+        lines.append(_line(key, name, left, 0, left_shown, "run" if name == "Producing" else "whole", total=True))
         for part in inside:
             left -= part.length_ns
             left_shown -= shown[part.key]

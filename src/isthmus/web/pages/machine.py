@@ -13,6 +13,7 @@ from markupsafe import Markup
 from isthmus.model.plant import Machine
 from isthmus.model.time import NS_PER_HOUR
 from isthmus.web import acts, render, roles
+from isthmus.web import strip as drawing
 from isthmus.web.accounts import Person, Session
 from isthmus.web.figures import attention, events, indicators, jobs, losses, machines, orders, shifts, sources, states
 from isthmus.web.figures import stops as stops_
@@ -60,8 +61,9 @@ def act(what: str, below: str, request: Request[Person, Session, Any], house: Ho
     elif what == "halt":
         acts.stop_job(house, request.user, machine, form.get("order", ""), finished=form.get("finished") == "yes")
     elif what == "quantity":
-        deltas = {key: _number(form, key) if form.get(key) else 0 for key in ("good", "scrap", "rework")}
-        acts.correct(house, request.user, machine, form.get("order", ""), deltas, form.get("note", ""))
+        good, scrap, rework = (_number(form, key) if form.get(key) else 0 for key in ("good", "scrap", "rework"))
+        by = acts.Correction(good, scrap, rework, form.get("note", ""))
+        acts.correct(house, request.user, machine, form.get("order", ""), by)
     else:
         raise NotFoundException(detail="There is no such act.")
     said = {"reason": "reason", "undo": "undone", "job": "job", "halt": "job", "quantity": "quantity"}[what]
@@ -99,12 +101,12 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
     out: dict[str, Markup] = {
         "head": cells.head(live, now, house.local),
         "link": cells.link(machine_sources, now, house),
-        "strip": render.strip.strip(house, strip, window, height=64, link=link),
+        "strip": drawing.strip(house, strip, window, height=64, link=link),
         "minutes": cells.minutes(indicator, ladder, window, opened, link, house.site.plant),
         "events": cells.events(line, behind, link, house.local)
         if line
         else cells.stops(found, link, house, session, machine, "" if window.current else window.key),
-        "counts": cells.counts(counted, house.local, indicator),
+        "counts": cells.counts(counted, house.local, window),
         "job": cells.job(live, now, house.local),
         "intervals": cells.intervals(strip, window, house.local),
         "tagtime": cells.tagtime(now, house.local),
@@ -129,7 +131,7 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
         "run": jobs.open_run(house, machine.path),
         "asked": asked,
         "can": {what: roles.may(person.role, what) for what in ("reason", "job", "quantity")},
-        "axis": render.strip.hours(house, window),
+        "axis": drawing.hours(house, window),
     }
     last = house.site.namespace.last(chosen) if chosen else None
     data = {"trend": {"tag": chosen, "time_ns": last.time_ns, "value": _drawn(last.value)}} if last else {}

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from isthmus.model.states import State
 from isthmus.model.time import NS_PER_S
-from isthmus.web import render
+from isthmus.web import render, strip
 from isthmus.web.accounts import Session
 from isthmus.web.figures import attention, indicators, machines, orders, shifts, sources, stops
 from isthmus.web.figures.attention import Need
@@ -48,7 +48,7 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
     line, sort = asked.get("line", ""), asked.get("sort", "plant")
     shown = sorted((one for one in everyone if line in ("", one.line)), key=_order(sort))
     needs = attention.needs(house, everyone, now)
-    window = _common(everyone, house, now)
+    window = _common(everyone, now)
     cells = render.macros("cells/plant.html")
     out: dict[str, Markup] = {
         "when": cells.when(window, house.local, now),
@@ -61,7 +61,7 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
     }
     for one in shown:
         out[f"{one.slug}-state"] = cells.state(one, now)
-        out[f"{one.slug}-strip"] = render.strip.strip(house, one.strip, one.window)
+        out[f"{one.slug}-strip"] = strip.strip(house, one.strip, one.window)
         out[f"{one.slug}-job"] = cells.job(one)
         out[f"{one.slug}-count"] = cells.count(one)
         out[f"{one.slug}-oee"] = cells.oee(one)
@@ -82,7 +82,7 @@ def _order(sort: str) -> Callable[[MachineNow], Any]:
     return lambda _: 0
 
 
-def _common(everyone: list[MachineNow], house: House, now: int) -> Window:
+def _common(everyone: list[MachineNow], now: int) -> Window:
     """The shift that most machines are in; it stands over the page."""
     windows = Counter((one.window.start_ns, one.window.end_ns) for one in everyone)
     if not windows:
