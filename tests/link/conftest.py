@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from counting import PLANT, Taker
 
-from isthmus.edge import reopen
+from isthmus.edge import reopen, uplink
 from isthmus.edge.buffer import Buffer
 from isthmus.edge.gate import Gate
 from isthmus.edge.uplink import Uplink
@@ -43,6 +43,13 @@ class Edge:
         failed = [task.exception() for task in self._work if not task.cancelled()]
         self.buffer.close()
         assert failed == []
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests do not wait as long as a plant would."""
+    monkeypatch.setattr(uplink, "RETRY_MOST_S", 0.4)
+    monkeypatch.setattr(uplink, "REFUSED_S", 0.1)
 
 
 class Place:

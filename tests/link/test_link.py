@@ -24,7 +24,7 @@ from isthmus.model.errors import UsageError
 from isthmus.model.records.edge import ConduitCut, ConduitReopened, LinkChanged, SamplesDropped
 from isthmus.model.samples import ValueKind, columns
 from isthmus.wire import tls
-from isthmus.wire.link import FRAMES, MAX_BODY, VERSION_HEADER
+from isthmus.wire.link import FRAMES, MAX_BODY, VERSION_HEADER, Answer
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -166,8 +166,6 @@ def test_garbage_for_an_answer_is_said_so_and_nothing_is_forgotten(
 def test_an_edge_of_another_plant_is_turned_away_and_told_why(
     place: Place, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uplink, "REFUSED_S", 0.1)
-
     async def story() -> None:
         other = Place(tmp_path / "other", place.port)
         folder = other.enrolled()
@@ -176,7 +174,7 @@ def test_an_edge_of_another_plant_is_turned_away_and_told_why(
             # The other way about: it trusts this site, but its own certificate is of another plant.
             (folder / "tls" / "ca.pem").write_bytes((place.certificates.folder / "ca.pem").read_bytes())
             await edge.uplink._hang_up()
-            await until(lambda: "refuses this machine's certificate" in edge.uplink.now.cause)
+            await until(lambda: "enrol" in edge.uplink.now.cause)
             assert not place.taker.edges
 
     run(story())
@@ -331,6 +329,13 @@ def test_after_a_long_outage_new_values_arrive_before_the_backlog_is_through(
     monkeypatch.setattr(uplink, "IN_ORDER_BYTES", 5_000)
     monkeypatch.setattr(uplink, "MAX_BODY", 2_000)
     first_new = 10**6
+    taken = place.taker.take
+
+    def slowly(edge: str, body: bytes) -> Answer:
+        time.sleep(0.02)
+        return taken(edge, body)
+
+    monkeypatch.setattr(place.taker, "take", slowly)
 
     async def story() -> None:
         async with Edge(place.enrolled(), place.url) as edge:

@@ -141,7 +141,8 @@ class Buffer:
             said, self.fresh = self.fresh, asyncio.Event()
             said.set()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._full.wait(), GROUP_S)
+                async with asyncio.timeout(GROUP_S):
+                    await self._full.wait()
             self._full.clear()
 
     def flush(self) -> None:

@@ -60,6 +60,8 @@ _KINDS: Final[Sequence[tuple[type[Exception], str]]] = (
     (httpx.ConnectError, "{site} cannot be reached ({text}); is the site running?"),
     (httpx.TimeoutException, "{site} took the connection and then was silent"),
     (TimeoutError, "{site} took the connection and then was silent"),
+    # A site that does not know our authority closes within the handshake, and TLS 1.3 lets us see only that.
+    (httpx.NetworkError, "the connection to {site} broke ({text}); if this goes on, enrol this machine again"),
 )
 
 
@@ -137,7 +139,8 @@ class Uplink:
             lane = self._lane(part.name)
             if lane is None:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(fresh.wait(), 1.0)
+                    async with asyncio.timeout(1.0):
+                        await fresh.wait()
                 continue
             try:
                 await self._send(lane, part)
@@ -321,9 +324,7 @@ def _words(error: Exception, site: str) -> str:
     if isinstance(error, UsageError):
         return str(error)
     text = str(error) or type(error).__name__
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ssl.SSLError):
-        cause = cause.__cause__ or cause.__context__
+    cause = None if isinstance(error, (httpx.TimeoutException, TimeoutError)) else _tls_cause(error)
     if cause is not None:
         if "CERTIFICATE_VERIFY_FAILED" in str(cause):
             return f"{site} shows a certificate that is not of this plant's authority; is it the right address?"
@@ -332,3 +333,10 @@ def _words(error: Exception, site: str) -> str:
         if isinstance(error, kind):
             return words.format(site=site, text=text)
     return f"the connection to {site} broke ({text})"
+
+
+def _tls_cause(error: BaseException | None) -> ssl.SSLError | None:
+    """The TLS failure behind an error of the HTTP client, if one is."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rigs import Known, ServerProcess, free_port
 
 from isthmus.edge.modbus_client.codec import Table
 from isthmus.edge.source import Source
 from isthmus.edge.sources.modbus import Modbus, ModbusTag
 from isthmus.model.samples import ValueKind
+from rigs import Known, ServerProcess, free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 PEERS = ROOT / "tests" / "peers"
@@ -122,7 +122,7 @@ class ModbusRig:
         assert self._server.order(f"holding 11 {value}") == "done"
 
     def source(self, port: int) -> Source:
-        tags = tuple(known.tag for known in KNOWN)
+        tags = tuple(known.tag for known in KNOWN if isinstance(known.tag, ModbusTag))
         return Modbus(name="meter", host="127.0.0.1", port=port, poll_s=0.02, timeout_s=0.7, tags=tags)
 
     def asked(self, said: bytes) -> list[str]:
@@ -171,7 +171,7 @@ class Pymodbus(ModbusRig):
 
     def command(self, port: int) -> Sequence[str]:
         python = ROOT / ".peers" / "pymodbus" / "bin" / "python"
-        return [str(python), str(PEERS / "pymodbus" / "server.py"), str(port)]
+        return [str(python), str(PEERS / "pymodbus" / "pymodbus_server.py"), str(port)]
 
 
 RIGS = (Libmodbus, ModbusSerial, Pymodbus)
