@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -17,13 +17,20 @@ from numpy.typing import NDArray
 
 from isthmus.model.calendar import Calendar, shifts_between
 from isthmus.model.fold import Item
-from isthmus.model.query import Raw
+from isthmus.model.query import Operator, Raw
 from isthmus.model.records import Record
 from isthmus.model.records.site import Tick
 from isthmus.model.samples import Samples, Series, ValueKind
 from isthmus.model.time import NS_PER_MINUTE
-from isthmus.site.historian import Historian
 from isthmus.site.tags import Tags
+
+
+class Asked(Protocol):
+    """What answers questions about samples: the historian, or a reader beside it."""
+
+    def query(self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
+        """As `Historian.query`."""
+        ...
 
 
 def items(
@@ -57,7 +64,7 @@ def ticks(path: str, calendar: Calendar, zone: ZoneInfo, start_ns: int, end_ns: 
     return [Tick(path=path, time_ns=moment) for moment in sorted(moments)]
 
 
-def read(historian: Historian, tags: Tags, names: Sequence[str], start_ns: int, end_ns: int) -> dict[str, Series]:
+def read(historian: Asked, tags: Tags, names: Sequence[str], start_ns: int, end_ns: int) -> dict[str, Series]:
     """The samples of these tags over [start_ns, end_ns) as columns; a tag without any is absent."""
     numbers = {name: numbers_of(tags, name) for name in names}
     wanted = sorted({number for found in numbers.values() for number in found})
