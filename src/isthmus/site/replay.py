@@ -14,9 +14,9 @@ import msgspec
 
 from isthmus.model.records import Key, Record
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, Interval
-from isthmus.site import merge
 from isthmus.site.checkpoints import kept_before
 from isthmus.site.historian.reader import Reader
+from isthmus.site.merge import History, Want
 from isthmus.site.unit import Unit
 from isthmus.site.views import facts
 from isthmus.site.views_db import ViewsReader
@@ -59,9 +59,10 @@ def _folded(folder: Path, unit: Unit, history: Reader, views: ViewsReader, span:
     kept = kept_before(folder / "checkpoints.sqlite", unit.path, unit.shape, start_ns)
     moment = kept or unit.fresh(start_ns - NS_PER_DAY)
     known = [] if kept else facts.newest_before(views, unit.reads, moment.time_ns)
+    samples = History(history, history.tags)
     while moment.time_ns < end_ns:
         end = min(moment.time_ns + _STRETCH_NS, end_ns)
-        series = merge.read(history, history.tags, unit.tags, moment.time_ns, end)
+        series = samples.read(Want(unit.tags, moment.time_ns, end))
         said = known + facts.between(views, unit.reads, moment.time_ns, end)
         outside = [record for record in said if not record.gone and unit.concerns(record)]
         folded = unit.fold(moment, end, series, outside)
