@@ -288,6 +288,7 @@ def test_a_fold_that_fails_stops_its_own_machine_with_a_sentence_and_no_other(
     assert [fact.path for fact in spine.facts()] == [OTHER]
     assert "production/states failed (ValueError: no rule holds)" in spine.site.stopped[PATH]
     assert "other machines go on" in caplog.text
+    assert spine.site.namespace.preview(PATH, "StateChanged") == ()
     spine.close()
 
 

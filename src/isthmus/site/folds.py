@@ -148,6 +148,8 @@ class FoldRunner:
             path = course.unit.path
             self.stopped[path] = f"figures of {path} stand still at {iso(course.cursor.time_ns)}: {error}"
             _log.exception("%s; other machines go on", self.stopped[path])
+            kinds = [kind.__name__ for kind in course.unit.emits]
+            self._site.namespace.put_previews(path, kinds, [])  # nothing that stands still may look live
             return False
         return True
 
