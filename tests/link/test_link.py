@@ -15,9 +15,9 @@ import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import Edge, Joined, Place
 from counting import full, until
 
+from conftest import Edge, Joined, Place
 from isthmus.edge import gate as latch
 from isthmus.edge import reopen, uplink
 from isthmus.model.errors import UsageError

@@ -12,11 +12,12 @@ import logging
 import threading
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
 
 from isthmus.model.equipment import beside
+from isthmus.model.errors import UsageError
 from isthmus.model.records import Record
 from isthmus.model.records.site import SamplesQuarantined
 from isthmus.model.time import from_datetime
@@ -54,7 +55,8 @@ async def open_site(file: PlantFile) -> AsyncIterator[Site]:
             site.folder / "tls", file.plant.path, file.edge.conduit, lambda record: _append(site, record)
         )
         stop = threading.Event()
-        async with LinkServer(file.site.listen, certificates, ingest.take), asyncio.TaskGroup() as group:
+        server = LinkServer(file.site.listen, certificates, ingest.take)
+        async with _listening(server, file.site.listen), asyncio.TaskGroup() as group:
             folding = group.create_task(asyncio.to_thread(runner.run, stop), name="folds")
             telling = group.create_task(_tell(site, file, untold), name="what history tells")
             try:
@@ -63,6 +65,17 @@ async def open_site(file: PlantFile) -> AsyncIterator[Site]:
                 stop.set()
                 telling.cancel()
                 await asyncio.wait([folding], timeout=_STOP_S)
+
+
+@asynccontextmanager
+async def _listening(server: LinkServer, listen: str) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(server)
+        except OSError as error:
+            msg = f"cannot listen on {listen} ({error.strerror}): stop what has this port, or mend [site] listen"
+            raise UsageError(msg) from error
+        yield
 
 
 def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> tuple[Site, FoldRunner, Ingest]:
