@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Place
 from counting import LIFE, until
 
+from conftest import Place
 from isthmus.model import status as st
 from isthmus.model.records.edge import DeviceIdentified, SourceChanged
 
@@ -133,7 +133,7 @@ def test_the_status_page_says_in_words_how_it_goes_and_works_without_a_site(
     place: Place, process: Process, run: Run
 ) -> None:
     def get(path: str) -> str:
-        with urllib.request.urlopen(f"http://{process.status}{path}", timeout=5) as reply:  # noqa: S310  loopback
+        with urllib.request.urlopen(f"http://{process.status}{path}", timeout=5) as reply:
             return str(reply.read().decode())
 
     def reached() -> bool:
