@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta
@@ -14,7 +15,7 @@ class EdgeSection(Section, frozen=True, kw_only=True):
 
     site: Annotated[str, Meta(description="https://host:port of the site or relay it dials")] = "https://127.0.0.1:8700"
     conduit: Annotated[str, Meta(description="name of the [[conduit]] it dials through")] = "uplink"
-    data: Annotated[str, Meta(description="folder of its buffer and certificates")] = "var/edge"
+    data: Annotated[Path, Meta(description="folder of its buffer and certificates")] = Path("var/edge")
     buffer_mb: Annotated[int, Meta(ge=16, description="largest size of the buffer on disk, MB")] = 4096
     buffer_days: Annotated[float, Meta(gt=0, description="oldest sample kept while the link is cut, days")] = 30
     status: Annotated[str, Meta(description="loopback address of the local status page")] = "127.0.0.1:8710"

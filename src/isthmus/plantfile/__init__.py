@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,18 @@ import msgspec
 from isthmus.edge.config import EdgeSection
 from isthmus.edge.source import SourceSection
 from isthmus.edge.sources import kinds as source_kinds
+from isthmus.enterprise.config import ErpSection
+from isthmus.enterprise.erps import kinds as erp_kinds
 from isthmus.model.calendar import Calendar
 from isthmus.model.errors import Mistake, PlantFileError
 from isthmus.model.plant import KpiPolicy, Machine, Plant, PlantSection, Product, Reason
 from isthmus.model.zones import Conduit, Zone, ZoneKind
 from isthmus.plantfile.checks import faults_between, tags_of
 from isthmus.plantfile.draft import draft_of
-from isthmus.plantfile.lines import line_at, lines_of
-from isthmus.plantfile.shape import Fault, element_type, faults_in, nearest
+from isthmus.plantfile.lines import Place, line_at, lines_of
+from isthmus.plantfile.shape import Fault, element_type, faults_in, from_toml, nearest
 from isthmus.site.config import HistorianSection, SiteSection
+from isthmus.web.config import WebSection
 
 __all__ = ["PlantFile", "Sections", "load", "read", "tags_of"]
 
@@ -56,6 +59,12 @@ class Sections(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     edge: EdgeSection = EdgeSection()
     site: SiteSection = SiteSection()
     historian: HistorianSection = HistorianSection()
+    web: WebSection = WebSection()
+    erp: ErpSection | None = None
+
+
+KINDED: Mapping[str, Callable[[], Mapping[str, Any]]] = {"source": source_kinds, "erp": erp_kinds}
+"""Tables whose class is named by their `kind`, found among the files of a folder."""
 
 
 class PlantFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +78,8 @@ class PlantFile(msgspec.Struct, frozen=True, kw_only=True):
     edge: EdgeSection
     site: SiteSection
     historian: HistorianSection
+    web: WebSection
+    erp: ErpSection | None
 
 
 def load(file: Path) -> PlantFile:
@@ -101,45 +112,48 @@ def read(file: Path) -> tuple[PlantFile | None, Sequence[Mistake]]:
 
 def _faults(raw: Mapping[str, Any]) -> list[Fault]:
     """What is wrong with each section by itself; a source is judged by its own protocol's class."""
-    out = [
-        fault
-        for fault in faults_in({key: value for key, value in raw.items() if key != "source"}, Sections, ())
-        if fault.place != () or "plant" in fault.what
-    ]
-    known = source_kinds()
-    sources = raw.get("source", [])
-    if not isinstance(sources, list):
-        return [*out, Fault(("source",), "write [[source]] with two brackets: there may be several")]
-    for index, source in enumerate(sources):
-        place = ("source", index)
-        kind = source.get("kind") if isinstance(source, Mapping) else None
-        if kind is None:
-            out.append(Fault(place, "kind is missing", f"known here: {', '.join(known)}"))
-        elif kind not in known:
-            out.append(Fault((*place, "kind"), f'no protocol is called "{kind}"', nearest(str(kind), list(known))))
-        else:
-            out += faults_in(source, known[kind], place)
+    plain = {key: value for key, value in raw.items() if key not in KINDED}
+    out = [fault for fault in faults_in(plain, Sections, ()) if fault.place or "plant" in fault.what]
+    for table, kinds in KINDED.items():
+        if table == "source" and not isinstance(raw.get(table, []), list):
+            out.append(Fault((table,), "write [[source]] with two brackets: there may be several"))
+        elif isinstance(raw.get(table), list):
+            for index, element in enumerate(raw[table]):
+                out += _faults_by_kind(element, kinds(), (table, index))
+        elif table in raw:
+            out += _faults_by_kind(raw[table], kinds(), (table,))
     return out
+
+
+def _faults_by_kind(element: Any, known: Mapping[str, Any], place: Place) -> Iterator[Fault]:  # noqa: ANN401
+    """What is wrong with a table whose class is named by its `kind`."""
+    kind = element.get("kind") if isinstance(element, Mapping) else None
+    if kind is None:
+        yield Fault(place, "kind is missing", f"known here: {', '.join(known)}")
+    elif kind not in known:
+        yield Fault((*place, "kind"), f'nothing is called "{kind}" here', nearest(str(kind), list(known)))
+    else:
+        yield from faults_in(element, known[kind], place)
 
 
 def _section_types(raw: Mapping[str, Any]) -> Callable[[str, int], Any]:
     """The class of one element of a table, by the table's name and the element's index."""
     fields = {field.name: field.type for field in msgspec.structs.fields(Sections)}
-    known = source_kinds()
 
     def of(table: str, index: int) -> Any:  # noqa: ANN401  types are values here
-        if table == "source":
-            return known.get(str(raw["source"][index].get("kind")))
+        if table in KINDED:
+            element = raw[table][index] if isinstance(raw[table], list) else raw[table]
+            return KINDED[table]().get(str(element.get("kind")))
         return element_type(fields.get(table))
 
     return of
 
 
 def _convert(raw: Mapping[str, Any]) -> Sections:
-    known = source_kinds()
-    sources = tuple(msgspec.convert(source, known[source["kind"]]) for source in raw.get("source", ()))
-    rest = msgspec.convert({key: value for key, value in raw.items() if key != "source"}, Sections)
-    return msgspec.structs.replace(rest, source=sources)
+    plain = from_toml({key: value for key, value in raw.items() if key not in KINDED}, Sections)
+    sources = tuple(from_toml(source, source_kinds()[source["kind"]]) for source in raw.get("source", ()))
+    erp = from_toml(raw["erp"], erp_kinds()[raw["erp"]["kind"]]) if "erp" in raw else None
+    return msgspec.structs.replace(plain, source=sources, erp=erp)
 
 
 def _joined(file: Path, sections: Sections) -> PlantFile:
@@ -169,6 +183,8 @@ def _joined(file: Path, sections: Sections) -> PlantFile:
         edge=sections.edge,
         site=sections.site,
         historian=sections.historian,
+        web=sections.web,
+        erp=sections.erp,
     )
 
 

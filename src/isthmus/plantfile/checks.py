@@ -18,6 +18,9 @@ from isthmus.model.zones import Conduit, Zone, ZoneKind
 from isthmus.plantfile.draft import Draft
 from isthmus.plantfile.lines import Place
 from isthmus.plantfile.shape import Fault, nearest
+from isthmus.production.rules import check_state
+from isthmus.web.config import WebSection
+from isthmus.web.config import mistakes_in as web_mistakes
 from isthmus.wire.frame import source_id
 
 _OUTWARDS = {ZoneKind.SAFETY: 0, ZoneKind.CONTROL: 1, ZoneKind.SUPERVISORY: 2, ZoneKind.DMZ: 3, ZoneKind.ENTERPRISE: 4}
@@ -43,6 +46,8 @@ def faults_between(draft: Draft) -> Iterator[Fault]:
     yield from _sources(draft)
     yield from _machines(draft)
     yield from _products(draft)
+    for what, mend in web_mistakes(draft.one("web", WebSection) or WebSection()):
+        yield Fault(("web", "listen"), what, mend)
     edge, conduits = draft.one("edge", EdgeSection), draft.names("conduit", "name")
     if edge and conduits and edge.conduit not in conduits:
         yield _unknown(("edge", "conduit"), "conduit", edge.conduit, conduits)
@@ -164,6 +169,8 @@ def _machines(draft: Draft) -> Iterator[Fault]:
             yield _unknown((*place, "calendar"), "calendar", machine.calendar, calendars)
         if zones and machine.zone not in zones:
             yield _unknown((*place, "zone"), "zone", machine.zone, zones)
+        for sentence in check_state(machine.state):
+            yield Fault((*place, "state"), sentence)
         for at, name, numeric in _used(machine):
             if name.partition("/")[0] not in unusable:
                 yield from _tag_used((*place, *at), name, tags, numeric=numeric)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from isthmus.plantfile.lines import Place
-from isthmus.plantfile.shape import Fault
+from isthmus.plantfile.shape import Fault, from_toml
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ def draft_of(raw: Mapping[str, Any], faults: Sequence[Fault], type_of: Callable[
             if wanted is None:
                 continue
             try:
-                found.setdefault(table, []).append((place, msgspec.convert(element, wanted)))
+                found.setdefault(table, []).append((place, from_toml(element, wanted)))
             except msgspec.ValidationError:
                 continue  # what is wrong with it has been said already
     return Draft(raw, found)

@@ -10,6 +10,7 @@ import difflib
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -23,6 +24,18 @@ class Fault(NamedTuple):
     place: Place
     what: str
     mend: str = ""
+
+
+def from_toml(value: object, wanted: Any) -> Any:  # noqa: ANN401  types are values here
+    """`value`, as TOML gives it, as a `wanted`. Raises msgspec.ValidationError."""
+    return msgspec.convert(value, wanted, dec_hook=_beyond_toml)
+
+
+def _beyond_toml(wanted: type, value: object) -> object:
+    if wanted is Path and isinstance(value, str):
+        return Path(value)
+    msg = f"Expected `{wanted.__name__}`, got `{type(value).__name__}`"
+    raise ValueError(msg)
 
 
 def faults_in(value: object, wanted: Any, place: Place) -> Iterator[Fault]:  # noqa: ANN401  types are values here
@@ -40,7 +53,7 @@ def faults_in(value: object, wanted: Any, place: Place) -> Iterator[Fault]:  # n
             yield from faults_in(item, inner, (*place, key))
     else:
         try:
-            msgspec.convert(value, wanted)
+            from_toml(value, wanted)
         except msgspec.ValidationError:
             yield Fault(place, f"{_last(place)} = {_shown(value)} must be {_wish(wanted)}")
 
@@ -82,7 +95,7 @@ def _in_table(value: Mapping[str, object], cls: type[msgspec.Struct], place: Pla
 def _whole(value: Mapping[str, object], cls: type[msgspec.Struct], place: Place) -> Iterator[Fault]:
     """What a section says of its fields together, once each by itself is right."""
     try:
-        msgspec.convert(value, cls)
+        from_toml(value, cls)
     except msgspec.ValidationError as error:
         yield Fault(place, str(error).partition(" - at `")[0])
 
@@ -153,6 +166,7 @@ _WORDS: Mapping[Any, str] = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
+    Path: "the name of a file or folder",
 }
 
 

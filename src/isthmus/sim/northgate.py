@@ -92,7 +92,7 @@ ARTICLES: Final = (
         code="SHAFT-20",
         name="Shaft 20 mm",
         machines=("cnc-01", "cnc-02"),
-        cycle_s=9.0,
+        cycle_s=6.0,
         material="STEEL-BAR",
         material_kg=0.8,
     ),
@@ -100,21 +100,21 @@ ARTICLES: Final = (
         code="FLANGE-40",
         name="Flange 40",
         machines=("cnc-02", "cnc-01"),
-        cycle_s=10.0,
+        cycle_s=6.5,
         material="STEEL-BAR",
         material_kg=1.1,
     ),
     Article(
-        code="HOUSING-7", name="Housing 7", machines=("cnc-03",), cycle_s=12.0, material="ALU-BLOCK", material_kg=1.6
+        code="HOUSING-7", name="Housing 7", machines=("cnc-03",), cycle_s=7.5, material="ALU-BLOCK", material_kg=1.6
     ),
     Article(
-        code="BRACKET-3", name="Bracket 3", machines=("mill-04",), cycle_s=11.0, material="ALU-BLOCK", material_kg=0.5
+        code="BRACKET-3", name="Bracket 3", machines=("mill-04",), cycle_s=7.0, material="ALU-BLOCK", material_kg=0.5
     ),
     Article(
         code="COVER-R",
         name="Cover right",
         machines=("press-1", "press-2"),
-        cycle_s=5.0,
+        cycle_s=3.0,
         material="SHEET",
         material_kg=0.4,
     ),
@@ -122,14 +122,14 @@ ARTICLES: Final = (
         code="COVER-L",
         name="Cover left",
         machines=("press-2", "press-1"),
-        cycle_s=5.0,
+        cycle_s=3.0,
         material="SHEET",
         material_kg=0.4,
     ),
     Article(
-        code="COVER-SET", name="Painted cover set", machines=("paint",), cycle_s=8.0, material="PAINT", material_kg=0.05
+        code="COVER-SET", name="Painted cover set", machines=("paint",), cycle_s=5.0, material="PAINT", material_kg=0.05
     ),
-    Article(code="KIT-1", name="Packed kit", machines=("pack",), cycle_s=7.0, material="FILM", material_kg=0.02),
+    Article(code="KIT-1", name="Packed kit", machines=("pack",), cycle_s=4.0, material="FILM", material_kg=0.02),
 )
 
 REASONS: Final = (

@@ -40,7 +40,7 @@ class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     path: str
     protocol: str
-    setup_s: float = 8.0
+    setup_s: float = 6.0
     scrap: float = 0.03
     micro_stop: float = 0.05
     micro_stop_s: float = 4.0
@@ -101,6 +101,7 @@ class Machine:
         self._analogue_ns = start_ns
         self._cycle_left_ns = 0
         self._heat_c, self._wear, self._energy_wh = AMBIENT_C + 9, 0.0, 0.0
+        self._closing = False
         self._out: list[Change] = []
 
     @property
@@ -126,6 +127,10 @@ class Machine:
         if self.work is None and self._state in (State.IDLE, State.OFF):
             self._until_ns = min(self._until_ns, self._now_ns + NS_PER_S)
 
+    def unload(self) -> None:
+        """Finish the piece in hand, take the order off, and begin no other."""
+        self._closing = True
+
     def break_down(self, seconds: float, alarm: str) -> None:
         """Stop in the middle of whatever it does, for so long, with an alarm."""
         if self._state is State.RUN:
@@ -138,7 +143,7 @@ class Machine:
             self._piece_done()
         if self.work is None:
             self._take_work()
-        elif self.made_of_work >= self.work.quantity:
+        elif self._closing or self.made_of_work >= self.work.quantity:
             self._finish_work()
         elif self._cycle_left_ns:
             left, self._cycle_left_ns = self._cycle_left_ns, 0
@@ -152,7 +157,7 @@ class Machine:
             self._enter(State.RUN, self.work.cycle_s * self._chance.gauss(self.spec.slower, 0.03))
 
     def _take_work(self) -> None:
-        if not self.queue:
+        if self._closing or not self.queue:
             self._enter(State.IDLE, 2.0)
             return
         self.work, self.made_of_work = self.queue.pop(0), 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta
@@ -13,7 +15,7 @@ class SiteSection(Section, frozen=True, kw_only=True):
     """`[site]`: where it listens for edges, where it keeps its data, how long it waits for late samples."""
 
     listen: Annotated[str, Meta(description="address that edges and relays dial")] = "127.0.0.1:8700"
-    data: Annotated[str, Meta(description="folder of the log, the history and the certificates")] = "var/site"
+    data: Annotated[Path, Meta(description="folder of the log, the history and the certificates")] = Path("var/site")
     lateness_s: Annotated[
         float, Meta(gt=0, description="how long a machine's figures wait for its slowest source, s")
     ] = 5.0
@@ -26,6 +28,9 @@ class HistorianSection(Section, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=1)] | None, Meta(description="days of samples kept; none keeps all")
     ] = None
     seal_rows: Annotated[int, Meta(ge=1000, description="rows in memory at which they are sealed to disk")] = 1_000_000
+    earliest: Annotated[
+        date, Meta(description="samples from before this day are set aside: the clock of a device that was never set")
+    ] = date(2000, 1, 1)
     future_s: Annotated[float, Meta(gt=0, description="samples further in the future than this are set aside, s")] = (
         300.0
     )

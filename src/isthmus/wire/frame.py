@@ -43,6 +43,8 @@ class FrameKind(IntEnum):
     """msgpack array of records"""
     WAVEFORM = 4
     """one burst of a fast signal (reserved by the format; see docs/formats/frame.md)"""
+    CHAINED = 5
+    """records in the site's log, behind the hash of the frame before; see docs/formats/log.md"""
 
 
 _KINDS: Final = frozenset(int(kind) for kind in FrameKind)
