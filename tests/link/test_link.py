@@ -31,7 +31,7 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 
 def counts(first: int, rows: int = 100) -> pa.RecordBatch:
     return columns(
-        ValueKind.I64, np.zeros(rows), np.full(rows, time.time_ns()), np.zeros(rows), np.arange(first, first + rows)
+        ValueKind.I64, np.zeros(rows), time.time_ns() + np.arange(rows), np.zeros(rows), np.arange(first, first + rows)
     )
 
 
