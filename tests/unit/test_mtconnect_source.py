@@ -33,7 +33,7 @@ MILL = Device(
     id="d1",
     name="MILL",
     uuid="mill-1",
-    maker="Northgate",
+    manufacturer="Northgate",
     serial="0007",
     items=(
         Item(id="parts", category="EVENT", type="PART_COUNT"),

@@ -16,7 +16,7 @@ MACHINE = Device(
     id="d1",
     name="LATHE",
     uuid="lathe-2",
-    maker="Northgate Machines",
+    manufacturer="Northgate Machines",
     model="NM-200",
     serial="NM200-0007",
     items=(Item(id="avail", category="EVENT", type="AVAILABILITY"),),
