@@ -150,7 +150,7 @@ def test_a_late_reply_never_passes_for_the_next_answer() -> None:
 def test_a_gateway_that_repeats_no_transaction_number_is_read_where_that_is_declared() -> None:
     gateway, seen = Gateway({1: {0: 111}, 2: {0: 333}, 3: {0: 9}}), Seen()
     gateway.echoes = False
-    gateway.delay = lambda asked: 0.2 if asked.unit == 2 else 0.0
+    gateway.delay = lambda asked: 0.2 if asked.unit == 2 else 0.1
     tags = [u16(0), u16(0, unit_id=2), u16(0, unit_id=3)]
 
     async def check() -> None:

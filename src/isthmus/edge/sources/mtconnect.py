@@ -184,8 +184,6 @@ class _Life:
         if place.instance not in (0, probe.header.instance):
             self._gap(f"started anew (instance {probe.header.instance} after {place.instance})")
         place.instance = probe.header.instance
-        if not known:
-            place.active.clear()
         self._streams = Streams(self._readers(probe), place.active)
         current = await self._get("current")
         told = Streams({}, {}).read(current).header
