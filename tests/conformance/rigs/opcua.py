@@ -127,7 +127,7 @@ class NodeOpcua:
             security="none",
             timeout_s=1,
             publishing_ms=50,
-            sampling_ms=10,
+            sampling_ms=0,
         )
 
     def asked(self, said: bytes) -> list[str]:

@@ -18,7 +18,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 
 from isthmus.edge.opcua_client import security as secure
-from isthmus.edge.opcua_client.refusals import in_words
+from isthmus.edge.opcua_client.refusals import in_words, turned_down
 from isthmus.edge.opcua_client.security import Mode, Policy
 from isthmus.model.errors import DeviceAway, DeviceRefuses
 
@@ -173,7 +173,11 @@ async def _prepare(access: Access) -> Any:  # noqa: ANN401  asyncua has no types
 
 
 async def _log_in(access: Access, client: Any) -> None:  # noqa: ANN401  asyncua has no types
-    await client.connect_sessionless()
+    try:
+        await client.connect_sessionless()
+    except AssertionError as error:
+        # asyncua 2.1 says so, and keeps the code to itself, when a server turns the channel down by a fault.
+        raise turned_down(access.url) from error
     if access.security == "none":
         secure.choose(access.url, await client.get_endpoints(), "none", access.mode)
     await client.create_session()

@@ -77,3 +77,8 @@ def of_code(url: str, error: Exception) -> DeviceAway:
         return DeviceAway(f"{url} answers {name}: {str(error).partition('(')[0].strip().rstrip('.') or 'no reason'}")
     sort = DeviceAway if name in _WAIT else DeviceRefuses
     return sort(f"{url} says {name}: {_MENDS[name]}")
+
+
+def turned_down(url: str) -> DeviceRefuses:
+    """The sentence for a server that opens no channel and whose code did not reach us."""
+    return DeviceRefuses(f"{url} opens no secure channel: {_MENDS['BadSecurityChecksFailed']}")
