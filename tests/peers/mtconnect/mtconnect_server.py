@@ -1,4 +1,4 @@
-"""Our own MTConnect agent in a process of its own; takes orders on its standard input.
+"""Our own MTConnect agent in a process of its own; takes orders as arguments before it listens, then on its standard input.
 
 update <item> <time_ns> <value>          a value; UNAVAILABLE is none
 condition <item> <time_ns> <level> <code> <text>
@@ -82,6 +82,8 @@ def obey(agent: Agent, line: str) -> str:
 
 async def main(port: int, buffer: int) -> None:
     agent = Agent(MACHINE, buffer=buffer)
+    for order in sys.argv[3:]:
+        obey(agent, order)
     async with await agent.serve("127.0.0.1", port):
         print(f"READY {port}", flush=True)  # noqa: T201  its tongue
         while line := await asyncio.to_thread(sys.stdin.readline):

@@ -198,6 +198,9 @@ class _Life:
     async def _catch_up(self, until: int) -> bool:
         """What happened between the last connection and the current document; False where some is lost."""
         place, source = self._place, self._source
+        if until < place.next_sequence:
+            self._gap("counts from an earlier sequence number again")
+            return False
         while place.next_sequence < until:
             count = min(source.count, until - place.next_sequence)
             try:
