@@ -209,6 +209,20 @@ def test_a_device_that_is_silent_as_a_whole_is_away() -> None:
     assert "does not answer within 0.15 s" in asyncio.run(check())
 
 
+@pytest.mark.parametrize("deaf_to", [set[int](), {0x2B}], ids=["refuses", "ignores"])
+def test_a_device_that_cannot_say_who_it_is_is_there_all_the_same(deaf_to: set[int]) -> None:
+    gateway = Gateway({1: {}})
+    gateway.deaf_to = deaf_to
+
+    async def check() -> None:
+        async with listening(gateway.serve) as port:
+            identity = await meter(port).identify()
+            assert identity.address == f"127.0.0.1:{port}"
+            assert (identity.maker, identity.model, identity.serial) == ("", "", "")
+
+    asyncio.run(check())
+
+
 def test_a_busy_device_is_asked_again_at_the_next_poll_and_nothing_is_left_out() -> None:
     gateway, seen = Gateway({1: {0: 1, 1: 2}}), Seen()
     gateway.codes = {1: 6}

@@ -150,19 +150,17 @@ class Modbus(SourceSection, frozen=True, kw_only=True, tag="modbus"):
     async def identify(self) -> Identity:
         """Who the device says it is, by function 43/14; "" where it does not know that function."""
         async with self._connect() as connection:
-            told: dict[int, str] = {}
             try:
-                follow: int | None = 0
-                for _ in range(_PAGES):
-                    if follow is None:
-                        break
-                    page = codec.page(await connection.ask(codec.identify(self.unit_id, follow)))
-                    told.update(page.objects)
-                    follow = page.follow
+                told = await _identification(connection, self.unit_id)
             except codec.Refusal:
-                pass
-            except (Silence, codec.NotModbus) as error:
-                raise DeviceAway(str(error)) from error
+                told = {}
+            except codec.NotModbus as error:
+                msg = f"{self._address}: {error}"
+                raise DeviceAway(msg) from error
+            except Silence:
+                # Many devices say nothing to a function that they do not know; a silent one says nothing to any.
+                told = {}
+                await self._hear(connection)
         more = {name: told[number] for number, name in ((3, "url"), (6, "application")) if told.get(number)}
         return Identity(
             address=self._address,
@@ -249,6 +247,17 @@ class Modbus(SourceSection, frozen=True, kw_only=True, tag="modbus"):
         units = Units(plan.units, first_rest_s=self.timeout_s, most_rest_s=self.retry_silent_s)
         return [Reading(poll, plan.fields, connection, units, sink) for poll in plan.polls]
 
+    async def _hear(self, connection: Connection) -> None:
+        """Any answer to a plain question will do. Raises DeviceAway when there is none."""
+        first = next(iter(self.tags), ModbusTag(name="first", address=0))
+        unit = self.unit_id if first.unit_id is None else first.unit_id
+        try:
+            await connection.ask(codec.read(unit, first.table, first.address, first.width))
+        except codec.Refusal:
+            pass
+        except Silence as silence:
+            raise DeviceAway(str(silence)) from silence
+
     def _connect(self) -> AbstractAsyncContextManager[Connection]:
         return connect(self.host, self.port, timeout_s=self.timeout_s, in_flight=self.in_flight, echoes=self.echoes)
 
@@ -268,6 +277,19 @@ class _Unheard:
     def up(self, *, address: str, security: str) -> None: ...
 
     def fault(self, tag: int, status: int, why: str) -> None: ...
+
+
+async def _identification(connection: Connection, unit: int) -> dict[int, str]:
+    """The objects of function 43/14 by their number, page by page."""
+    told: dict[int, str] = {}
+    follow: int | None = 0
+    for _ in range(_PAGES):
+        if follow is None:
+            break
+        page = codec.page(await connection.ask(codec.identify(unit, follow)))
+        told.update(page.objects)
+        follow = page.follow
+    return told
 
 
 def _suits(kind: ValueKind, type_: str) -> bool:
