@@ -41,23 +41,19 @@ import msgspec
 import pyarrow as pa
 from msgspec import Meta
 
-from isthmus.edge.modbus_client import blocks, codec
+from isthmus.edge.modbus_client import blocks, codec, identity
 from isthmus.edge.modbus_client.blocks import Point, Poll
 from isthmus.edge.modbus_client.codec import Table
-from isthmus.edge.modbus_client.connection import Connection, Silence, connect
+from isthmus.edge.modbus_client.connection import Connection, connect
 from isthmus.edge.modbus_client.image import TYPE_PATTERN, Field, Order, registers
 from isthmus.edge.modbus_client.reading import Reading, Units
 from isthmus.edge.source import Identity, Limits, Port, Seconds, Sink, SourceSection, Tag, TagFound
 from isthmus.model import status as st
-from isthmus.model.errors import DeviceAway
 from isthmus.model.samples import TimeOf, ValueKind
 
 _log = logging.getLogger(__name__)
 
 Unit = Annotated[int, Meta(ge=0, le=255)]
-
-_PAGES = 16
-"""Most replies that a device may spread its identification over."""
 
 
 class ModbusTag(Tag, frozen=True, kw_only=True):
@@ -149,27 +145,19 @@ class Modbus(SourceSection, frozen=True, kw_only=True, tag="modbus"):
 
     async def identify(self) -> Identity:
         """Who the device says it is, by function 43/14; "" where it does not know that function."""
+        first = next(iter(self.tags), ModbusTag(name="first", address=0))
+        plain = codec.read(self.unit_id, first.table, first.address, first.width)
         async with self._connect() as connection:
-            try:
-                told = await _identification(connection, self.unit_id)
-            except codec.Refusal:
-                told = {}
-            except codec.NotModbus as error:
-                msg = f"{self._address}: {error}"
-                raise DeviceAway(msg) from error
-            except Silence:
-                # Many devices say nothing to a function that they do not know; a silent one says nothing to any.
-                told = {}
-                await self._hear(connection)
-        more = {name: told[number] for number, name in ((3, "url"), (6, "application")) if told.get(number)}
+            told = await identity.ask(connection, self.unit_id, plain)
+        more = {"url": told.get(identity.URL), "application": told.get(identity.APPLICATION), "unit": str(self.unit_id)}
         return Identity(
             address=self._address,
             protocol="Modbus/TCP",
-            maker=told.get(0, ""),
-            model=told.get(5) or told.get(4) or told.get(1, ""),
-            firmware=told.get(2, ""),
+            maker=told.get(identity.MAKER, ""),
+            model=told.get(identity.MODEL) or told.get(identity.PRODUCT) or told.get(identity.CODE, ""),
+            firmware=told.get(identity.FIRMWARE, ""),
             security="none",
-            more={**more, "unit": str(self.unit_id)},
+            more={name: text for name, text in more.items() if text},
         )
 
     async def browse(self, pattern: str) -> AsyncIterator[TagFound]:
@@ -247,17 +235,6 @@ class Modbus(SourceSection, frozen=True, kw_only=True, tag="modbus"):
         units = Units(plan.units, first_rest_s=self.timeout_s, most_rest_s=self.retry_silent_s)
         return [Reading(poll, plan.fields, connection, units, sink) for poll in plan.polls]
 
-    async def _hear(self, connection: Connection) -> None:
-        """Any answer to a plain question will do. Raises DeviceAway when there is none."""
-        first = next(iter(self.tags), ModbusTag(name="first", address=0))
-        unit = self.unit_id if first.unit_id is None else first.unit_id
-        try:
-            await connection.ask(codec.read(unit, first.table, first.address, first.width))
-        except codec.Refusal:
-            pass
-        except Silence as silence:
-            raise DeviceAway(str(silence)) from silence
-
     def _connect(self) -> AbstractAsyncContextManager[Connection]:
         return connect(self.host, self.port, timeout_s=self.timeout_s, in_flight=self.in_flight, echoes=self.echoes)
 
@@ -277,19 +254,6 @@ class _Unheard:
     def up(self, *, address: str, security: str) -> None: ...
 
     def fault(self, tag: int, status: int, why: str) -> None: ...
-
-
-async def _identification(connection: Connection, unit: int) -> dict[int, str]:
-    """The objects of function 43/14 by their number, page by page."""
-    told: dict[int, str] = {}
-    follow: int | None = 0
-    for _ in range(_PAGES):
-        if follow is None:
-            break
-        page = codec.page(await connection.ask(codec.identify(unit, follow)))
-        told.update(page.objects)
-        follow = page.follow
-    return told
 
 
 def _suits(kind: ValueKind, type_: str) -> bool:
