@@ -33,6 +33,8 @@ DEMOTE_S: Final = 600.0
 """A device away for longer is tried at a fifteenth of the pace."""
 DEMOTED: Final = 15.0
 REFUSED_S: Final = 30.0
+LOOK_S: Final = 5.0
+"""How often a source is looked at that only runs."""
 END_S: Final = 10.0
 """How long a source may take to let go of its device."""
 TELL_S: Final = 0.2
@@ -123,11 +125,14 @@ class _Task:
                 left = (SILENT_S if self.intake.answered else FIRST_ANSWER_S) - quiet
                 if left <= 0:
                     break
-                await asyncio.wait([running], timeout=left)
+                await asyncio.wait([running], timeout=min(left, LOOK_S))
         finally:
             running.cancel()
             await asyncio.wait([running], timeout=END_S)
-        if running.done() and not running.cancelled():
+        if not running.done():
+            msg = f"the source did not let go of its device within {END_S:.0f} s; restart the edge and report this"
+            raise DeviceAway(msg)
+        if not running.cancelled():
             running.result()
         elif self.intake.answered:
             raise _Rested
@@ -161,9 +166,11 @@ class _Task:
         if other or steady - self._told > AGAIN_S:
             self._tell()
 
-    def _changed(self) -> None:
-        """Something is new; it is told in a moment, together with what else changes by then."""
-        if self._telling is None:
+    def _changed(self, *, at_once: bool) -> None:
+        """Something is new; faults are told in a moment, together with what else changes by then."""
+        if at_once:
+            self._tell()
+        elif self._telling is None:
             self._telling = asyncio.get_running_loop().call_later(TELL_S, self._tell)
 
     def _tell(self) -> None:
