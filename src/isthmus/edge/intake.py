@@ -62,7 +62,8 @@ class Intake:
         self._marked = False
 
     def begin(self) -> None:
-        """A new attempt to reach the device begins."""
+        """A new attempt to reach the device begins; what is still wrong with a tag, it tells again."""
+        self.now.faults.clear()
         self.answered = False
         self.heard = time.monotonic()
 
