@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from example_folds import OTHER, PATH, folds_of, small_plant
-from memory_historian import MemoryHistorian, MemoryTags
 
+from example_folds import OTHER, PATH, folds_of, small_plant
 from isthmus.model.fold import Fold
 from isthmus.model.records import Record
 from isthmus.model.samples import TagInfo, ValueKind, columns
@@ -20,6 +19,7 @@ from isthmus.site.site import Site
 from isthmus.site.views.facts import records
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import Dictionary, Frame
+from memory_historian import MemoryHistorian, MemoryTags
 
 MONDAY = 20_000 * NS_PER_DAY - 3 * NS_PER_DAY + 6 * 3600 * NS_PER_S
 """A Monday at 06:00 UTC, when the early shift begins."""
@@ -38,7 +38,7 @@ def dictionary(source: str) -> Frame:
 
 def of_events(source: str, first_seq: int, events: Sequence[Event]) -> list[Frame]:
     """The events as frames: one for each kind of value among them."""
-    out = []
+    out: list[Frame] = []
     for tag, kind in KINDS.items():
         mine = [(at, value) for at, name, value in events if name == tag]
         if mine:
@@ -64,6 +64,7 @@ class Spine:
         historian: Any = None,  # noqa: ANN401
         tags: Any = None,  # noqa: ANN401
         folds: Mapping[str, Sequence[Fold]] | None = None,
+        future_s: float = 300,
     ) -> None:
         self.now_ns = now_ns
         self.historian = historian if historian is not None else MemoryHistorian()
@@ -73,7 +74,7 @@ class Spine:
             folds = {PATH: folds_of(plant, PATH, "plc"), OTHER: folds_of(plant, OTHER, "other")}
         self.site = Site(plant, folder, self.historian, self.tags, folds=folds)
         self.runner = FoldRunner(self.site, lateness_s=5, now_ns=lambda: self.now_ns)
-        self.ingest = Ingest(self.site, future_s=300, arrived=self.runner.arrived, now_ns=lambda: self.now_ns)
+        self.ingest = Ingest(self.site, future_s=future_s, arrived=self.runner.arrived, now_ns=lambda: self.now_ns)
         self._seq: dict[str, int] = {}
 
     def send(self, events: Sequence[Event], source: str = "plc") -> None:

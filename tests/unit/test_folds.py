@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from example_folds import OTHER, PATH, Counts, States, Stops, folds_of, small_plant
-from spine import MONDAY, Event, Spine
 
+from example_folds import OTHER, PATH, Counts, States, Stops, folds_of, small_plant
 from isthmus.model.errors import FoldsDisagree
-from isthmus.model.fold import Item
+from isthmus.model.fold import Fold, Item
 from isthmus.model.records import Record
 from isthmus.model.records.people import QuantityCorrected, ReasonGiven
 from isthmus.model.records.production import Counted, Indicator, StateChanged, StopExplained
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 from isthmus.site.graph import flow, in_order
+from spine import MONDAY, Event, Spine
 
 HOUR, MINUTE, SECOND = NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 
@@ -184,7 +184,7 @@ def test_folding_again_stops_where_nothing_differs_any_more(spine: Spine, said_n
         steps.append(given[1])
         return fold(*given)
 
-    unit.fold = counted  # type: ignore[method-assign]
+    unit.fold = counted  # type: ignore[method-assign, assignment]
     said = ReasonGiven(path=PATH, time_ns=said_ns, end_ns=None, reason="TOOL", by="Ann", said_ns=spine.now_ns)
     spine.site.append([said])
     spine.settle()
@@ -203,7 +203,7 @@ def test_a_site_killed_at_work_repeats_to_equal_facts_and_no_duplicate(tmp_path:
         def killed(_: object) -> bool:
             raise KeyboardInterrupt
 
-        first.runner._courses[0].finish = killed  # type: ignore[method-assign]
+        first.runner._courses[0].finish = killed  # type: ignore[method-assign, assignment]
         first.now_ns += 10 * MINUTE
         first.send([event for event in events if MONDAY + 7 * HOUR <= event[0] < MONDAY + 7 * HOUR + 10 * MINUTE])
         with pytest.raises(KeyboardInterrupt):
@@ -279,7 +279,7 @@ def test_a_fold_that_fails_stops_its_own_machine_with_a_sentence_and_no_other(
             return super().step(state, item)
 
     plant = small_plant()
-    folds = {PATH: [Breaks(PATH, "plc")], OTHER: folds_of(plant, OTHER, "other")}
+    folds: dict[str, list[Fold]] = {PATH: [Breaks(PATH, "plc")], OTHER: folds_of(plant, OTHER, "other")}
     spine = Spine(tmp_path / "site", folds=folds)
     spine.now_ns += MINUTE
     for source in ("plc", "other"):

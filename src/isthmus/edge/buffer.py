@@ -84,6 +84,7 @@ class Buffer:
         self._overflow: dict[str, Dropped] = {}
         self._full = asyncio.Event()
         self._lock = Lock()
+        self._flushing = Lock()
         folder.mkdir(parents=True, exist_ok=True)
         self._held = _hold(folder)
         self.stopped_ns = self._last_alive()
@@ -134,33 +135,20 @@ class Buffer:
         self._overtake = True
 
     async def run(self) -> None:
-        """Flush in groups until cancelled, and once more at the end."""
-        try:
-            while True:
-                await asyncio.to_thread(self.flush)
-                said, self.fresh = self.fresh, asyncio.Event()
-                said.set()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._full.wait(), GROUP_S)
-                self._full.clear()
-        finally:
-            self.flush()
+        """Flush in groups until cancelled; `close` flushes what comes after."""
+        while True:
+            await asyncio.to_thread(self.flush)
+            said, self.fresh = self.fresh, asyncio.Event()
+            said.set()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GROUP_S):
+                    await self._full.wait()
+            self._full.clear()
 
     def flush(self) -> None:
         """Put everything pending on disk. Never raises OSError: trouble is told and gone on with."""
-        with self._lock:
-            pending, records, overflow = self._pending, self._records, self._overflow
-            self._pending, self._records, self._rows, self._overflow = {}, [], 0, {}
-        records += [self._record(dropped, "size") for dropped in overflow.values()]
-        if self._overtake and self.lanes[-1].on_disk:
-            self._overtake = False
-            self._begin(self._disk_lane() or self._memory_lane())
-        if pending or records:
-            self._store(pending, records)
-        now = time.monotonic_ns()
-        if now >= self._next_look:
-            self._next_look = now + _HOUSEKEEPING_NS
-            self._look_after()
+        with self._flushing:
+            self._flush()
 
     def close(self) -> None:
         """Flush and end in an orderly way: no gap will be told at the next start."""
@@ -190,6 +178,21 @@ class Buffer:
         chunk = lane.body(1)
         if chunk.heads:
             self.let_go(lane.skip(chunk, self._folder / "refused"), "refused", "set aside in buffer/refused")
+
+    def _flush(self) -> None:
+        with self._lock:
+            pending, records, overflow = self._pending, self._records, self._overflow
+            self._pending, self._records, self._rows, self._overflow = {}, [], 0, {}
+        records += [self._record(dropped, "size") for dropped in overflow.values()]
+        if self._overtake and self.lanes[-1].on_disk:
+            self._overtake = False
+            self._begin(self._disk_lane() or self._memory_lane())
+        if pending or records:
+            self._store(pending, records)
+        now = time.monotonic_ns()
+        if now >= self._next_look:
+            self._next_look = now + _HOUSEKEEPING_NS
+            self._look_after()
 
     def _adopt(self) -> None:
         """What earlier processes left. Damage is told; a folder that cannot be read is left alone."""

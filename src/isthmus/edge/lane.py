@@ -24,24 +24,27 @@ _ACKED: Final = "acknowledged"
 
 
 class FrameLog(Protocol):
-    """What a lane asks of where its frames are: `SegmentLog` on disk, `MemoryLog` while the disk is full."""
+    """What a lane asks of where its frames are: `SegmentLog` on disk, `MemoryLog` while the disk is full.
+
+    `SegmentLog` says what each of these promises.
+    """
 
     damage: list[Damage]
 
     @property
-    def first(self) -> int: ...
+    def first(self) -> int: ...  # noqa: D102
     @property
-    def end(self) -> int: ...
+    def end(self) -> int: ...  # noqa: D102
     @property
-    def synced(self) -> int: ...
+    def synced(self) -> int: ...  # noqa: D102
     @property
-    def segments(self) -> list[tuple[int, int]]: ...
-    def append(self, packed: Sequence[bytes]) -> int: ...
-    def sync(self) -> None: ...
-    def read(self, position: int) -> Iterator[tuple[int, Frame]]: ...
-    def chunk(self, position: int, most: int) -> Chunk: ...
-    def trim(self, position: int) -> int: ...
-    def close(self) -> None: ...
+    def segments(self) -> list[tuple[int, int]]: ...  # noqa: D102
+    def append(self, packed: Sequence[bytes]) -> int: ...  # noqa: D102
+    def sync(self) -> None: ...  # noqa: D102
+    def read(self, position: int) -> Iterator[tuple[int, Frame]]: ...  # noqa: D102
+    def chunk(self, position: int, most: int) -> Chunk: ...  # noqa: D102
+    def trim(self, position: int) -> int: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
 
 
 class MemoryLog:
@@ -99,7 +102,9 @@ class MemoryLog:
 
     def chunk(self, position: int, most: int) -> Chunk:
         """Whole frames from `position` on, about `most` bytes."""
-        out, heads, size = [], [], 0
+        out: list[bytes] = []
+        heads: list[tuple[int, frames.Head]] = []
+        size = 0
         for behind, frame in self.read(position):
             packed = frames.pack(frame)
             if out and size + len(packed) > most:

@@ -83,7 +83,7 @@ class _Task:
             # An earlier process ended without a word: from then until now nobody was looking.
             self.intake.lose(st.BAD_NO_COMMUNICATION, self._buffer.stopped_ns)
         try:
-            while True:
+            while True:  # noqa: ASYNC110  the waits are the point
                 await asyncio.sleep(await self._attempt())
         except asyncio.CancelledError:
             self._say("stopped", "the edge was stopped", None)
@@ -104,7 +104,7 @@ class _Task:
             return self._away(str(error), "away", self._pause())
         except _Rested:
             return 0.0
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  the one place
             # A bug in one source must not take the others with it; it is told with its trace.
             _log.exception("%s: unforeseen", self._path)
             return self._away(f"unforeseen: {error!r}; please report this", "away", self._pause())
@@ -184,5 +184,5 @@ class _Task:
         )
 
 
-class _Rested(Exception):  # noqa: N818  it is no failure
+class _Rested(Exception):
     """The source gave nothing for long and is begun anew, without a gap being told."""

@@ -34,7 +34,7 @@ class ErpSection(Section, frozen=True, kw_only=True, tag_field="kind", tag=True)
     retry_most_s: Annotated[float, Meta(gt=0, description="longest wait between two tries, s")] = 15.0
     attempts: Annotated[
         int, Meta(ge=1, description="a report that failed so often without a reason is parked for a person")
-    ] = 10
+    ] = 20
 
     def open(self, plant: Plant) -> Erp:
         """The door to it. Nothing is sent yet."""

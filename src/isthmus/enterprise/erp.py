@@ -97,6 +97,8 @@ class OrderBooked(msgspec.Struct, frozen=True, kw_only=True):
     """Machine time that we reported."""
     reports: int
     """In how many reports of time."""
+    time_cost: str
+    """What that machine time has cost, a decimal number as text."""
     cost: str
     """Of the order so far, a decimal number as text."""
     unit_price: str = ""

@@ -26,6 +26,8 @@ class CountsState(msgspec.Struct):
     """Where each counter stands, by what it counts."""
 
     counters: dict[str, CounterState] = {}
+    begun: bool = False
+    """True from the first stretch of samples on; a correction before it is of a time that is not folded."""
 
 
 class Pieces(NamedTuple):
@@ -77,8 +79,9 @@ class Counts:
     def step(self, state: CountsState, item: Item) -> Iterable[Record]:
         """Take one stretch of samples or one correction."""
         if isinstance(item, Samples):
+            state.begun = True
             return self._counted(pieces(self._counters, state, item))
-        if isinstance(item, QuantityCorrected):
+        if isinstance(item, QuantityCorrected) and (state.begun or not self.tags):
             return (
                 Counted(
                     path=self._path,

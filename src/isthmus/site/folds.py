@@ -72,12 +72,12 @@ class FoldRunner:
         if not len(arrived.time_ns):
             return
         now = self._now_ns()
-        self._progress[arrived.source].note(int(arrived.time_ns.max()), now)
+        self._progress[arrived.source].note(arrived.epoch, int(arrived.time_ns.max()), now)
         first = int(arrived.time_ns.min())
         for course in self._by_source[arrived.source]:
             if first >= course.done_ns:
                 continue
-            numbers = [number for tag in course.unit.tags if (number := self._site.tags.find(tag)) is not None]
+            numbers = [number for tag in course.unit.tags for number in merge.numbers_of(self._site.tags, tag)]
             late = arrived.time_ns[np.isin(arrived.tag, numbers) & (arrived.time_ns < course.done_ns)]
             if len(late):
                 self._mark(course, int(late.min()), int(late.max()), f"late samples of {arrived.source}", now)

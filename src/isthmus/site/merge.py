@@ -59,17 +59,43 @@ def ticks(path: str, calendar: Calendar, zone: ZoneInfo, start_ns: int, end_ns: 
 
 def read(historian: Historian, tags: Tags, names: Sequence[str], start_ns: int, end_ns: int) -> dict[str, Series]:
     """The samples of these tags over [start_ns, end_ns) as columns; a tag without any is absent."""
-    numbers = {number: name for name in names if (number := tags.find(name)) is not None}
-    if not numbers or start_ns >= end_ns:
+    numbers = {name: numbers_of(tags, name) for name in names}
+    wanted = sorted({number for found in numbers.values() for number in found})
+    if not wanted or start_ns >= end_ns:
         return {}
-    table = historian.query(Raw(), list(numbers), start_ns, end_ns)
+    table = historian.query(Raw(), wanted, start_ns, end_ns)
     tag = table.column("tag").to_numpy()
+    lows, highs = np.searchsorted(tag, wanted).tolist(), np.searchsorted(tag, wanted, side="right").tolist()
+    where = {number: (low, high) for number, low, high in zip(wanted, lows, highs, strict=True) if low < high}
     out: dict[str, Series] = {}
-    for number, name in numbers.items():
-        low, high = np.searchsorted(tag, number), np.searchsorted(tag, number, side="right")
-        if low < high:
-            out[name] = _series(table.slice(low, high - low), tags.info(number).kind)
+    for name, found in numbers.items():
+        parts = [
+            _series(table.slice(low, high - low), tags.info(number).kind)
+            for number in found
+            if (number in where)
+            for low, high in [where[number]]
+        ]
+        if parts:
+            out[name] = parts[0] if len(parts) == 1 else _joined(parts)
     return out
+
+
+def numbers_of(tags: Tags, name: str) -> list[int]:
+    """The numbers behind which a tag's samples stand, also from before its unit changed; of one kind."""
+    now = tags.find(name)
+    if now is None:
+        return []
+    kind = tags.info(now).kind
+    return [version.id for version in tags.versions(name) if version.info.kind == kind]
+
+
+def _joined(parts: Sequence[Series]) -> Series:
+    """Samples of several numbers of one tag, in time order; at equal times the later number stands."""
+    time_ns = np.concatenate([part.time_ns for part in parts])
+    order = np.argsort(time_ns, kind="stable")
+    last = np.append(np.diff(time_ns[order]) != 0, np.True_)
+    rows = order[last]
+    return Series(*(np.concatenate([part[column] for part in parts])[rows] for column in range(4)))
 
 
 def _series(table: pa.Table, kind: ValueKind) -> Series:

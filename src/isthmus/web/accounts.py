@@ -116,6 +116,14 @@ class Accounts:
             msg = f"The name {name} is taken; choose another."
             raise AccountRefused(msg) from error
 
+    def invite(self, person: Person) -> str:
+        """Make an account that nobody can enter but by the one-time link whose token is returned.
+
+        Raises AccountRefused for a taken or impossible name.
+        """
+        self.add(person, secrets.token_urlsafe(24))
+        return self.link_for(person.name.strip())
+
     def change(self, person: Person) -> None:
         """Store a person's name, role, machine, look and whether the account is open.
 

@@ -71,6 +71,7 @@ class SegmentLog:
         self._holes: dict[int, int] = {}
         self._starts = sorted(int(path.stem) for path in folder.glob("*.seg"))
         self._file: BinaryIO | None = None
+        self._end = self._starts[-1] if self._starts else 0
         self._recover()
         self._synced = self._end
         self._lock = RLock()
@@ -261,7 +262,6 @@ class SegmentLog:
             raise
 
     def _recover(self) -> None:
-        self._end = self._starts[-1] if self._starts else 0
         for start in self._starts:
             self._end = start + self._check(start, last=start == self._starts[-1])
 

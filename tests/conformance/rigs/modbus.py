@@ -122,7 +122,7 @@ class ModbusRig:
         assert self._server.order(f"holding 11 {value}") == "done"
 
     def source(self, port: int) -> Source:
-        tags = tuple(known.tag for known in KNOWN)
+        tags = tuple(known.tag for known in KNOWN if isinstance(known.tag, ModbusTag))
         return Modbus(name="meter", host="127.0.0.1", port=port, poll_s=0.02, timeout_s=0.7, tags=tags)
 
     def asked(self, said: bytes) -> list[str]:
@@ -171,7 +171,7 @@ class Pymodbus(ModbusRig):
 
     def command(self, port: int) -> Sequence[str]:
         python = ROOT / ".peers" / "pymodbus" / "bin" / "python"
-        return [str(python), str(PEERS / "pymodbus" / "server.py"), str(port)]
+        return [str(python), str(PEERS / "pymodbus" / "pymodbus_server.py"), str(port)]
 
 
 RIGS = (Libmodbus, ModbusSerial, Pymodbus)

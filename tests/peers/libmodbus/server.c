@@ -2,6 +2,7 @@
  *   <table> <address> <value>   sets a register or bit;   sessions   tells the open connections. */
 #include <modbus/modbus.h>
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +53,8 @@ int main(int argc, char **argv) {
             if (!FD_ISSET(fd, &ready)) continue;
             if (fd == 0) order(map);
             else if (fd == door) {
-                int in = accept(door, NULL, NULL);
+                int in = accept(door, NULL, NULL), yes = 1;
+                setsockopt(in, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
                 FD_SET(in, &open_fds);
                 sessions++;
                 if (in > most) most = in;

@@ -136,6 +136,23 @@ class Run:
             packed = msgspec.msgpack.encode(state)
             self.states[fold.name] = msgspec.msgpack.decode(packed, type=fold.State)
 
+    def fold(
+        self, samples: Mapping[str, Series], records: Iterable[Record], start_ns: int, end_ns: int
+    ) -> list[Record]:
+        """Fold one part and give its facts."""
+        before = len(self.facts)
+        self.on(samples, records, start_ns, end_ns)
+        return self.facts[before:]
+
+    def checkpoint(self) -> bytes:
+        """The states of all folds."""
+        return msgspec.msgpack.encode(self.states)
+
+    def restore(self, checkpoint: bytes) -> None:
+        """Go back to a checkpoint."""
+        stored = msgspec.msgpack.decode(checkpoint)
+        self.states = {fold.name: msgspec.convert(stored[fold.name], type=fold.State) for fold in self.folds}
+
     def preview(self, now_ns: int) -> list[Record]:
         """What every fold has open."""
         return [record for fold in self.folds for record in fold.preview(self.states[fold.name], now_ns)]
@@ -161,6 +178,17 @@ def fold_all(  # noqa: PLR0913  what a run is made of
     for begin, end in pairwise(edges):
         run.on(samples, records, begin, end)
     return run.facts
+
+
+def revised(before: Iterable[Record], after: Iterable[Record]) -> list[Record]:
+    """What folding again changes in the log: compared by key, a higher revision for what differs or is gone."""
+    old, new = ({fact.key: fact for fact in facts} for facts in (before, after))
+    out = [
+        msgspec.structs.replace(new.get(key, fact), revision=fact.revision + 1, gone=key not in new)
+        for key, fact in old.items()
+        if new.get(key) != fact
+    ]
+    return out + [fact for key, fact in new.items() if key not in old]
 
 
 def of(kind: type[Any], facts: Iterable[Record]) -> list[Any]:

@@ -247,7 +247,7 @@ class Modbus(SourceSection, frozen=True, kw_only=True, tag="modbus"):
 
     def _readings(self, plan: Plan, connection: Connection, sink: Sink) -> list[Reading]:
         units = Units(plan.units, first_rest_s=self.timeout_s, most_rest_s=self.retry_silent_s)
-        return [Reading(poll, plan.fields, connection, units, sink, in_flight=self.in_flight) for poll in plan.polls]
+        return [Reading(poll, plan.fields, connection, units, sink) for poll in plan.polls]
 
     def _connect(self) -> AbstractAsyncContextManager[Connection]:
         return connect(self.host, self.port, timeout_s=self.timeout_s, in_flight=self.in_flight, echoes=self.echoes)

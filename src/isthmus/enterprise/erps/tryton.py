@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from datetime import time as clock
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -49,7 +49,7 @@ from isthmus.model.time import from_datetime
 
 Row = dict[str, Any]
 
-_STATES: Final = {
+_STATES: Final[dict[str, Literal["planned", "released", "running", "finished", "cancelled"]]] = {
     "request": "planned",
     "draft": "planned",
     "waiting": "released",
@@ -59,18 +59,59 @@ _STATES: Final = {
     "cancelled": "cancelled",
 }
 _OPEN: Final = ["request", "draft", "waiting", "assigned", "running"]
-_ORDER: Final = (
-    "number reference state quantity planned_start_date planned_date product.code unit.symbol cost last_modified_at "
-    "works.sequence works.operation.name works.work_center.name works.state works.last_modified_at "
-    "inputs.product.code inputs.quantity inputs.unit.symbol inputs.last_modified_at outputs.last_modified_at"
-).split()
-_BOOKED: Final = (
-    "number state cost product.id product.code unit.id location.id company.id warehouse.waste_locations.name "
-    "outputs.quantity outputs.state outputs.product.id outputs.to_location.id outputs.unit_price outputs.lot.number "
-    "outputs.create_uid.login inputs.product.code inputs.quantity inputs.unit.symbol inputs.state inputs.lot.number "
-    "works.sequence works.operation.name works.work_center.name works.state "
-    "works.cycles.state works.cycles.duration works.cycles.create_uid.login"
-).split()
+_ORDER: Final = [
+    "number",
+    "reference",
+    "state",
+    "quantity",
+    "planned_start_date",
+    "planned_date",
+    "product.code",
+    "unit.symbol",
+    "cost",
+    "last_modified_at",
+    "works.sequence",
+    "works.operation.name",
+    "works.work_center.name",
+    "works.state",
+    "works.last_modified_at",
+    "inputs.product.code",
+    "inputs.quantity",
+    "inputs.unit.symbol",
+    "inputs.last_modified_at",
+    "outputs.last_modified_at",
+]
+_BOOKED: Final = [
+    "number",
+    "state",
+    "cost",
+    "product.id",
+    "product.code",
+    "unit.id",
+    "location.id",
+    "company.id",
+    "warehouse.waste_locations.name",
+    "outputs.quantity",
+    "outputs.state",
+    "outputs.product.id",
+    "outputs.to_location.id",
+    "outputs.unit_price",
+    "outputs.lot.number",
+    "outputs.create_uid.login",
+    "inputs.product.code",
+    "inputs.quantity",
+    "inputs.unit.symbol",
+    "inputs.state",
+    "inputs.lot.number",
+    "works.sequence",
+    "works.operation.name",
+    "works.work_center.name",
+    "works.state",
+    "works.cycles.state",
+    "works.cycles.duration",
+    "works.cycles.cost",
+    "works.cycles.create_uid.login",
+]
 _TOUCHED: Final = (
     ("production", "id"),
     ("production.work", "production.id"),
@@ -163,16 +204,16 @@ class Tryton:
             return None
         row = found[0]
         good, scrap = self._good(row), self._scrap(row)
+        cycles = [cycle for work in row["works"] for cycle in self._cycles(work) if cycle["state"] == "done"]
         prices = {str(_decimal(move["unit_price"])) for move in good if move.get("unit_price")}
         return OrderBooked(
             order=order,
             state=_STATES[row["state"]],
             good=sum(move["quantity"] for move in good),
             scrap=sum(move["quantity"] for move in scrap),
-            seconds=sum(
-                _seconds(cycle) for work in row["works"] for cycle in self._cycles(work) if cycle["state"] == "done"
-            ),
-            reports=sum(1 for work in row["works"] for cycle in self._cycles(work) if cycle["state"] == "done"),
+            seconds=sum(_seconds(cycle) for cycle in cycles),
+            reports=len(cycles),
+            time_cost=str(sum((_decimal(cycle["cost"]) for cycle in cycles), Decimal(0))),
             cost=str(_decimal(row["cost"])),
             unit_price=prices.pop() if len(prices) == 1 else "",
         )
@@ -213,7 +254,7 @@ class Tryton:
             product=_code(row["product"]),
             quantity=row["quantity"],
             unit=(row["unit"] or {}).get("symbol", ""),
-            state=_STATES[row["state"]],  # type: ignore[arg-type]  the table holds nothing else
+            state=_STATES[row["state"]],
             due_ns=_end_of(row["planned_date"], zone),
             start_ns=_start_of(row["planned_start_date"], zone),
             steps=tuple(sorted(steps, key=lambda step: (step.sequence, step.operation))),
@@ -230,7 +271,7 @@ class Tryton:
 
     def _inbound(self) -> list[MaterialExpected]:
         domain = [["from_location.type", "=", "supplier"], ["state", "=", "draft"]]
-        rows = self._search("stock.move", domain, "product.code quantity unit.symbol planned_date origin".split())
+        rows = self._search("stock.move", domain, ["product.code", "quantity", "unit.symbol", "planned_date", "origin"])
         return [
             MaterialExpected(
                 path=beside(self._plant.path, "inbound", str(row["id"])),
@@ -278,7 +319,7 @@ class Tryton:
             return self._receipt(order) if running and (good, scrap) == (command.good, command.scrap) else None
         moves = _carrying(order, command)
         has = moves and all((move["lot"] or {}).get("number") == command.lot for move in moves)
-        return self._receipt(order) if has else None
+        return Receipt(reference=f"stock.lot,{moves[0]['lot']['id']}") if has else None
 
     def _find_time(self, command: ReportTime, order: Row) -> Receipt | None:
         work = _work(order, command)
@@ -333,15 +374,19 @@ class Tryton:
         for stray in left_open[1:]:
             self._act("production.work.cycle", stray["id"], "cancel", what)
         if left_open:
-            cycle = left_open[0]["id"]
+            cycle = left_open[0]
         else:
-            cycle = self._create("production.work.cycle", {"work": work["id"]}, what)["id"]
-        self._act("production.work.cycle", cycle, "run", what)
-        # Only a running cycle takes a duration; without one Tryton would book the time until now.
-        duration = {"__class__": "timedelta", "seconds": command.seconds}
-        self._write("production.work.cycle", cycle, {"duration": duration}, what)
-        self._act("production.work.cycle", cycle, "do", what)
-        return Receipt(reference=f"production.work.cycle,{cycle}")
+            made = self._create("production.work.cycle", {"work": work["id"]}, what)
+            cycle = {"id": made["id"], "state": "draft"}
+        # What an earlier try has done already is not done again, so that tries on a bad line get on.
+        if cycle["state"] == "draft":
+            self._act("production.work.cycle", cycle["id"], "run", what)
+        if not cycle.get("duration") or _seconds(cycle) != command.seconds:
+            # Only a running cycle takes a duration; without one Tryton would book the time until now.
+            duration = {"__class__": "timedelta", "seconds": command.seconds}
+            self._write("production.work.cycle", cycle["id"], {"duration": duration}, what)
+        self._act("production.work.cycle", cycle["id"], "do", what)
+        return Receipt(reference=f"production.work.cycle,{cycle['id']}")
 
     def _quantity(self, command: ReportQuantity, order: Row) -> Receipt:
         what = f"book {command.good:g} good and {command.scrap:g} scrapped on order {command.order}"
@@ -382,13 +427,13 @@ class Tryton:
 
     def _lot(self, command: ReportLot, order: Row) -> Receipt:
         what = f"book lot {command.lot} of {command.material} on order {command.order}"
-        if command.direction == "in":
-            # A reservation looks for stock of the move's own lot, so the lot is written behind it.
-            order = self._reserved(order)
         moves = _carrying(order, command)
         if not moves:
             msg = f"order {command.order} has no {command.material} in Tryton; lot {command.lot} cannot be booked"
             raise ErpRefuses(msg)
+        if command.direction == "in":
+            # A reservation looks for stock of the move's own lot, so the lot is written behind it.
+            moves = _carrying(self._reserved(order), command)
         taken = {(move["lot"] or {}).get("number") for move in moves} - {None, command.lot}
         if taken or any(move["state"] in ("done", "cancelled") for move in moves):
             held = f"carries lot {', '.join(sorted(map(str, taken)))}" if taken else "is already booked"

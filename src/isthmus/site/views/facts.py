@@ -20,6 +20,9 @@ _OF_PATH: Final = (
     "SELECT body FROM facts WHERE path = ? AND time_ns >= ? AND time_ns < ? "
     "AND +kind IN (SELECT value FROM json_each(?))"
 )
+_NEWEST_OF: Final = (
+    "SELECT body FROM facts WHERE kind = ? AND path = ? AND gone = 0 ORDER BY time_ns DESC, ordinal DESC LIMIT 1"
+)
 _NEWEST: Final = (
     "SELECT body, max(time_ns) FROM facts WHERE kind IN (SELECT value FROM json_each(?)) AND time_ns < ? "
     "AND gone = 0 GROUP BY kind, path"
@@ -66,6 +69,12 @@ def between(
     if path is None:
         return records(views.query(_OF_KINDS, (names, start_ns, end_ns)))
     return records(views.query(_OF_PATH, (path, start_ns, end_ns, names)))
+
+
+def newest(views: Views, paths: Sequence[str]) -> list[Record]:
+    """Of each of these paths and each kind the newest fact that is still so."""
+    pairs = [(kind, path) for path in paths for kind in all_kinds()]
+    return [record for pair in pairs for record in records(views.query(_NEWEST_OF, pair))]
 
 
 def newest_before(views: Views, kinds: Sequence[type[Record]], time_ns: int) -> list[Record]:

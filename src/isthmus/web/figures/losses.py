@@ -21,7 +21,7 @@ from isthmus.web import words
 from isthmus.web.figures.shifts import Window
 from isthmus.web.figures.stops import Stop
 
-Tone = Literal["run", "setup", "idle", "down", "planned", "unknown"]
+Tone = Literal["whole", "run", "setup", "idle", "down", "planned", "unknown"]
 
 _TONES: dict[State, Tone] = {
     State.DOWN: "down",
@@ -96,7 +96,7 @@ def _add_up(groups: Sequence[tuple[str, str, Sequence[_Part]]], good_ns: int) ->
     left, left_shown = total, sum(rounded)
     lines: list[Loss] = []
     for key, name, inside in groups:
-        lines.append(_line(key, name, left, 0, left_shown, "run" if name == "Producing" else "planned", total=True))
+        lines.append(_line(key, name, left, 0, left_shown, "run" if name == "Producing" else "whole", total=True))
         for part in inside:
             left -= part.length_ns
             left_shown -= shown[part.key]
@@ -106,7 +106,9 @@ def _add_up(groups: Sequence[tuple[str, str, Sequence[_Part]]], good_ns: int) ->
     return Ladder(length_ns=total, lines=tuple(lines))
 
 
-def _line(key: str, name: str, length: int, left: int, shown: int, tone: Tone, *, total: bool = False) -> Loss:  # noqa: PLR0913
+def _line(  # noqa: PLR0913, PLR0917  one line of a table
+    key: str, name: str, length: int, left: int, shown: int, tone: Tone, *, total: bool = False
+) -> Loss:
     return Loss(key=key, name=name, length_ns=length, left_ns=left, shown_min=shown / 60e9, tone=tone, total=total)
 
 

@@ -50,7 +50,7 @@ async def main(port: int) -> None:
             print(sessions, flush=True)  # noqa: T201
             continue
         table, address, value = TABLES[line[0]], int(line[1]), int(line[2])
-        await server.context.async_setValues(1, table, address, [bool(value) if table < 3 else value])  # noqa: PLR2004
+        await server.context.async_setValues(1, table, address, [bool(value) if table < 3 else value])
         print("done", flush=True)  # noqa: T201
 
 
