@@ -11,6 +11,7 @@ from rigs.opcua import NodeOpcua
 from watching import Seen, away, running, until
 from wiretap import Fault, tapped
 
+from isthmus.edge.opcua_client import reading
 from isthmus.edge.source import Limits
 from isthmus.edge.sources.opcua import Opcua, OpcuaTag
 from isthmus.model.samples import ValueKind
@@ -104,6 +105,21 @@ def test_more_tags_than_the_server_takes_are_named_and_the_others_go_on(rig: Nod
     asyncio.run(check())
     assert list(seen.faults) == [2]
     assert "no more than 2" in seen.faults[2][1]
+
+
+def test_a_node_that_comes_later_is_found_without_a_new_start(rig: NodeOpcua, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "LOOK_AGAIN_S", 0.2)
+    seen, source = Seen(), source_of(rig)
+
+    async def check() -> None:
+        async with running(source, [COUNT, GHOST], seen) as task:
+            await until(lambda: seen.of(0) and seen.faults, 5, task)
+            await asyncio.to_thread(rig.grow)
+            await until(lambda: any(row.value == 6.5 for row in seen.of(1)), 3, task)
+
+    asyncio.run(check())
+    rig.kill()  # a later test wants the server without the node
+    assert seen.faults == {}
 
 
 def source_of(rig: NodeOpcua) -> Opcua:

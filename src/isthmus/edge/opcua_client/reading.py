@@ -17,7 +17,7 @@ import pyarrow as pa
 from isthmus.edge.opcua_client.decode import Asked, Decoder
 from isthmus.edge.opcua_client.limits import Known
 from isthmus.edge.opcua_client.link import Link, away, first_to_end
-from isthmus.edge.opcua_client.nodes import batches
+from isthmus.edge.opcua_client.nodes import batches, resolve
 from isthmus.edge.source import Sink
 from isthmus.model.samples import ValueKind, no_value
 from isthmus.model.status import BAD_NODE_ID_UNKNOWN, BAD_OUT_OF_RANGE, GOOD
@@ -25,6 +25,8 @@ from isthmus.model.status import BAD_NODE_ID_UNKNOWN, BAD_OUT_OF_RANGE, GOOD
 _OUTSTANDING: Final = 3
 """Publish requests that wait at the server. With one, a long way (120 ms) allows eight messages a second."""
 _LIFETIME_S: Final = 60
+LOOK_AGAIN_S: float = 60
+"""How often nodes that were not there are looked for again."""
 _DATA_CHANGE, _STATUS_CHANGE = b"\x01\x00\x2b\x03", b"\x01\x00\x34\x03"
 """The type ids 811 and 820 as they begin an extension object (Part 6, 5.2.2.9)."""
 
@@ -79,10 +81,13 @@ class Reading:
         most = min(filter(None, (self._known.items, self._plan.most_items)), default=len(good))
         for item, _ in good[most:]:
             self._lacks(item, BAD_OUT_OF_RANGE, f"the server takes no more than {most} items; leave out some tags")
-        self._there = good[:most]
+        await self._add(good[:most])
+
+    async def _add(self, there: Sequence[tuple[Item, Any]]) -> None:
+        self._there += there
         if self._plan.poll_s:
             return
-        for group in list(batches(self._there, self._known.per_subscription)) or [[]]:
+        for group in list(batches(there, self._known.per_subscription)) or [[]]:
             stream = await self._subscribe()
             for batch in batches(group, self._known.per_call):
                 await self._monitor(stream, batch, filters=self._known.filters)
@@ -113,9 +118,26 @@ class Reading:
     async def go_on(self) -> None:
         """Deliver until the link fails."""
         if self._plan.poll_s:
-            await self._poll()
+            await first_to_end(self._look_again(), self._poll())
         else:
-            await first_to_end(self._watch(), *(self._publish() for _ in range(_OUTSTANDING)))
+            publishing = (self._publish() for _ in range(_OUTSTANDING))
+            await first_to_end(self._look_again(), self._watch(), *publishing)
+
+    async def _look_again(self) -> None:
+        """Ask now and then for nodes that were not there: behind a gateway a controller may come later."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            waiting = [item for item, status, _ in self._missing if status == BAD_NODE_ID_UNKNOWN]
+            if not waiting:
+                continue
+            nodes = await resolve(self._link, [item.node for item in waiting], self._known.per_browse)
+            found = [(item, node) for item, node in zip(waiting, nodes, strict=True) if not isinstance(node, str)]
+            if found:
+                here = {item.tag for item, _ in found}
+                self._missing = [one for one in self._missing if one[0].tag not in here]
+                for tag in here:
+                    self._sink.fault(tag, GOOD, "")
+                await self._add(found)
 
     def _lacks(self, item: Item, status: int, why: str) -> None:
         self._missing.append((item, status, why))
@@ -233,7 +255,10 @@ class Reading:
     async def _poll(self) -> None:
         """Read all tags in turns; a value that comes again with its old time and status is not handed on."""
         requests, fresh, due = self._requests(), _Fresh(len(self._plan.items)), time.monotonic()
+        known = len(self._there)
         while True:
+            if known != len(self._there):
+                requests, known = self._requests(), len(self._there)
             await self._read_once(requests, fresh)
             due = max(due + self._plan.poll_s, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
