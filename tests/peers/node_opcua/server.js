@@ -44,7 +44,12 @@ async function main() {
     rootFolder: path.join(folder, "pki"),
     automaticallyAcceptUnknownCertificate: !strict,
   });
+  const people = new opcua.OPCUACertificateManager({
+    rootFolder: path.join(folder, "people"),
+    automaticallyAcceptUnknownCertificate: true,
+  });
   const server = new opcua.OPCUAServer({
+    userCertificateManager: people,
     port: Number(port),
     hostname: "127.0.0.1",
     nodeset_filename: nodesets(),
