@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from drive import PATH, Run, at, fold_all, of, plant, series
 
@@ -34,13 +36,13 @@ WHERE = plant(MACHINE, reasons=REASONS)
 STOP = [(at("07:00"), "Executing"), (at("10:00"), "OutOfService"), (at("10:40"), "Executing")]
 
 
-def facts(states: list[tuple[int, str | None]], said: list[Record], code: Series | None = None) -> list[Record]:
+def facts(states: Sequence[tuple[int, str | None]], said: list[Record], code: Series | None = None) -> list[Record]:
     samples = {"m/state": series(states)} | ({"m/code": code} if code else {})
     return fold_all(folds(WHERE, MACHINE), WHERE, samples, said, start_ns=at("06:00"), end_ns=at("20:00"))
 
 
 def told(
-    states: list[tuple[int, str | None]], *said: Record, code: Series | None = None
+    states: Sequence[tuple[int, str | None]], *said: Record, code: Series | None = None
 ) -> list[tuple[str, str, str, str]]:
     return [
         (clock(one.start_ns), clock(one.time_ns), one.state.value, one.reason)
@@ -116,7 +118,7 @@ def test_a_change_of_state_within_a_stop_is_told_and_an_end_between_minutes_goes
 
 
 def test_time_that_nobody_saw_is_no_stop_unless_a_person_says_what_it_was() -> None:
-    lost: list[tuple[int, str | None]] = [STOP[0], (at("10:00"), None), STOP[2]]
+    lost = [STOP[0], (at("10:00"), None), STOP[2]]
     assert told(lost) == []
     assert told(lost, says("MAT", "10:10", "10:20")) == [("10:10", "10:20", "UNKNOWN", "MAT")]
 
