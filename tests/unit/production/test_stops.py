@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from drive import PATH, Run, at, fold_all, of, plant, series
 
-from isthmus.model.plant import Counter, Machine, Reason, StateRules
+from isthmus.model.plant import Counter, KpiPolicy, Machine, Reason, StateRules
 from isthmus.model.records import Record
 from isthmus.model.records.people import JobStarted, ReasonGiven
 from isthmus.model.records.production import Indicator, StopExplained
@@ -16,6 +16,7 @@ from isthmus.model.states import WITH_ORDER, WITHOUT_ORDER, Element, State
 from isthmus.model.time import NS_PER_MINUTE, Interval
 from isthmus.production import folds
 from isthmus.production.elements import Judgement, elements
+from isthmus.production.reasons import Saying
 from isthmus.production.spans import Span
 
 MACHINE = Machine(
@@ -149,6 +150,19 @@ def test_each_state_goes_to_one_element_within_planned_time_and_outside_beyond_i
     expected = dict.fromkeys(Element, 0) | {Element.OUTSIDE: 10}
     expected[wanted] += 50
     assert spent == expected
+
+
+def test_a_machine_may_have_its_own_mapping_and_a_reason_goes_before_it() -> None:
+    hour = Interval(0, 60 * NS_PER_MINUTE)
+    off = [Span(*hour, State.OFF, "1047")]
+    mine = Judgement(WHERE.kpi, WHERE.reasons, {}, {State.OFF: Element.OUTSIDE})
+    assert elements(off, [hour], hour, [], mine).outside_ns == hour.length_ns
+    setup = Reason(code="SET", name="Set-up", element=Element.AUST)
+    said = [Saying(0, None, "SET", "", "Ada", 1)]
+    reasoned = mine._replace(reasons={"SET": setup})
+    assert elements(off, [hour], hour, said, reasoned).aust_ns == hour.length_ns
+    outside = reasoned._replace(policy=KpiPolicy(setup_in_planned_time=False))
+    assert elements(off, [hour], hour, said, outside).outside_ns == hour.length_ns
 
 
 def test_what_no_span_covers_is_unobserved() -> None:
