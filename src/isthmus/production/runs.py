@@ -42,9 +42,9 @@ class Current(msgspec.Struct):
     order: str
     start_ns: int
     operation: str = ""
-    good: float = 0
-    scrap: float = 0
-    rework: float = 0
+    good: float = 0.0
+    scrap: float = 0.0
+    rework: float = 0.0
     run_ns: int = 0
     setup_ns: int = 0
     down_ns: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from drive import PATH, Run, at, fold_all, of, plant, series
+from drive import PATH, Run, at, fold_all, of, plant, revised, series
 
 from isthmus.model.plant import Counter, KpiPolicy, Machine, Reason, StateRules
 from isthmus.model.records import Record
@@ -122,6 +122,24 @@ def test_time_that_nobody_saw_is_no_stop_unless_a_person_says_what_it_was() -> N
     lost = [STOP[0], (at("10:00"), None), STOP[2]]
     assert told(lost) == []
     assert told(lost, says("MAT", "10:10", "10:20")) == [("10:10", "10:20", "UNKNOWN", "MAT")]
+
+
+def test_a_late_reason_changes_its_stop_and_its_shift_and_is_then_forgotten() -> None:
+    run = Run(folds(WHERE, MACHINE), WHERE)
+    samples = {"m/state": series(STOP)}
+    run.on(samples, [], at("06:00"), at("08:00"))
+    checkpoint = run.checkpoint()
+    before = run.fold(samples, [], at("08:00"), at("17:00"))
+    arrived = run.checkpoint()
+    run.restore(checkpoint)
+    after = run.fold(samples, [says("PM", "10:00", "10:20")], at("08:00"), at("17:00"))
+    changes = revised(before, after)
+    assert sorted((type(one).__name__, one.revision, one.gone) for one in changes) == [
+        ("Indicator", 1, False),
+        ("StopExplained", 0, False),
+        ("StopExplained", 1, False),
+    ]
+    assert run.checkpoint() == arrived
 
 
 def test_a_stop_names_the_order_that_it_held_up() -> None:
