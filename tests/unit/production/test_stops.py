@@ -121,6 +121,7 @@ def test_a_change_of_state_within_a_stop_is_told_and_an_end_between_minutes_goes
 def test_time_that_nobody_saw_is_no_stop_unless_a_person_says_what_it_was() -> None:
     lost = [STOP[0], (at("10:00"), None), STOP[2]]
     assert told(lost) == []
+    assert told(lost, code=series([(at("10:05"), "417")])) == []
     assert told(lost, says("MAT", "10:10", "10:20")) == [("10:10", "10:20", "UNKNOWN", "MAT")]
 
 
