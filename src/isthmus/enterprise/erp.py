@@ -31,6 +31,8 @@ class ReportTime(Command, frozen=True, kw_only=True, tag="time"):
     operation: str
     work_centre: str
     seconds: float
+    number: int = 1
+    """The how-manieth report of time on this step it is, from 1: where the ERP stores no key, it is found by that."""
 
 
 class ReportQuantity(Command, frozen=True, kw_only=True, tag="quantity"):
@@ -83,6 +85,26 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """True when the ERP stores our key, so that `find` is certain."""
 
 
+class OrderBooked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ERP has of one order, of what was reported to it."""
+
+    order: str
+    state: str
+    """planned, released, running, finished or cancelled."""
+    good: float
+    scrap: float
+    seconds: float
+    """Machine time that we reported."""
+    reports: int
+    """In how many reports of time."""
+    time_cost: str
+    """What that machine time has cost, a decimal number as text."""
+    cost: str
+    """Of the order so far, a decimal number as text."""
+    unit_price: str = ""
+    """What the ERP says a good piece has cost, a decimal number as text; "" before it says."""
+
+
 class Erp(Protocol):
     """One business system. Every implementation passes tests/conformance/test_erp.py."""
 
@@ -100,4 +122,12 @@ class Erp(Protocol):
 
     def find(self, command: AnyCommand) -> Receipt | None:
         """Whether it already has this command. Raises ErpAway."""
+        ...
+
+    def booked(self, order: str) -> OrderBooked | None:
+        """What it has of an order, for comparing; None when it knows no such order. Raises ErpAway."""
+        ...
+
+    def close(self) -> None:
+        """Leave no connection behind."""
         ...
