@@ -70,7 +70,7 @@ class _Rounds:
         self._compare = Compare(site, erp, clock)
         self._orders_known = False
         # Everything is read at the first round: what was deleted while we were away is noticed then.
-        self._poll_at = self._scan_at = 0.0
+        self._poll_at = self._whole_at = self._scan_at = 0.0
         self._compare_at = time.monotonic() + section.compare_s
 
     def go(self, stopping: threading.Event, compare_now: threading.Event) -> None:
@@ -83,6 +83,8 @@ class _Rounds:
                 failures += 1
                 wait = self._pause(failures)
                 self._link.down(str(error))
+                # The next round begins with a question, which is cheap and leaves no trace.
+                self._poll_at = 0.0
                 _LOG.warning("business system: %s; next try in %.1f s", error, wait)
             except Exception:  # noqa: BLE001  the one runner of this thread
                 # A full disk or a bug must not end the thread: what is not logged is not sent.
@@ -111,11 +113,14 @@ class _Rounds:
         now = time.monotonic()
         if now < self._poll_at:
             return
+        whole = now >= self._whole_at
         if now >= self._scan_at:
             self._inbox.scan()
             self._scan_at = now + self._section.scan_s
         else:
-            self._inbox.poll()
+            self._inbox.poll(whole=whole)
+        if whole:
+            self._whole_at = now + self._section.whole_s
         self._link.up()
         self._orders_known = True
         self._poll_at = now + self._section.poll_s

@@ -14,6 +14,7 @@ Two that start at once wait for each other; what is half built is never used.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import os
@@ -67,15 +68,17 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
     orders: list[dict[str, str | float]]
 
 
-class Running(msgspec.Struct, frozen=True, kw_only=True):
-    """A Tryton that answers."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Running:
+    """A Tryton that answers. `key` is the REST key of the gateway's user `login`."""
 
     url: str
     database: str
     login: str
     key: str
     orders: list[dict[str, str | float]]
-    pid: int
+    server: Server
+    """May be stopped and started again, as an ERP that is down for a while."""
     seconds: dict[str, float]
     """How long each part of getting here took: install, base, plant, start."""
 
@@ -114,7 +117,7 @@ def start(
             login=filled.login,
             key=filled.key,
             orders=filled.orders,
-            pid=server.pid,
+            server=server,
             seconds=seconds,
         )
     finally:
