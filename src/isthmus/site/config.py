@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -23,8 +24,13 @@ class SiteSection(Section, frozen=True, kw_only=True):
 class HistorianSection(Section, frozen=True, kw_only=True):
     """`[historian]`: how long what is kept."""
 
-    keep_days: Annotated[int | None, Meta(ge=1, description="days of samples kept; none keeps all")] = None
+    keep_days: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="days of samples kept; none keeps all")
+    ] = None
     seal_rows: Annotated[int, Meta(ge=1000, description="rows in memory at which they are sealed to disk")] = 1_000_000
+    earliest: Annotated[
+        date, Meta(description="samples from before this day are set aside: the clock of a device that was never set")
+    ] = date(2000, 1, 1)
     future_s: Annotated[float, Meta(gt=0, description="samples further in the future than this are set aside, s")] = (
         300.0
     )

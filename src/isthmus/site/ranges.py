@@ -34,3 +34,7 @@ class Ranges:
         if low < high:
             first, last = min(first, self._starts[low]), max(last, self._ends[high - 1])
         self._starts[low:high], self._ends[low:high] = [first], [last]
+
+    def start_of(self, number: int) -> int:
+        """The first number of the unbroken run that `number`, which was seen, stands in."""
+        return self._starts[bisect_right(self._starts, number) - 1]

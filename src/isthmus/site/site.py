@@ -8,38 +8,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final
 
 from isthmus.model.fold import Fold
 from isthmus.model.plant import Plant
+from isthmus.model.query import Last
 from isthmus.model.records import Record
-from isthmus.model.samples import TagInfo
+from isthmus.model.samples import ValueKind
+from isthmus.site import namespace as live
 from isthmus.site import views as folder_of_views
 from isthmus.site.historian import Historian
 from isthmus.site.namespace import Namespace
 from isthmus.site.records_log import Origin, RecordsLog
+from isthmus.site.tags import Tags
 from isthmus.site.view import View
+from isthmus.site.views import facts
 from isthmus.site.views_db import Views
 
-
-class Tags(Protocol):
-    """The site's tags: names, and the numbers behind which history keeps their samples."""
-
-    def intern(self, info: TagInfo) -> int:
-        """The tag's number, given to it now if it has none; durable when this returns."""
-        ...
-
-    def find(self, name: str) -> int | None:
-        """The number of a tag, or None."""
-        ...
-
-    def info(self, number: int) -> TagInfo:
-        """What a tag is, by its number."""
-        ...
-
-    def all(self) -> Mapping[int, TagInfo]:
-        """Every tag by its number."""
-        ...
+_COLUMN: Final = {ValueKind.F64: "f64", ValueKind.STR: "str"}
+_FOR_EVER_NS: Final = 1 << 62
 
 
 class Site:
@@ -64,6 +51,8 @@ class Site:
         self.tags = tags
         self.folds = dict(folds or {})
         """By work unit, the folds of all wings."""
+        self.stopped: dict[str, str] = {}
+        """By work unit whose folds failed, the sentence that says why its figures stand still."""
         self.namespace = Namespace()
         self.log = RecordsLog(folder / "log")
         self.views = Views(folder / "views.sqlite", folder_of_views.found() if views is None else views)
@@ -84,6 +73,18 @@ class Site:
             for listener in self._listeners:
                 listener(records)
         return position
+
+    def recall(self) -> None:
+        """Fill the namespace with what was so when the site was last stopped."""
+        self.namespace.put_facts(facts.newest(self.views, list(self.plant.machines)))
+        known = self.tags.all()
+        table = self.historian.query(Last(), list(known), 0, _FOR_EVER_NS)
+        for row in table.to_pylist():
+            info = known[row["tag"]]
+            value = row[_COLUMN.get(info.kind, "i64")]
+            if info.kind is ValueKind.BOOL and value is not None:
+                value = bool(value)
+            self.namespace.put_samples({info.name: live.Last(row["time_ns"], row["status"], value)})
 
     def on_records(self, listener: Callable[[Sequence[Record]], None]) -> None:
         """Call `listener` with records after they are logged and in the views; it must return at once."""

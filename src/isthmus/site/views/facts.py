@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any, ClassVar, Union
+from typing import Any, ClassVar, Final, Union
 
 import msgspec
 
-from isthmus.model.records import Record, kinds
+from isthmus.model.records import Record
+from isthmus.model.records import kinds as all_kinds
+from isthmus.site.views_db import Views
+
+_OF_KINDS: Final = (
+    "SELECT body FROM facts WHERE kind IN (SELECT value FROM json_each(?)) AND time_ns >= ? AND time_ns < ?"
+)
+_OF_PATH: Final = (
+    "SELECT body FROM facts WHERE path = ? AND time_ns >= ? AND time_ns < ? "
+    "AND +kind IN (SELECT value FROM json_each(?))"
+)
+_NEWEST_OF: Final = (
+    "SELECT body FROM facts WHERE kind = ? AND path = ? AND gone = 0 ORDER BY time_ns DESC, ordinal DESC LIMIT 1"
+)
+_NEWEST: Final = (
+    "SELECT body, max(time_ns) FROM facts WHERE kind IN (SELECT value FROM json_each(?)) AND time_ns < ? "
+    "AND gone = 0 GROUP BY kind, path"
+)
 
 
 class Facts:
@@ -44,7 +61,29 @@ def records(rows: Iterable[sqlite3.Row]) -> list[Record]:
     return [decoder.decode(row["body"]) for row in rows]
 
 
+def between(
+    views: Views, kinds: Sequence[type[Record]], start_ns: int, end_ns: int, *, path: str | None = None
+) -> list[Record]:
+    """The facts of these kinds within [start_ns, end_ns), also those that are gone; of one path or of all."""
+    names = msgspec.json.encode([kind.__name__ for kind in kinds]).decode()
+    if path is None:
+        return records(views.query(_OF_KINDS, (names, start_ns, end_ns)))
+    return records(views.query(_OF_PATH, (path, start_ns, end_ns, names)))
+
+
+def newest(views: Views, paths: Sequence[str]) -> list[Record]:
+    """Of each of these paths and each kind the newest fact that is still so."""
+    pairs = [(kind, path) for path in paths for kind in all_kinds()]
+    return [record for pair in pairs for record in records(views.query(_NEWEST_OF, pair))]
+
+
+def newest_before(views: Views, kinds: Sequence[type[Record]], time_ns: int) -> list[Record]:
+    """Of each kind and path the newest fact before a moment that is still so."""
+    names = msgspec.json.encode([kind.__name__ for kind in kinds]).decode()
+    return records(views.query(_NEWEST, (names, time_ns)))
+
+
 @cache
 def _decoder() -> msgspec.json.Decoder[Any]:
-    union: Any = Union[tuple(kinds().values())]  # noqa: UP007  made at run time
+    union: Any = Union[tuple(all_kinds().values())]  # noqa: UP007  made at run time
     return msgspec.json.Decoder(union)

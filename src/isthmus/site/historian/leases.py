@@ -1,0 +1,89 @@
+"""Readers say which generation of the segments they hold, so that no file is deleted under them.
+
+    leases/<pid>-<number>    the generation as decimal text; locked for as long as its reader lives
+
+A reader makes and locks its file, holding every generation, before it looks into the manifest, and
+then writes the generation that it found. The writer deletes a segment that went at generation G once
+no living reader holds one before G. The lock dies with its process, so a reader killed holds nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+FOLDER: Final = "leases"
+_EVERY: Final = 0
+_number = itertools.count()
+
+
+class Lease:
+    """One reader's hold. Make it before reading the manifest, `hold` what was found, `release` at the end."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / FOLDER).mkdir(exist_ok=True)
+        while True:
+            self._path = folder / FOLDER / f"{os.getpid()}-{next(_number)}"
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            fcntl.flock(self._file, fcntl.LOCK_SH)
+            # The writer may have taken it for a dead reader's between the two calls.
+            if self._path.exists() and self._path.stat().st_ino == os.fstat(self._file).st_ino:
+                return
+            os.close(self._file)
+
+    def hold(self, generation: int) -> None:
+        """Hold this generation and all after it, and let go of those before."""
+        text = f"{generation:020d}".encode()
+        os.pwrite(self._file, text, 0)
+
+    def release(self) -> None:
+        """Hold nothing."""
+        self._path.unlink(missing_ok=True)
+        os.close(self._file)
+
+
+def oldest_held(folder: Path) -> int | None:
+    """The lowest generation that a living reader of any process holds, or None. Clears dead readers' files."""
+    held: list[int] = []
+    for path in (folder / FOLDER).glob("*"):
+        try:
+            file = os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            continue
+        try:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                held.append(int(os.pread(file, 20, 0) or _EVERY))
+            else:
+                path.unlink(missing_ok=True)
+        finally:
+            os.close(file)
+    return min(held, default=None)
+
+
+class Pins:
+    """The same within the writing process: which generations its own threads are reading."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, int] = {}
+
+    def add(self, generation: int) -> None:
+        """One more reader of a generation; the caller holds the store's lock."""
+        self._held[generation] = self._held.get(generation, 0) + 1
+
+    def remove(self, generation: int) -> None:
+        """One reader fewer; the caller holds the store's lock."""
+        left = self._held[generation] - 1
+        if left:
+            self._held[generation] = left
+        else:
+            del self._held[generation]
+
+    def oldest(self, others: Callable[[], int | None]) -> int | None:
+        """The lowest generation held here or by `others`."""
+        return min((each for each in (min(self._held, default=None), others()) if each is not None), default=None)

@@ -1,0 +1,217 @@
+"""What history consists of, in SQLite: the one place that says which segments count.
+
+    about     key, value          schema version, generation, position of the write-ahead log, and so on
+    tag       id, name, ...       see tags.py
+    segment   id, day, path, ...  the id orders them: of two rows with one (tag, time) the higher stands
+    taken     source, epoch, ...  which frames were taken in, see taken.py
+    state     name, rows          the newest sealed sample of each tag: its times are the high-water marks
+    snapshot  day, rows           the newest sample of each tag before a UTC day
+
+What a seal or a compaction changes, it changes in one transaction. Each transaction that changes the
+segments raises the generation by one. A segment that was merged or let go keeps its row, with the
+generation at which it went, until no reader can hold it any more and its file is gone.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from isthmus.model.errors import StoreDamaged
+
+NAME: Final = "manifest.sqlite"
+SCHEMA_VERSION: Final = 1
+BUSY_S: Final = 30.0
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tag (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, kind TEXT NOT NULL, unit TEXT NOT NULL,
+    time_of TEXT NOT NULL, step INTEGER NOT NULL, valid_from INTEGER NOT NULL, valid_to INTEGER);
+CREATE UNIQUE INDEX IF NOT EXISTS tag_current ON tag (name) WHERE valid_to IS NULL;
+CREATE TABLE IF NOT EXISTS segment (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, day INTEGER NOT NULL, level INTEGER NOT NULL, path TEXT NOT NULL,
+    rows INTEGER NOT NULL, time_min INTEGER NOT NULL, time_max INTEGER NOT NULL,
+    tag_min INTEGER NOT NULL, tag_max INTEGER NOT NULL, overlap INTEGER NOT NULL, unit TEXT NOT NULL,
+    bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, gone INTEGER);
+CREATE INDEX IF NOT EXISTS segment_day ON segment (day) WHERE gone IS NULL;
+CREATE TABLE IF NOT EXISTS taken (
+    source INTEGER NOT NULL, epoch INTEGER NOT NULL, ranges BLOB NOT NULL, PRIMARY KEY (source, epoch)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, rows BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS snapshot (day INTEGER PRIMARY KEY, rows BLOB NOT NULL);
+"""
+
+
+class Segment(NamedTuple):
+    """One sealed file. Times are inclusive on both ends; `path` is relative to the history's folder."""
+
+    id: int
+    day: int
+    """UTC days since 1970"""
+    level: int
+    """0 as sealed, higher after each merge"""
+    path: str
+    rows: int
+    time_min: int
+    time_max: int
+    tag_min: int
+    tag_max: int
+    overlap: bool
+    """True when its (tag, time) may also stand in another segment of the day."""
+    unit: str
+    bytes: int
+    sha256: str
+
+
+_COLUMNS: Final = ", ".join(Segment._fields)
+_OVERLAP: Final = Segment._fields.index("overlap")
+
+
+class Manifest:
+    """The manifest, opened for writing (one process) or only for reading (any number)."""
+
+    def __init__(self, folder: Path, *, writing: bool = True) -> None:
+        self.path = folder / NAME
+        self.lock = threading.RLock()
+        mode = "rwc" if writing else "ro"
+        try:
+            self._db = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=BUSY_S,
+            )
+            if writing:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.executescript(_SCHEMA)
+                self._db.execute("INSERT OR IGNORE INTO about VALUES ('schema', ?)", (SCHEMA_VERSION,))
+            found = self.about("schema")
+        except sqlite3.DatabaseError as error:
+            msg = f"{self.path} cannot be opened: {error}. Restore it with `isthmus history restore`"
+            raise StoreDamaged(msg) from error
+        if found != SCHEMA_VERSION:
+            msg = f"{self.path} is of version {found}; this Isthmus reads version {SCHEMA_VERSION}. Install a newer one"
+            raise StoreDamaged(msg)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self.lock:
+            self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, and on disk at its end. Raises OSError when the disk refuses."""
+        with self.lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._db
+                    self._db.execute("COMMIT")
+                except BaseException:
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
+                    raise
+            except sqlite3.OperationalError as error:
+                msg = f"{self.path}: {error}"
+                raise OSError(msg) from error
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """One consistent look at everything."""
+        with self.lock:
+            nested = self._db.in_transaction
+            if not nested:
+                self._db.execute("BEGIN")
+            try:
+                yield self._db
+            finally:
+                if not nested and self._db.in_transaction:
+                    self._db.execute("COMMIT")
+
+    def about(self, key: str, default: int = 0) -> int:
+        """One of the numbers that belong to the whole: generation, wal, received_ns, schema."""
+        with self.lock:
+            row = self._db.execute("SELECT value FROM about WHERE key = ?", (key,)).fetchone()
+        return int(row[0]) if row else default
+
+    def segments(self) -> list[Segment]:
+        """Every segment that counts, in the order of their ids."""
+        with self.lock:
+            rows = self._db.execute(f"SELECT {_COLUMNS} FROM segment WHERE gone IS NULL ORDER BY id").fetchall()  # noqa: S608  our own column names
+        return [Segment._make(row)._replace(overlap=bool(row[_OVERLAP])) for row in rows]
+
+    def gone(self) -> list[tuple[int, str, int]]:
+        """Segments that no longer count but whose file may still be read: id, path, generation."""
+        with self.lock:
+            return self._db.execute("SELECT id, path, gone FROM segment WHERE gone IS NOT NULL").fetchall()
+
+    def forget(self, ids: Iterable[int]) -> None:
+        """The files of these are gone."""
+        with self.transaction() as db:
+            db.executemany("DELETE FROM segment WHERE id = ? AND gone IS NOT NULL", [(each,) for each in ids])
+
+    def next_id(self) -> int:
+        """The id that the next segment will have. Ids are never used twice."""
+        with self.lock:
+            row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'segment'").fetchone()
+        return int(row[0]) + 1 if row else 1
+
+    def state(self, name: str) -> bytes | None:
+        """A set of rows kept under a name."""
+        with self.lock:
+            row = self._db.execute("SELECT rows FROM state WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def taken(self) -> list[tuple[int, int, bytes]]:
+        """Source, epoch and packed ranges of the frames taken in."""
+        with self.lock:
+            rows = self._db.execute("SELECT source, epoch, ranges FROM taken").fetchall()
+        return [(source, epoch & 0xFFFF_FFFF_FFFF_FFFF, ranges) for source, epoch, ranges in rows]
+
+    def snapshot_days(self) -> list[int]:
+        """The days that have a snapshot, in order."""
+        with self.lock:
+            return [row[0] for row in self._db.execute("SELECT day FROM snapshot ORDER BY day")]
+
+    def snapshot(self, day: int) -> bytes | None:
+        """The rows of one day's snapshot."""
+        with self.lock:
+            row = self._db.execute("SELECT rows FROM snapshot WHERE day = ?", (day,)).fetchone()
+        return row[0] if row else None
+
+    def backup(self, target: Path) -> None:
+        """A consistent copy, while others write."""
+        copy = sqlite3.connect(target)
+        try:
+            with self.lock:
+                self._db.backup(copy)
+        finally:
+            copy.close()
+
+
+def put_about(db: sqlite3.Connection, key: str, value: int) -> None:
+    """Set one of the numbers that belong to the whole."""
+    db.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (key, value))
+
+
+def put_segments(db: sqlite3.Connection, new: Sequence[Segment], gone: Sequence[int] = ()) -> int:
+    """Let `new` count and `gone` count no more; returns the generation that begins with it."""
+    marks = ", ".join("?" * len(Segment._fields))
+    db.executemany(f"INSERT INTO segment ({_COLUMNS}) VALUES ({marks})", new)  # noqa: S608  our own column names
+    row = db.execute("SELECT value FROM about WHERE key = 'generation'").fetchone()
+    generation = (int(row[0]) if row else 0) + 1
+    put_about(db, "generation", generation)
+    db.executemany("UPDATE segment SET gone = ? WHERE id = ?", [(generation, each) for each in gone])
+    return generation
+
+
+def put_taken(db: sqlite3.Connection, rows: Iterable[tuple[int, int, bytes]]) -> None:
+    """Store which frames were taken in. SQLite's integers are signed: an epoch above 2^63 wraps."""
+    signed = [(source, epoch - (1 << 64) if epoch >= 1 << 63 else epoch, ranges) for source, epoch, ranges in rows]
+    db.executemany("INSERT OR REPLACE INTO taken VALUES (?, ?, ?)", signed)

@@ -1,0 +1,390 @@
+"""The historian that needs nothing installed: a write-ahead log, a head in memory, segments of Parquet.
+
+    <history>/wal/          frames of samples with the site's tag ids, fsynced before the acknowledgement
+    <history>/segments/     day=2026-11-22/000000000042-L0.parquet, sorted and sealed; see parquet.py
+    <history>/manifest.sqlite   which segments count; see manifest.py
+    <history>/aside/        frames of samples that were not believed, each with its reason in its flags
+    <history>/leases/       which generation readers of other processes hold; see leases.py
+
+A sample is acknowledged when it is in the log. It is seen from that moment on: in the head until it
+is sealed, in its segment afterwards, in both while the seal is under way and never twice.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from isthmus.model.errors import StoreDamaged
+from isthmus.model.query import Operator
+from isthmus.model.samples import Batch
+from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S, from_datetime
+from isthmus.site.config import HistorianSection
+from isthmus.site.historian import leases, upkeep
+from isthmus.site.historian.check import Bounds, Refused, Told, Trouble, sentence, sift
+from isthmus.site.historian.engine import Engine
+from isthmus.site.historian.head import Head
+from isthmus.site.historian.manifest import Manifest, Segment, put_about
+from isthmus.site.historian.newest import Newest
+from isthmus.site.historian.rows import Rows, from_batch
+from isthmus.site.historian.seal import Due, seal
+from isthmus.site.historian.tags import TagBook
+from isthmus.site.historian.taken import Taken
+from isthmus.site.historian.view import Files, View
+from isthmus.wire import frame as frames
+from isthmus.wire.frame import FrameKind
+from isthmus.wire.segment import SegmentLog
+
+SEAL_AFTER_NS: Final = NS_PER_HOUR
+"""A head is sealed at the latest when its samples span this much time of arrival."""
+HEAD_LIMIT: Final = 4
+"""When sealing lags so far that this many heads are in memory, samples wait until it caught up."""
+ROOM_S: Final = 10.0
+"""How long they wait at most, before they are refused."""
+ASIDE_BYTES: Final = 256 * 1024 * 1024
+_WAL_BYTES: Final = 16 * 1024 * 1024
+_NEVER_TODAY: Final = np.iinfo(np.int64).max
+_IDLE_S: Final = 5.0
+_STOP_S: Final = 60.0
+
+
+def _nobody(told: Told) -> None:
+    del told
+
+
+class Store:
+    """`Historian` on disk. One process writes; any thread of it may append and ask.
+
+    `told` is called with each thing that a person should know, from whatever thread met it; it must
+    not call back into the store. With `background` a thread seals and merges; without it the owner
+    calls `maintain`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        section: HistorianSection | None = None,
+        *,
+        told: Callable[[Told], None] = _nobody,
+        background: bool = True,
+    ) -> None:
+        self.folder, self.section = folder, section or HistorianSection()
+        self._told = told
+        folder.mkdir(parents=True, exist_ok=True)
+        self._guard = _Guard(folder)
+        try:
+            self._open()
+        except BaseException:
+            self._guard.release()
+            raise
+        self._wake, self._closing = threading.Event(), threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="historian", daemon=True) if background else None
+        if self._keeper:
+            self._keeper.start()
+
+    def _open(self) -> None:
+        # Taken in this order: one upkeep at a time; one append at a time; then what all share, briefly.
+        self._upkeep, self._door, self._lock = threading.Lock(), threading.Lock(), threading.RLock()
+        self._sealed_some = threading.Condition(self._lock)
+        self._bounds = Bounds(_midnight_ns(self.section), int(self.section.future_s * NS_PER_S))
+        self._manifest = Manifest(self.folder)
+        self.tags = TagBook(self._manifest)
+        self._files, self._engine, self._pins = Files(self.folder), Engine(), leases.Pins()
+        upkeep.sweep(self.folder, self._manifest)
+        self._segments: tuple[Segment, ...] = tuple(self._manifest.segments())
+        self._generation = self._manifest.about("generation")
+        self._received_ns = self._manifest.about("received_ns")
+        self._taken = {(source, epoch): Taken.unpack(data) for source, epoch, data in self._manifest.taken()}
+        self._sealed = Newest.unpack(self._manifest.state("sealed"))
+        self._newest = self._sealed.copy()
+        self._snapshot_days = self._manifest.snapshot_days()
+        self._head = Head()
+        self._due: Due | None = None
+        """What is being sealed: not in the head any more, not in the segments yet."""
+        self._head_since_ns = self._received_ns
+        self._busy_days: frozenset[int] = frozenset()
+        self._damaged_days: set[int] = set()
+        self._missing()
+        self._wal = SegmentLog(self.folder / "wal", segment_bytes=_WAL_BYTES)
+        self._aside = SegmentLog(self.folder / "aside", segment_bytes=ASIDE_BYTES // 8)
+        self._replay()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the background thread and close; what is in the head is in the log too, and stays there."""
+        self._closing.set()
+        self._wake.set()
+        if self._keeper:
+            self._keeper.join(_STOP_S)
+        with self._upkeep, self._lock:
+            self._wal.close()
+            self._aside.close()
+            self._engine.close()
+            self._manifest.close()
+            self._guard.release()
+
+    def append(self, batches: Sequence[Batch]) -> None:
+        """Take samples in; they are on disk when this returns. `tag` is the site's tag id.
+
+        A batch whose (source, epoch, seq) was taken before is passed over. Of two samples with one
+        (tag, time) the later arrival stands. Samples that cannot be believed are set aside, on disk
+        too, and told. Raises OSError (disk full, or sealing lags too far) with nothing taken.
+        """
+        self._await_room()
+        with self._door:
+            fresh = self._fresh(batches)
+            if not fresh:
+                return
+            sifted = [sift(batch, self.tags.forms, self._bounds) for batch in fresh]
+            refused = [each for _, found in sifted for each in found]
+            if refused:
+                self._set_aside(refused)
+            believed = [batch for batch, _ in sifted]
+            self._wal.append([frames.pack(frames.of_samples(*batch[:3], batch.columns)) for batch in believed])
+            self._wal.sync()
+            with self._lock:
+                for batch in believed:
+                    self._take(batch)
+            full = self._head.count >= self.section.seal_rows
+        if full:
+            self._wake.set()
+        for each in refused:
+            self._told(sentence(each, self._bounds))
+
+    def taken(self, source: int, epoch: int, seq: int) -> bool:
+        """Whether a frame was taken in before: asked before it is unpacked, a repeat costs nothing."""
+        with self._lock:
+            known = self._taken.get((source, epoch))
+            return known is not None and seq in known
+
+    def query(self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
+        """Answer a question of model.query over [start_ns, end_ns). Any thread may ask."""
+        with self.view() as view:
+            return self._engine.query(view, operator, np.unique(np.asarray(tags, np.int32)), start_ns, end_ns)
+
+    @contextmanager
+    def view(self) -> Iterator[View]:
+        """What is stored now; no segment of it is deleted until the view is given back."""
+        with self._lock:
+            generation = self._generation
+            self._pins.add(generation)
+            view = View(
+                self._files,
+                self._segments,
+                (*([self._due.rows] if self._due else []), self._head.rows()),
+                self._newest_of,
+                tuple(self._snapshot_days),
+                self._manifest.snapshot,
+            )
+        try:
+            yield view
+        finally:
+            with self._lock:
+                self._pins.remove(generation)
+
+    def _newest_of(self, tags: NDArray[np.int32] | None) -> Rows:
+        with self._lock:
+            return self._newest.rows(tags)
+
+    def maintain(self) -> None:
+        """Do what is due: seal, merge, let old days go, delete what nobody reads any more.
+
+        Raises OSError when the disk refuses; nothing is lost by it, and the next call tries again.
+        """
+        with self._upkeep:
+            if self._seal_due():
+                self._seal()
+            while (what := self._merge_due()) is not None:
+                self._merge(what)
+                if self._seal_due():
+                    self._seal()
+            self._let_go()
+            if upkeep.mend_snapshot(self._manifest, self._files, self._segments):
+                with self._lock:
+                    self._snapshot_days = self._manifest.snapshot_days()
+            upkeep.clear(self.folder, self._manifest, self._files, self._oldest_held)
+
+    def seal(self) -> None:
+        """Seal the head now, whatever its size."""
+        with self._upkeep:
+            self._seal()
+
+    def compact(self) -> None:
+        """Seal the head, and merge every day that is not one run of segments, today's too."""
+        with self._upkeep:
+            self._seal()
+            while (what := upkeep.due(self._segments, _NEVER_TODAY, self._damaged_days)) is not None:
+                self._merge(what)
+            upkeep.clear(self.folder, self._manifest, self._files, self._oldest_held)
+
+    def _await_room(self) -> None:
+        """Wait a while when sealing lags behind; raise OSError when it does not catch up."""
+
+        def room() -> bool:
+            waiting = self._head.count + (self._due.rows.size if self._due else 0)
+            return waiting < HEAD_LIMIT * self.section.seal_rows
+
+        with self._lock:
+            if room():
+                return
+            self._wake.set()
+            if not self._sealed_some.wait_for(room, ROOM_S if self._keeper else 0):
+                raise OSError(errno.ENOSPC, f"{self.folder}: samples are refused until what waits in memory is sealed")
+
+    def _fresh(self, batches: Sequence[Batch]) -> list[Batch]:
+        seen: set[tuple[int, int, int]] = set()
+        out: list[Batch] = []
+        for batch in batches:
+            key = batch[:3]
+            if key not in seen and not self.taken(*key):
+                seen.add(key)
+                out.append(batch)
+        return out
+
+    def _take(self, batch: Batch) -> None:
+        """Into memory; it is in the log already."""
+        self._taken.setdefault(batch[:2], Taken()).add(batch.seq)
+        if not self._head.count:
+            self._head_since_ns = batch.received_ns
+        self._received_ns = max(self._received_ns, batch.received_ns)
+        rows = from_batch(batch.columns, self._head.words)
+        self._head.add(rows)
+        self._newest.see(rows)
+
+    def _set_aside(self, refused: Sequence[Refused]) -> None:
+        self._aside.append([frames.pack(frames.of_samples(*each.batch[:3], each.batch.columns)) for each in refused])
+        self._aside.sync()
+        dropped = self._aside.trim(self._aside.end - ASIDE_BYTES) if self._aside.size > ASIDE_BYTES else 0
+        if dropped:
+            self._told(Told(Trouble.ASIDE_FULL, f"{dropped} bytes of the oldest samples set aside were deleted"))
+
+    def _replay(self) -> None:
+        """After a start: what the log holds behind the last seal."""
+        for damage in (*self._wal.damage, *self._aside.damage):
+            what = f"{damage.path} at {damage.offset}: {damage.length} bytes are damaged ({damage.what}); kept in lost/"
+            self._told(Told(Trouble.DAMAGED, what))
+        since = self._manifest.about("wal")
+        if since > self._wal.end:
+            # The log is another than the manifest's (restored, or deleted by hand): all of it counts.
+            since = 0
+            with self._manifest.transaction() as db:
+                put_about(db, "wal", since)
+        for _, frame in self._wal.read(since):
+            if frame.kind is not FrameKind.SAMPLES or self.taken(*frame[:3]):
+                continue
+            try:
+                self._take(Batch(*frame[:3], self._received_ns, frames.samples(frame)))
+            except StoreDamaged as error:
+                self._told(Told(Trouble.DAMAGED, f"{self.folder / 'wal'}: {error}", frame.source, frame.rows))
+
+    def _missing(self) -> None:
+        for each in self._segments:
+            path = self.folder / each.path
+            if not path.exists() or path.stat().st_size != each.bytes:
+                what = f"{path} is not as it was written; restore it with `isthmus history restore`"
+                self._told(Told(Trouble.MISSING, what, rows=each.rows))
+
+    def _seal_due(self) -> bool:
+        aged = self._head.count > 0 and self._received_ns - self._head_since_ns >= SEAL_AFTER_NS
+        return aged or self._head.count >= self.section.seal_rows or self._due is not None
+
+    def _seal(self) -> None:
+        with self._door, self._lock:
+            if self._due is None and self._head.count:
+                # What these rows are worth in the log and among the watermarks, at this very moment.
+                taken = {key: Taken.unpack(each.pack()) for key, each in self._taken.items()}
+                self._due = Due(self._head.rows(), taken, self._wal.end, self._received_ns)
+                self._head = Head()
+        if self._due is None:
+            return
+        sealed = seal(self.folder, self._manifest, self._sealed, self._due)
+        with self._lock:
+            position, self._due = self._due.wal, None
+            self._segments += sealed.segments
+            self._sealed, self._generation = sealed.newest, sealed.generation
+            self._snapshot_days = self._manifest.snapshot_days()
+            self._busy_days = frozenset(each.day for each in sealed.segments)
+            self._sealed_some.notify_all()
+        with self._door:
+            self._wal.trim(position)
+
+    def _merge_due(self) -> upkeep.Merge | None:
+        return upkeep.due(self._segments, self._received_ns // NS_PER_DAY, self._busy_days | self._damaged_days)
+
+    def _merge(self, what: upkeep.Merge) -> None:
+        try:
+            self._apply(upkeep.merge(self.folder, self._manifest, self._files, what))
+        except StoreDamaged as error:
+            # Left as it is for a person, and not tried again until the next start.
+            self._damaged_days.add(what.day)
+            self._told(Told(Trouble.MISSING, str(error)))
+
+    def _let_go(self) -> None:
+        if self.section.keep_days is not None:
+            first_kept = self._received_ns // NS_PER_DAY - self.section.keep_days
+            change = upkeep.let_go(self._manifest, self._segments, first_kept)
+            if change:
+                self._apply(change)
+
+    def _apply(self, change: upkeep.Change) -> None:
+        gone = {each.id for each in change.gone}
+        with self._lock:
+            kept = [each for each in self._segments if each.id not in gone]
+            self._segments = tuple(sorted([*kept, *change.new]))
+            self._generation = change.generation
+            self._snapshot_days = self._manifest.snapshot_days()
+
+    def _oldest_held(self) -> int | None:
+        with self._lock:
+            return self._pins.oldest(lambda: leases.oldest_held(self.folder))
+
+    def _keep(self) -> None:
+        while True:
+            self._wake.wait(_IDLE_S)
+            if self._closing.is_set():
+                return
+            self._wake.clear()
+            try:
+                self.maintain()
+            except OSError as error:
+                self._told(Told(Trouble.DISK, f"{self.folder}: {error}; tried again in {_IDLE_S:g} s"))
+                self._closing.wait(_IDLE_S)
+            except StoreDamaged as error:
+                self._told(Told(Trouble.MISSING, str(error)))
+
+
+class _Guard:
+    """One writing process for a folder; the lock dies with it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = os.open(folder / "writer.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._file)
+            msg = f"{folder} is being written by another process; stop that one first"
+            raise OSError(errno.EBUSY, msg) from error
+
+    def release(self) -> None:
+        """Let another process write."""
+        os.close(self._file)
+
+
+def _midnight_ns(section: HistorianSection) -> int:
+    return from_datetime(datetime.combine(section.earliest, datetime.min.time(), tzinfo=UTC))

@@ -1,0 +1,124 @@
+"""The names of tags and the numbers under which history keeps them.
+
+A name that changes its kind or its unit begins anew under another number: what was measured in °F
+before noon is never read as °C. Both numbers keep the name; `valid_from_ns` and `valid_to_ns` say
+which one counted when.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.model.samples import TagInfo, ValueKind
+from isthmus.site.historian.manifest import Manifest
+from isthmus.site.historian.rows import FORM_OF, NONE
+
+
+class TagVersion(msgspec.Struct, frozen=True):
+    """One number that a name had: from `valid_from_ns` until before `valid_to_ns`, None while it counts."""
+
+    id: int
+    info: TagInfo
+    valid_from_ns: int
+    valid_to_ns: int | None
+
+
+class TagBook:
+    """Any thread may ask. Numbers begin at 1, are given once and never taken back."""
+
+    def __init__(self, manifest: Manifest, clock: Callable[[], int] = time.time_ns) -> None:
+        self._manifest, self._clock = manifest, clock
+        self._current: dict[str, int] = {}
+        self._versions: dict[int, TagVersion] = {}
+        self._forms: NDArray[np.uint8] = np.zeros(1024, np.uint8)
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the manifest again; for a reader beside the writing process."""
+        with self._manifest.reading() as db:
+            rows = db.execute(
+                "SELECT id, name, kind, unit, time_of, step, valid_from, valid_to FROM tag ORDER BY id"
+            ).fetchall()
+        for tag, name, kind, unit, time_of, step, valid_from, valid_to in rows:
+            info = TagInfo(name=name, kind=ValueKind(kind), unit=unit, time_of=time_of, step=bool(step))
+            self._learn(TagVersion(tag, info, valid_from, valid_to))
+
+    def intern(self, info: TagInfo) -> int:
+        """The number of a tag; the same for the same name, kind and unit, however often it is asked."""
+        return self.intern_all([info])[0]
+
+    def intern_all(self, infos: Sequence[TagInfo]) -> list[int]:
+        """As `intern` for a whole dictionary, in one transaction. Raises OSError when the disk refuses."""
+        with self._manifest.lock:
+            new = [info for info in infos if self._known(info) is None]
+            changed = [info for info in infos if (tag := self._known(info)) and self._versions[tag].info != info]
+            if new or changed:
+                self._write(new, changed)
+            return [self._current[info.name] for info in infos]
+
+    def find(self, name: str) -> int | None:
+        """The number that a name has now, or None."""
+        return self._current.get(name)
+
+    def info(self, tag: int) -> TagInfo:
+        """What a number stands for. Raises KeyError for a number never given."""
+        return self._versions[tag].info
+
+    def all(self) -> Mapping[int, TagInfo]:
+        """Every number that counts now, in order."""
+        with self._manifest.lock:
+            return {tag: self._versions[tag].info for tag in sorted(self._current.values())}
+
+    def versions(self, name: str) -> list[TagVersion]:
+        """Every number that a name ever had, oldest first."""
+        with self._manifest.lock:
+            return [version for version in self._versions.values() if version.info.name == name]
+
+    @property
+    def forms(self) -> NDArray[np.uint8]:
+        """By number, which form of rows.py its values have; NONE for a number never given."""
+        return self._forms
+
+    def _known(self, info: TagInfo) -> int | None:
+        tag = self._current.get(info.name)
+        if tag is None:
+            return None
+        now = self._versions[tag].info
+        return tag if (now.kind, now.unit) == (info.kind, info.unit) else None
+
+    def _write(self, new: Sequence[TagInfo], changed: Sequence[TagInfo]) -> None:
+        now = self._clock()
+        learned: list[TagVersion] = []
+        with self._manifest.transaction() as db:
+            for info in {info.name: info for info in new}.values():
+                old = self._current.get(info.name)
+                if old is not None:
+                    db.execute("UPDATE tag SET valid_to = ? WHERE id = ?", (now, old))
+                    ended = self._versions[old]
+                    learned.append(TagVersion(old, ended.info, ended.valid_from_ns, now))
+                row = (info.name, str(info.kind), info.unit, info.time_of, info.step, now)
+                done = db.execute(
+                    "INSERT INTO tag (name, kind, unit, time_of, step, valid_from) VALUES (?, ?, ?, ?, ?, ?)", row
+                )
+                learned.append(TagVersion(int(done.lastrowid or 0), info, now, None))
+            for info in changed:
+                tag = self._current[info.name]
+                db.execute("UPDATE tag SET time_of = ?, step = ? WHERE id = ?", (info.time_of, info.step, tag))
+                learned.append(TagVersion(tag, info, self._versions[tag].valid_from_ns, None))
+        for version in learned:
+            self._learn(version)
+
+    def _learn(self, version: TagVersion) -> None:
+        if version.id >= len(self._forms):
+            larger = np.full(2 * version.id, NONE, np.uint8)
+            larger[: len(self._forms)] = self._forms
+            self._forms = larger
+        self._forms[version.id] = FORM_OF[version.info.kind]
+        self._versions[version.id] = version
+        if version.valid_to_ns is None:
+            self._current[version.info.name] = version.id

@@ -1,0 +1,181 @@
+"""What is done to sealed segments in the background: merged, let go, their snapshots made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.site.historian.manifest import Manifest, Segment, put_segments
+from isthmus.site.historian.newest import Newest
+from isthmus.site.historian.rows import Rows, Words, concat, last_arrival_wins, newest_of_each, within
+from isthmus.site.historian.seal import write_segment
+from isthmus.site.historian.view import Files
+
+MERGE_FROM: Final = 8
+"""Segments of one level in a day at which they are merged while the day still goes on."""
+ROWS_AT_ONCE: Final = 2_000_000
+"""Rows that a merge holds in memory; a larger day is merged tag range by tag range."""
+
+
+class Change(NamedTuple):
+    """What the segments became."""
+
+    new: tuple[Segment, ...]
+    gone: tuple[Segment, ...]
+    generation: int
+
+
+class Merge(NamedTuple):
+    """Segments of one day that are due to be one. `whole` when they are all that the day has."""
+
+    day: int
+    segments: tuple[Segment, ...]
+    whole: bool
+
+
+def due(segments: Sequence[Segment], today: int, busy: Collection[int] = ()) -> Merge | None:
+    """The next merge that is worth its work, or None.
+
+    A day that is over becomes one run of segments once the newest seal (whose days are `busy`) brought
+    it nothing more. In the day that goes on, segments of one level are merged when there are many. What is merged always reaches to the newest segment of the day, so the
+    result's higher id says the truth about which rows arrived last.
+    """
+    days: dict[int, list[Segment]] = {}
+    for each in segments:
+        days.setdefault(each.day, []).append(each)
+    for day in sorted(days):
+        found = days[day]
+        untidy = any(each.overlap for each in found) or sum(each.level == 0 for each in found) > 1
+        if day < today and day not in busy and untidy:
+            return Merge(day, tuple(found), whole=True)
+        level = found[-1].level
+        run = [each for each in found if each.level <= level]
+        if sum(each.level == level for each in run) >= MERGE_FROM * (2 if _has_late(run) else 1):
+            tail = found[found.index(run[0]) :]
+            return Merge(day, tuple(tail), whole=len(tail) == len(found))
+    return None
+
+
+def _has_late(segments: Sequence[Segment]) -> bool:
+    return any(each.overlap for each in segments)
+
+
+def merge(folder: Path, manifest: Manifest, files: Files, what: Merge) -> Change:
+    """Merge segments into as few as may be. Raises OSError (disk full), with nothing changed.
+
+    A row that came from a segment not marked `overlap` cannot collide with anything older, and stays
+    so. The other rows stay marked, unless all of the day was merged.
+    """
+    level = max(each.level for each in what.segments) + 1
+    new: list[Segment] = []
+    try:
+        for rows, late in _merged(files, what.segments):
+            for overlap in (False, True):
+                which = np.flatnonzero((late & (not what.whole)) == overlap)
+                if len(which):
+                    segment_id = manifest.next_id() + len(new)
+                    part = rows.take(which)
+                    new.append(write_segment(folder, segment_id, what.day, level, part, overlap=overlap))
+        with manifest.transaction() as db:
+            generation = put_segments(db, new, [each.id for each in what.segments])
+    except OSError:
+        for each in new:
+            (folder / each.path).unlink(missing_ok=True)
+        raise
+    return Change(tuple(new), what.segments, generation)
+
+
+def _merged(files: Files, segments: Sequence[Segment]) -> Iterator[tuple[Rows, NDArray[np.bool_]]]:
+    """Tag range by tag range: rows, each (tag, time) once, and which of them came only from late segments."""
+    edges = _tag_ranges(segments)
+    for first, last in zip(edges[:-1], edges[1:] - 1, strict=True):
+        words = Words()
+        parts: list[Rows] = []
+        lates: list[NDArray[np.bool_]] = []
+        for each in segments:
+            part = files.get(each.path).read(words, int(first), int(last))
+            part = part.take(np.flatnonzero((part.tag >= first) & (part.tag <= last)))
+            parts.append(part)
+            lates.append(np.full(part.size, each.overlap))
+        yield _settle(concat(parts), np.concatenate(lates))
+
+
+def _settle(rows: Rows, late: NDArray[np.bool_]) -> tuple[Rows, NDArray[np.bool_]]:
+    """Last arrival wins; a row is late only if every row with its (tag, time) was."""
+    settled = last_arrival_wins(rows)
+    # The same rows with their lateness as the value: those not late come last, so one of them stands.
+    order = np.argsort(~late, kind="stable")
+    marks = rows.take(order)._replace(bits=late[order].astype(np.int64))
+    return settled, last_arrival_wins(marks).bits.astype(bool)
+
+
+def _tag_ranges(segments: Sequence[Segment]) -> NDArray[np.int64]:
+    """Edges of tag ranges of about ROWS_AT_ONCE rows, were all tags of a segment equally busy."""
+    first, last = min(each.tag_min for each in segments), max(each.tag_max for each in segments)
+    total = sum(each.rows for each in segments)
+    pieces = min(-(-total // ROWS_AT_ONCE), last - first + 1)
+    return np.unique(np.linspace(first, last + 1, pieces + 1).astype(np.int64))
+
+
+def let_go(manifest: Manifest, segments: Sequence[Segment], first_kept: int) -> Change | None:
+    """Let whole days before `first_kept` go; None when there are none. Their snapshots go with them."""
+    gone = [each for each in segments if each.day < first_kept]
+    if not gone:
+        return None
+    with manifest.transaction() as db:
+        db.execute("DELETE FROM snapshot WHERE day < ?", (first_kept,))
+        generation = put_segments(db, [], [each.id for each in gone])
+    return Change((), tuple(gone), generation)
+
+
+def mend_snapshot(manifest: Manifest, files: Files, segments: Sequence[Segment]) -> bool:
+    """Make the earliest missing snapshot anew from the one before it; False when none is missing."""
+    have = manifest.snapshot_days()
+    days = sorted({each.day for each in segments})
+    missing = [day for day in days if day not in set(have)]
+    if not missing:
+        return False
+    day = missing[0]
+    before = [each for each in have if each < day]
+    stood = Newest.unpack(manifest.snapshot(before[-1]) if before else None)
+    since = before[-1] if before else days[0]
+    for each in segments:
+        if since <= each.day < day:
+            stood.see(_newest(files, each))
+    with manifest.transaction() as db:
+        db.execute("INSERT OR REPLACE INTO snapshot VALUES (?, ?)", (day, stood.pack()))
+    return True
+
+
+def _newest(files: Files, segment: Segment) -> Rows:
+    return newest_of_each(within(files.get(segment.path).read(Words()), None, segment.time_min, segment.time_max + 1))
+
+
+def clear(folder: Path, manifest: Manifest, files: Files, oldest_held: Callable[[], int | None]) -> int:
+    """Delete the files of segments that went and that no reader can hold any more; the number deleted."""
+    gone = manifest.gone()
+    if not gone:
+        return 0
+    oldest = oldest_held()
+    free = [(each, path) for each, path, generation in gone if oldest is None or oldest >= generation]
+    for _, path in free:
+        files.drop(path)
+        (folder / path).unlink(missing_ok=True)
+    if free:
+        manifest.forget(each for each, _ in free)
+    return len(free)
+
+
+def sweep(folder: Path, manifest: Manifest) -> int:
+    """On opening: delete files that no manifest names, left by a crash before they counted."""
+    known = {each.path for each in manifest.segments()} | {path for _, path, _ in manifest.gone()}
+    swept = 0
+    for path in (folder / "segments").glob("*/*"):
+        if str(path.relative_to(folder)) not in known:
+            path.unlink()
+            swept += 1
+    return swept

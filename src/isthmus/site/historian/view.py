@@ -1,0 +1,128 @@
+"""One consistent look at all that is stored: sealed segments and the head, merged, late data settled.
+
+Of two rows with one (tag, time) the later arrival stands. A row that was sealed behind its tag's
+high-water mark stands in a segment marked `overlap`; only such rows, and such rows of the head, can
+collide with others. So days without late data are read as they are, and pay nothing.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.model.time import NS_PER_DAY
+from isthmus.site.historian.manifest import Segment
+from isthmus.site.historian.newest import unpack
+from isthmus.site.historian.parquet import ALWAYS, FOR_EVER, SegmentFile
+from isthmus.site.historian.rows import Rows, Words, concat, last_arrival_wins, newest_of_each, one_of, within
+
+_OPEN_FILES: Final = 256
+
+
+class Files:
+    """Sealed segments kept open, the longest unused closed first. Any thread may ask."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._open: OrderedDict[str, SegmentFile] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, path: str) -> SegmentFile:
+        """The segment at a path of the manifest. Raises StoreDamaged when it is not there or no segment."""
+        with self._lock:
+            file = self._open.get(path)
+            if file is not None:
+                self._open.move_to_end(path)
+                return file
+        file = SegmentFile(self.folder / path)
+        with self._lock:
+            self._open[path] = file
+            while len(self._open) > _OPEN_FILES:
+                self._open.popitem(last=False)
+        return file
+
+    def drop(self, path: str) -> None:
+        """Let go of a segment that is about to be deleted."""
+        with self._lock:
+            self._open.pop(path, None)
+
+
+class View(NamedTuple):
+    """What was stored at one moment. Made by a store or a reader; stays true while it is held."""
+
+    files: Files
+    segments: tuple[Segment, ...]
+    """In the order of their ids."""
+    tails: tuple[Rows, ...]
+    """What is not sealed yet, in order of arrival."""
+    newest: Callable[[NDArray[np.int32] | None], Rows]
+    """The newest sample of each of these tags (None for all) that has one."""
+    snapshot_days: Sequence[int]
+    snapshot: Callable[[int], bytes | None]
+
+    def segments_of(self, tags: NDArray[np.int32] | None, start_ns: int, end_ns: int) -> list[Segment]:
+        """The segments that may hold samples of these tags (None for all) within [start_ns, end_ns)."""
+        if tags is not None and not len(tags):
+            return []
+        first, last = (ALWAYS, FOR_EVER) if tags is None else (int(tags.min()), int(tags.max()))
+        return [
+            each
+            for each in self.segments
+            if each.time_max >= start_ns and each.time_min < end_ns and each.tag_max >= first and each.tag_min <= last
+        ]
+
+    def rows(self, tags: NDArray[np.int32] | None, start_ns: int, end_ns: int) -> Rows:
+        """Every sample of these tags (None for all) within [start_ns, end_ns), in (tag, time) order."""
+        return self._merged(self.segments_of(tags, start_ns, end_ns), tags, start_ns, end_ns)
+
+    def late(self, tags: NDArray[np.int32] | None, start_ns: int, end_ns: int) -> Rows:
+        """Only the rows that may stand in the place of others: they win against every segment not marked overlap."""
+        found = [each for each in self.segments_of(tags, start_ns, end_ns) if each.overlap]
+        return self._merged(found, tags, start_ns, end_ns)
+
+    def before(self, tags: NDArray[np.int32], moment_ns: int) -> Rows:
+        """The sample of each tag that was in force just before a moment: its newest before it, in tag order."""
+        tags = np.unique(tags)
+        newest = self.newest(tags)
+        known = newest.take(newest.time_ns < moment_ns)
+        left = newest.tag[newest.time_ns >= moment_ns]
+        if not len(left):
+            return known
+        return _by_tag(concat([known, self._search(left, moment_ns)]))
+
+    def _search(self, tags: NDArray[np.int32], moment_ns: int) -> Rows:
+        """From the day's snapshot on; where there is none, day by day backwards."""
+        days = [day for day in self.snapshot_days if day * NS_PER_DAY <= moment_ns]
+        since = days[-1] * NS_PER_DAY if days else ALWAYS
+        parts: list[Rows] = []
+        if days and (data := self.snapshot(days[-1])) is not None:
+            stood = unpack(data)
+            parts.append(stood.take(one_of(stood.tag, tags)))
+        end, left = moment_ns, tags
+        for day in sorted({each.day for each in self.segments_of(tags, since, moment_ns)}, reverse=True):
+            found = newest_of_each(self.rows(left, max(day * NS_PER_DAY, since), min(end, moment_ns)))
+            parts.append(found)
+            end, left = day * NS_PER_DAY, np.setdiff1d(left, found.tag)
+            if not len(left):
+                break
+        parts += [within(each, tags, ALWAYS, moment_ns) for each in self.tails]
+        return newest_of_each(last_arrival_wins(concat(parts)))
+
+    def _merged(self, segments: Sequence[Segment], tags: NDArray[np.int32] | None, start_ns: int, end_ns: int) -> Rows:
+        parts = [self._read(each, tags, start_ns, end_ns) for each in segments]
+        return last_arrival_wins(concat([*parts, *(within(each, tags, start_ns, end_ns) for each in self.tails)]))
+
+    def _read(self, segment: Segment, tags: NDArray[np.int32] | None, start_ns: int, end_ns: int) -> Rows:
+        file = self.files.get(segment.path)
+        first, last = (None, None) if tags is None else (int(tags.min()), int(tags.max()))
+        return within(file.read(Words(), first, last, start_ns, end_ns), tags, start_ns, end_ns)
+
+
+def _by_tag(rows: Rows) -> Rows:
+    return rows.take(np.argsort(rows.tag, kind="stable"))

@@ -1,0 +1,122 @@
+"""What a fold is given over a stretch: its samples, cut at the records it reads, and those records.
+
+At equal times samples come before records; so a record at `t` stands between a stretch that ends at
+t + 1 ns and one that begins there. Records of one time come by kind, path and ordinal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby, pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from isthmus.model.calendar import Calendar, shifts_between
+from isthmus.model.fold import Item
+from isthmus.model.query import Raw
+from isthmus.model.records import Record
+from isthmus.model.records.site import Tick
+from isthmus.model.samples import Samples, Series, ValueKind
+from isthmus.model.time import NS_PER_MINUTE
+from isthmus.site.historian import Historian
+from isthmus.site.tags import Tags
+
+
+def items(
+    tags: Sequence[str], series: Mapping[str, Series], records: Sequence[Record], start_ns: int, end_ns: int
+) -> Iterator[Item]:
+    """One fold's input over [start_ns, end_ns), in order; `records` stand within it, in any order.
+
+    A fold with tags is given every stretch, also one without samples: time went on in it.
+    """
+    records = sorted(records, key=lambda one: (one.time_ns, type(one).__name__, one.path, one.ordinal))
+    if not tags:
+        yield from records
+        return
+    mine = {tag: series[tag] for tag in tags if tag in series}
+    moments = [(time_ns, list(at)) for time_ns, at in groupby(records, key=lambda one: one.time_ns)]
+    edges = [start_ns, *(max(time_ns + 1, start_ns) for time_ns, _ in moments), end_ns]
+    cuts = {tag: np.searchsorted(one.time_ns, edges).tolist() for tag, one in mine.items()}
+    for index, (begin, end) in enumerate(pairwise(edges)):
+        if begin < end:
+            yield Samples(begin, end, _slice(mine, cuts, index))
+        if index < len(moments):
+            yield from moments[index][1]
+
+
+def ticks(path: str, calendar: Calendar, zone: ZoneInfo, start_ns: int, end_ns: int) -> list[Record]:
+    """A tick at each whole minute and at each edge of a shift within [start_ns, end_ns)."""
+    first = -(-start_ns // NS_PER_MINUTE) * NS_PER_MINUTE
+    moments = set(range(first, end_ns, NS_PER_MINUTE))
+    for shift in shifts_between(calendar, zone, start_ns - 1, end_ns):
+        moments.update(edge for edge in (shift.start_ns, shift.end_ns) if start_ns <= edge < end_ns)
+    return [Tick(path=path, time_ns=moment) for moment in sorted(moments)]
+
+
+def read(historian: Historian, tags: Tags, names: Sequence[str], start_ns: int, end_ns: int) -> dict[str, Series]:
+    """The samples of these tags over [start_ns, end_ns) as columns; a tag without any is absent."""
+    numbers = {name: numbers_of(tags, name) for name in names}
+    wanted = sorted({number for found in numbers.values() for number in found})
+    if not wanted or start_ns >= end_ns:
+        return {}
+    table = historian.query(Raw(), wanted, start_ns, end_ns)
+    tag = table.column("tag").to_numpy()
+    lows, highs = np.searchsorted(tag, wanted).tolist(), np.searchsorted(tag, wanted, side="right").tolist()
+    where = {number: (low, high) for number, low, high in zip(wanted, lows, highs, strict=True) if low < high}
+    out: dict[str, Series] = {}
+    for name, found in numbers.items():
+        parts = [
+            _series(table.slice(low, high - low), tags.info(number).kind)
+            for number in found
+            if (number in where)
+            for low, high in [where[number]]
+        ]
+        if parts:
+            out[name] = parts[0] if len(parts) == 1 else _joined(parts)
+    return out
+
+
+def numbers_of(tags: Tags, name: str) -> list[int]:
+    """The numbers behind which a tag's samples stand, also from before its unit changed; of one kind."""
+    now = tags.find(name)
+    if now is None:
+        return []
+    kind = tags.info(now).kind
+    return [version.id for version in tags.versions(name) if version.info.kind == kind]
+
+
+def _joined(parts: Sequence[Series]) -> Series:
+    """Samples of several numbers of one tag, in time order; at equal times the later number stands."""
+    time_ns = np.concatenate([part.time_ns for part in parts])
+    order = np.argsort(time_ns, kind="stable")
+    last = np.append(np.diff(time_ns[order]) != 0, np.True_)
+    rows = order[last]
+    return Series(*(np.concatenate([part[column] for part in parts])[rows] for column in range(4)))
+
+
+def _series(table: pa.Table, kind: ValueKind) -> Series:
+    column = {ValueKind.F64: "f64", ValueKind.STR: "str"}.get(kind, "i64")
+    given = table.column(column).combine_chunks()
+    has = given.is_valid().to_numpy(zero_copy_only=False)
+    value: NDArray[Any]
+    if kind is ValueKind.STR:
+        value = np.array(given.to_pylist(), dtype=object)
+    else:
+        value = given.fill_null(0).to_numpy(zero_copy_only=False)
+    if kind is ValueKind.BOOL:
+        value = value.astype(np.bool_)
+    return Series(table.column("time_ns").to_numpy(), table.column("status").to_numpy().astype(np.uint32), value, has)
+
+
+def _slice(series: Mapping[str, Series], cuts: Mapping[str, Sequence[int]], index: int) -> dict[str, Series]:
+    out: dict[str, Series] = {}
+    for tag, one in series.items():
+        low, high = cuts[tag][index], cuts[tag][index + 1]
+        if low < high:
+            part = slice(low, high)
+            out[tag] = Series(one.time_ns[part], one.status[part], one.value[part], one.has_value[part])
+    return out

@@ -1,0 +1,288 @@
+"""The store against a dictionary: whatever is late, repeated, merged, restarted or killed, they agree."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from isthmus.model.query import Last, Raw
+from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
+from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR
+from isthmus.site.config import HistorianSection
+from isthmus.site.historian.check import Told, Trouble
+from isthmus.site.historian.store import Store
+
+T0 = 20_400 * NS_PER_DAY
+EVER = 2**62
+KINDS = (ValueKind.F64, ValueKind.F64, ValueKind.I64, ValueKind.BOOL, ValueKind.STR)
+VALUES: dict[ValueKind, st.SearchStrategy[Any]] = {
+    ValueKind.F64: st.one_of(st.floats(allow_nan=False), st.integers(-100, 100).map(lambda n: n / 10)),
+    ValueKind.I64: st.integers(-(2**63), 2**63 - 1),
+    ValueKind.BOOL: st.booleans(),
+    ValueKind.STR: st.sampled_from(["RUN", "IDLE", "", "größer"]),
+}
+TIMES = st.integers(0, 23).map(lambda step: T0 + step * 3 * NS_PER_HOUR)
+
+
+def batches_of(tags: list[int]) -> st.SearchStrategy[tuple[ValueKind, list[tuple[int, int, int, Any]]]]:
+    def of(kind: ValueKind) -> st.SearchStrategy[tuple[ValueKind, list[tuple[int, int, int, Any]]]]:
+        mine = [tag for tag, its in zip(tags, KINDS, strict=True) if its is kind]
+        value = st.none() | VALUES[kind]
+        row = st.tuples(st.sampled_from(mine), TIMES, st.sampled_from([0, 0x80050000]), value)
+        return st.tuples(st.just(kind), st.lists(row, max_size=8))
+
+    return st.sampled_from(sorted(set(KINDS))).flatmap(of)
+
+
+def batch(seq: int, kind: ValueKind, rows: list[tuple[int, int, int, Any]], received_ns: int = T0 + EVER // 8) -> Batch:
+    tag, time_ns, status, value = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [], [])
+    return Batch(7, 1, seq, received_ns, columns(kind, tag, time_ns, status, value))
+
+
+def answer(table: pa.Table) -> dict[tuple[int, int], tuple[int, Any]]:
+    rows = table.to_pylist()
+    found = {(row["tag"], row["time_ns"]): (row["status"], _value(row)) for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def _value(row: dict[str, Any]) -> object:
+    return next((row[name] for name in ("f64", "i64", "str") if row[name] is not None), None)
+
+
+class StoreAgainstDictionary(RuleBasedStateMachine):
+    @initialize()
+    def open(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="isthmus-historian-"))
+        self.told: list[Told] = []
+        self.store = self.opened()
+        names = [f"src/tag{number}" for number in range(len(KINDS))]
+        infos = [TagInfo(name=name, kind=kind) for name, kind in zip(names, KINDS, strict=True)]
+        self.tags = self.store.tags.intern_all(infos)
+        self.seq = 0
+        self.sent: list[Batch] = []
+        self.expected: dict[tuple[int, int], tuple[int, Any]] = {}
+
+    def opened(self) -> Store:
+        return Store(self.folder, HistorianSection(future_s=1e18), told=self.told.append, background=False)
+
+    def teardown(self) -> None:
+        self.store.close()
+        shutil.rmtree(self.folder)
+
+    @rule(data=st.data())
+    def append(self, data: st.DataObject) -> None:
+        kind, rows = data.draw(batches_of(self.tags))
+        self.seq += 1
+        self.sent.append(batch(self.seq, kind, rows))
+        self.store.append([self.sent[-1]])
+        self.expected |= {(tag, time_ns): (status, value) for tag, time_ns, status, value in rows}
+
+    @rule(data=st.data())
+    def send_again(self, data: st.DataObject) -> None:
+        if self.sent:
+            self.store.append([data.draw(st.sampled_from(self.sent))])
+
+    @rule()
+    def seal(self) -> None:
+        self.store.seal()
+
+    @rule()
+    def maintain(self) -> None:
+        self.store.maintain()
+
+    @rule()
+    def compact(self) -> None:
+        self.store.compact()
+
+    @rule()
+    def restart(self) -> None:
+        self.store.close()
+        self.store = self.opened()
+
+    @rule()
+    def die_and_start_again(self) -> None:
+        # What a kill leaves behind is the folder as it stands; the new process opens that.
+        left = Path(tempfile.mkdtemp(prefix="isthmus-historian-")) / "left"
+        shutil.copytree(self.folder, left)
+        self.teardown()
+        self.folder = left
+        self.store = self.opened()
+
+    @rule(moment_ns=TIMES)
+    def what_was_in_force(self, moment_ns: int) -> None:
+        last = answer(self.store.query(Last(), self.tags, 0, moment_ns))
+        newest: dict[int, int] = {}
+        for tag, time_ns in self.expected:
+            if time_ns < moment_ns:
+                newest[tag] = max(newest.get(tag, 0), time_ns)
+        assert last == {key: self.expected[key] for key in newest.items()}
+
+    @rule(start_ns=TIMES, end_ns=TIMES, data=st.data())
+    def a_stretch_of_some_tags(self, start_ns: int, end_ns: int, data: st.DataObject) -> None:
+        tags = data.draw(st.lists(st.sampled_from(self.tags), unique=True))
+        found = answer(self.store.query(Raw(), tags, start_ns, end_ns))
+        wanted = {key: row for key, row in self.expected.items() if key[0] in tags and start_ns <= key[1] < end_ns}
+        assert found == wanted
+
+    @invariant()
+    def every_sample_is_there_once(self) -> None:
+        if hasattr(self, "store"):
+            assert answer(self.store.query(Raw(), self.tags, 0, EVER)) == self.expected
+            assert self.told == []
+
+
+TestStoreAgainstDictionary = StoreAgainstDictionary.TestCase
+TestStoreAgainstDictionary.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+
+
+@pytest.fixture
+def told() -> list[Told]:
+    return []
+
+
+@pytest.fixture
+def store(tmp_path: Path, told: list[Told]) -> Iterator[Store]:
+    with Store(tmp_path, told=told.append, background=False) as opened:
+        yield opened
+
+
+def number(tag: int, time_ns: int, value: float | None = 1.0) -> tuple[int, int, int, float | None]:
+    return tag, time_ns, 0, value
+
+
+def kept(store: Store, *tags: int) -> dict[tuple[int, int], tuple[int, Any]]:
+    return answer(store.query(Raw(), tags, 0, EVER))
+
+
+def test_a_clock_that_was_never_set_or_runs_ahead_is_set_aside_and_told(store: Store, told: list[Told]) -> None:
+    tag = store.tags.intern(TagInfo(name="plc/speed", kind=ValueKind.F64))
+    rows = [number(tag, 5), number(tag, T0), number(tag, T0 + 400 * NS_PER_DAY)]
+    store.append([batch(1, ValueKind.F64, rows, received_ns=T0)])
+    assert list(kept(store, tag)) == [(tag, T0)]
+    assert [(each.trouble, each.rows, each.tags) for each in told] == [
+        (Trouble.UNSET_CLOCK, 1, (tag,)),
+        (Trouble.FUTURE, 1, (tag,)),
+    ]
+    assert sum(frame.rows for _, frame in store._aside.read(0)) == 2
+
+
+def test_samples_of_no_tag_or_another_kind_are_set_aside_and_told(store: Store, told: list[Told]) -> None:
+    tag = store.tags.intern(TagInfo(name="plc/speed", kind=ValueKind.F64))
+    store.append([batch(1, ValueKind.STR, [(tag, T0, 0, "fast")]), batch(2, ValueKind.F64, [number(99, T0)])])
+    assert kept(store, tag, 99) == {}
+    assert [each.trouble for each in told] == [Trouble.OTHER_KIND, Trouble.UNKNOWN_TAG]
+
+
+def test_a_tag_that_changes_its_kind_or_unit_goes_on_under_a_new_number_and_keeps_its_past(store: Store) -> None:
+    fahrenheit = store.tags.intern(TagInfo(name="plc/heat", kind=ValueKind.F64, unit="°F"))
+    store.append([batch(1, ValueKind.F64, [number(fahrenheit, T0, 212.0)])])
+    celsius = store.tags.intern(TagInfo(name="plc/heat", kind=ValueKind.F64, unit="°C"))
+    text = store.tags.intern(TagInfo(name="plc/heat", kind=ValueKind.STR))
+    assert len({fahrenheit, celsius, text}) == 3
+    assert store.tags.find("plc/heat") == text
+    versions = store.tags.versions("plc/heat")
+    assert [version.id for version in versions] == [fahrenheit, celsius, text]
+    assert versions[0].valid_to_ns == versions[1].valid_from_ns
+    assert kept(store, fahrenheit) == {(fahrenheit, T0): (0, 212.0)}
+
+
+def test_tags_keep_their_numbers_over_a_restart(tmp_path: Path) -> None:
+    infos = [TagInfo(name=f"plc/t{number}", kind=ValueKind.I64, unit="pcs") for number in range(3000)]
+    with Store(tmp_path, background=False) as store:
+        ids = store.tags.intern_all(infos)
+        store.tags.intern(TagInfo(name="plc/t7", kind=ValueKind.I64, unit="pcs", step=False))
+    with Store(tmp_path, background=False) as store:
+        assert store.tags.intern_all(infos) == ids
+        assert store.tags.info(ids[7]).step is True
+
+
+def test_the_same_frame_again_or_behind_newer_ones_counts_once(store: Store) -> None:
+    tag = store.tags.intern(TagInfo(name="plc/speed", kind=ValueKind.F64))
+    live, backlog = (batch(seq, ValueKind.F64, [number(tag, T0 + seq, seq)]) for seq in (9, 3))
+    for each in (live, backlog, live, backlog):
+        store.append([each, each])
+    store.seal()
+    store.append([backlog])
+    assert len(kept(store, tag)) == 2
+    assert store.taken(7, 1, 3)
+    assert not store.taken(7, 1, 4)
+    assert not store.taken(7, 2, 3)
+
+
+def test_two_processes_never_write_one_history(tmp_path: Path) -> None:
+    with Store(tmp_path, background=False), pytest.raises(OSError, match="another process"):
+        Store(tmp_path)
+
+
+def test_days_that_need_not_be_kept_are_let_go_whole(tmp_path: Path) -> None:
+    with Store(tmp_path, HistorianSection(keep_days=2), background=False) as store:
+        tag = store.tags.intern(TagInfo(name="plc/speed", kind=ValueKind.F64))
+        for day in range(5):
+            time_ns = T0 + day * NS_PER_DAY
+            store.append([batch(day + 1, ValueKind.F64, [number(tag, time_ns)], received_ns=time_ns)])
+            store.seal()
+        store.maintain()
+        assert [(time_ns - T0) // NS_PER_DAY for _, time_ns in kept(store, tag)] == [2, 3, 4]
+        assert len(list((tmp_path / "segments").glob("*/*.parquet"))) == 3
+
+
+def test_a_merge_leaves_one_segment_and_no_mark_of_late_data(store: Store) -> None:
+    tag = store.tags.intern(TagInfo(name="plc/speed", kind=ValueKind.F64))
+    for seq, step in enumerate([5, 3, 9, 3], 1):
+        store.append([batch(seq, ValueKind.F64, [number(tag, T0 + step, seq)])])
+        store.seal()
+    with store.view() as view:
+        assert [each.overlap for each in view.segments] == [False, True, False, True]
+    store.compact()
+    with store.view() as view:
+        assert [(each.overlap, each.rows) for each in view.segments] == [(False, 3)]
+    assert kept(store, tag)[tag, T0 + 3] == (0, 4.0)
+
+
+def test_no_segment_is_deleted_under_a_view(store: Store) -> None:
+    tag = store.tags.intern(TagInfo(name="plc/speed", kind=ValueKind.F64))
+    for seq in range(1, 4):
+        store.append([batch(seq, ValueKind.F64, [number(tag, T0 + seq)])])
+        store.seal()
+    with store.view() as view:
+        store.compact()
+        assert all((store.folder / each.path).exists() for each in view.segments)
+        assert view.rows(np.array([tag], np.int32), 0, EVER).size == 3
+    store.maintain()
+    assert not any((store.folder / each.path).exists() for each in view.segments)
+
+
+def test_a_segment_deleted_by_hand_is_told_at_the_start(tmp_path: Path, told: list[Told]) -> None:
+    with Store(tmp_path, background=False) as store:
+        tag = store.tags.intern(TagInfo(name="plc/speed", kind=ValueKind.F64))
+        store.append([batch(1, ValueKind.F64, [number(tag, T0)])])
+        store.seal()
+        with store.view() as view:
+            path = tmp_path / view.segments[0].path
+    path.unlink()
+    with Store(tmp_path, told=told.append, background=False):
+        assert [each.trouble for each in told] == [Trouble.MISSING]
+        assert str(path) in told[0].what
+
+
+def test_a_log_put_back_from_elsewhere_is_taken_in_whole(tmp_path: Path) -> None:
+    with Store(tmp_path / "a", background=False) as store:
+        tag = store.tags.intern(TagInfo(name="plc/speed", kind=ValueKind.F64))
+        store.append([batch(seq, ValueKind.F64, [number(tag, T0 + seq)]) for seq in range(1, 50)])
+        store.seal()
+    shutil.rmtree(tmp_path / "a" / "wal")
+    for _ in range(2):
+        with Store(tmp_path / "a", background=False) as store:
+            store.append([batch(100, ValueKind.F64, [number(tag, T0 + 100)])])
+            assert len(kept(store, tag)) == 50
