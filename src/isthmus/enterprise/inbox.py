@@ -47,7 +47,10 @@ class Inbox:
 
     def scan(self) -> int:
         """Read everything, so that what was deleted is noticed. Raises ErpAway."""
-        return self.poll() + sum(self._pull(kind, "") for kind in self._erp.capabilities().pulls)
+        can = self._erp.capabilities().pulls
+        # First what changed, so that an order that was finished meanwhile is not taken for deleted.
+        changed = sum(self._pull(kind, self._cursors[kind]) for kind in can if self._cursors[kind])
+        return changed + sum(self._pull(kind, "") for kind in can)
 
     def _pull(self, kind: PullKind, cursor: str) -> int:
         pulled = self._erp.pull(kind, cursor)

@@ -256,15 +256,13 @@ def _base(cache: Path, home: Path, tell: Tell) -> Path:
         admin = [str(home / "bin" / "python"), str(home / "bin" / "trytond-admin"), "-c", str(config), "-d", _DATABASE]
         environment = {**_outside(home), "TRYTONPASSFILE": str(password)}
         seen: list[str] = []
-        for arguments in (
-            ["--all", "--email", "planner@example.org", "-p"],
-            ["-u", *_MODULES, "--activate-dependencies"],
-        ):
-            for line in _lines([*admin, "-vv", *arguments], environment):
-                found = re.search(r"trytond\.modules (\w+) load \w", line)
-                if found and found[1] not in seen:
-                    seen.append(found[1])
-                    tell(f"Tryton: setting up {found[1]}", min(0.9, len(seen) / _WITH_DEPENDENCIES))
+        # In one go: a second one would load every module again.
+        modules = ["-u", *_MODULES, "--activate-dependencies", "--email", "planner@example.org", "-p"]
+        for line in _lines([*admin, "-vv", *modules], environment):
+            found = re.search(r"trytond\.modules (\w+) load \w", line)
+            if found and found[1] not in seen:
+                seen.append(found[1])
+                tell(f"Tryton: setting up {found[1]}", min(0.9, len(seen) / _WITH_DEPENDENCIES))
         tell("Tryton: company and accounts", 0.95)
         _run(home, [_SETUP, config, _DATABASE, "base"])
         (building / f"{_DATABASE}.sqlite").replace(base)
