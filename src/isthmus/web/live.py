@@ -8,7 +8,7 @@ that a page can tell by itself when it has lost the site.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -58,7 +58,7 @@ def _stream(house: House, request: Request[Any, Session, Any], page: str, below:
 
 async def messages(
     house: House, token: str, build: Builder, below: str, asked: Mapping[str, str]
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Messages until the reader leaves or the session ends."""
     sent: dict[str, str] = {}
     changes = aiter(house.site.namespace.subscribe())
