@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import world as worlds
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwright, Request, expect, sync_playwright
 
 from isthmus.model import status as st
 from isthmus.model.records.edge import SourceChanged
@@ -51,15 +51,22 @@ def opened(browser: Browser, fresh: worlds.World, serve: Callable[[worlds.World]
     complaints: list[str] = []
     contexts = []
 
-    def watch(page: Page) -> None:
-        page.on("request", lambda request: _inside(request.url, base) or complaints.append(f"left: {request.url}"))
-        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-        page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+    def requested(request: Request) -> None:
+        if not _inside(request.url, base):
+            complaints.append(f"left the machine: {request.url}")
 
-    def open_page(address: str, role: str = "supervisor", **context: Any) -> Page:
-        made = browser.new_context(
-            base_url=base, locale="en-GB", **{"viewport": {"width": 1280, "height": 800}, **context}
-        )
+    def spoke(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(message.text)
+
+    def watch(page: Page) -> None:
+        page.on("request", requested)
+        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        page.on("console", spoke)
+
+    def open_page(address: str, role: str = "supervisor", **more: Any) -> Page:  # noqa: ANN401  the browser has many settings
+        settings: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, **more}
+        made = browser.new_context(base_url=base, locale="en-GB", **settings)
         contexts.append(made)
         token = fresh.app.state.house.accounts.log_in(role, worlds.PASSWORD, "browser")
         made.add_cookies([{"name": "isthmus", "value": token, "url": base}])
@@ -76,6 +83,13 @@ def opened(browser: Browser, fresh: worlds.World, serve: Callable[[worlds.World]
 
 def _inside(url: str, base: str) -> bool:
     return url.startswith(base) or urlsplit(url).scheme in ("data", "blob")
+
+
+def size_of(place: Locator) -> tuple[float, float]:
+    place.wait_for()
+    box = place.bounding_box()
+    assert box is not None
+    return box["width"], box["height"]
 
 
 def slug(name: str) -> str:
@@ -102,7 +116,6 @@ def test_the_first_paint_comes_within_300_ms(opened: Open) -> None:
 
 def test_a_change_on_the_site_is_on_the_page_within_a_second(opened: Open, fresh: worlds.World) -> None:
     page = opened("/plant")
-    page.wait_for_function("document.getElementById('when').textContent.length > 5")
     took = []
     at = f"#{slug('Paint')}-state .st"
     for turn in range(20):
@@ -119,24 +132,24 @@ def test_a_killed_source_is_named_with_its_cause_and_its_next_try_and_is_back_at
 ) -> None:
     page = opened("/plant")
 
-    def change(state: Any, **more: Any) -> None:
-        path = f"{worlds.PATH}#source/paint"
-        fresh.site.append([SourceChanged(path=path, time_ns=time.time_ns(), state=state, tags=41, **more)])
-
-    now = time.time_ns()
-    change(
-        "away",
+    path, now = f"{worlds.PATH}#source/paint", time.time_ns()
+    away = SourceChanged(
+        path=path,
+        time_ns=now,
+        state="away",
+        tags=41,
         cause="10.4.1.26 answers ping, not port 4840",
         last_contact_ns=now - 2 * NS_PER_S,
         next_try_ns=now + 4 * NS_PER_S,
     )
+    fresh.site.append([away])
     page.wait_for_selector("#needs >> text=/paint silent since \\d\\d:\\d\\d:\\d\\d/", timeout=2000)
     told = page.locator("#needs .act", has_text="paint silent").inner_text()
     assert "10.4.1.26 answers ping, not port 4840." in told
     assert "Next try in " in told
     assert "41 tags marked bad; nothing counted since." in told
     assert "Paint cannot be seen" in told
-    change("up")
+    fresh.site.append([SourceChanged(path=path, time_ns=time.time_ns(), state="up", tags=41)])
     page.wait_for_selector("#needs >> text=paint silent", state="detached", timeout=2000)
 
 
@@ -145,12 +158,11 @@ def test_two_taps_give_a_reason(opened: Open, fresh: worlds.World) -> None:
         f"/machine/{worlds.below('CNC-02')}", "operator", has_touch=True, viewport={"width": 820, "height": 1180}
     )
     first = page.locator("#events >> text=Give reason")
-    second = "#reason button:has-text('Waiting for material')"
-    assert (first.bounding_box() or {})["height"] >= 48
+    second = page.locator("#reason button", has_text="Waiting for material")
+    assert min(size_of(first)) >= 48
     first.tap()
-    box = page.locator(second).bounding_box() or {}
-    assert min(box["height"], box["width"]) >= 48
-    page.locator(second).tap()
+    assert min(size_of(second)) >= 48
+    second.tap()
     page.wait_for_selector("#events >> text=Waiting for material")
     assert "The reason is in the log" in page.locator(".said").inner_text()
     said = fresh.site.views.query("SELECT reason, by FROM stops_said")
@@ -182,23 +194,34 @@ def test_a_live_part_that_is_drawn_anew_keeps_the_focus(opened: Open, fresh: wor
     assert page.evaluate("document.activeElement.id") == held
 
 
+def test_a_note_half_typed_survives_what_changes_around_it(opened: Open, fresh: worlds.World) -> None:
+    page = opened("/orders", "planner")
+    page.locator("#parked input[name=note]").fill("ask the plan")
+    shown = page.locator("#when").inner_text()
+    expect(page.locator("#when")).not_to_have_text(shown)
+    assert page.locator("#parked input[name=note]").input_value() == "ask the plan"
+    page.locator("#parked >> text=Send again").click()
+    page.wait_for_selector(".said")
+    [decided] = fresh.site.views.query("SELECT decision, note FROM erp_decided")
+    assert tuple(decided) == ("send again", "ask the plan")
+
+
 def test_the_trend_is_drawn_and_grows_with_the_newest_sample(opened: Open, fresh: worlds.World) -> None:
     page = opened(f"/machine/{worlds.below('Paint')}?tag=paint/load")
     page.wait_for_selector("#trend canvas")
-    page.wait_for_function("Number(document.getElementById('trend').dataset.drawn) > 20")
     before = int(page.get_attribute("#trend", "data-drawn") or 0)
+    assert before > 20
     number = fresh.site.tags.find("paint/load")
     assert number is not None
     fresh.samples("paint", "load", [time.time_ns()], [51.0], 99)
-    page.wait_for_function(f"Number(document.getElementById('trend').dataset.drawn) > {before}", timeout=3000)
+    expect(page.locator("#trend")).to_have_attribute("data-drawn", str(before + 1), timeout=3000)
     page.wait_for_selector("table.tag >> text=51 %")
-    assert st.words(st.GOOD) in page.locator("table.tag", has_text="paint/load").first.inner_text()
+    assert st.words(st.GOOD) in page.locator("tr[id^=tag-]", has_text="paint/load").inner_text()
 
 
 def test_a_page_that_lost_the_site_says_so(opened: Open, browser: Browser) -> None:
     del browser
     page = opened("/connections")
-    page.wait_for_function("document.getElementById('when').textContent.length > 5")
     page.clock.install()
     page.evaluate("window.dispatchEvent(new Event('pagehide'))")
     page.clock.run_for(7000)
