@@ -61,7 +61,7 @@ class Indicators:
     def __init__(self, plant: Plant, machine: Machine) -> None:
         self._path = machine.path
         self._policy = plant.kpi
-        self._judgement = Judgement(plant.kpi, plant.reasons, codes(plant, machine))
+        self._judgement = Judgement(plant.kpi, plant.reasons, codes(plant, machine), machine.state.elements)
         self._shifts = Shifts(plant, machine)
         self._ideals = Ideals(plant, machine)
         self.tags: Sequence[str] = ()

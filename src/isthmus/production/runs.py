@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 import msgspec
+import numpy as np
 
 from isthmus.model.fold import Item
 from isthmus.model.plant import Machine
@@ -41,9 +42,9 @@ class Current(msgspec.Struct):
     order: str
     start_ns: int
     operation: str = ""
-    good: float = 0
-    scrap: float = 0
-    rework: float = 0
+    good: float = 0.0
+    scrap: float = 0.0
+    rework: float = 0.0
     run_ns: int = 0
     setup_ns: int = 0
     down_ns: int = 0
@@ -211,13 +212,12 @@ class Runs:
 
 def _said(series: Series) -> Iterator[tuple[int, str]]:
     """What an order tag says at each usable sample that differs from the one before."""
-    before: str | None = None
     good = usable(series)
-    for time_ns, value in zip(series.time_ns[good].tolist(), series.value[good].tolist(), strict=True):
-        order = order_number(value)
-        if order != before:
-            yield time_ns, order
-        before = order
+    times, values = series.time_ns[good], series.value[good]
+    differs = np.ones(len(values), np.bool_)
+    differs[1:] = values[1:] != values[:-1]
+    for time_ns, value in zip(times[differs].tolist(), values[differs].tolist(), strict=True):
+        yield time_ns, order_number(value)
 
 
 def order_number(value: Value) -> str:

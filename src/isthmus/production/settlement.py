@@ -29,9 +29,9 @@ class Unsettled(msgspec.Struct):
     operation: str = ""
     sequence: int = 0
     first: bool = True
-    good: float = 0
-    scrap: float = 0
-    rework: float = 0
+    good: float = 0.0
+    scrap: float = 0.0
+    rework: float = 0.0
     run_ns: int = 0
     setup_ns: int = 0
 

@@ -1,4 +1,4 @@
-"""The site process: link, ingest, stores and folds, joined; pages and business systems are joined to it.
+"""The site process: link, ingest, stores, folds and doors, joined.
 
 link server --take--> ingest --> historian, log --> views, namespace
                          |                             ^
@@ -8,6 +8,7 @@ link server --take--> ingest --> historian, log --> views, namespace
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import AsyncIterator
@@ -21,6 +22,7 @@ from isthmus.model.records import Record
 from isthmus.model.records.site import SamplesQuarantined
 from isthmus.model.time import from_datetime
 from isthmus.plantfile import PlantFile
+from isthmus.run.doors import open_doors
 from isthmus.run.wings import folds_of
 from isthmus.site.certificates import Certificates
 from isthmus.site.folds import FoldRunner
@@ -38,7 +40,8 @@ _STOP_S: Final = 30.0
 
 async def run_site(file: PlantFile) -> None:
     """Run a site until cancelled. Raises UsageError when its port is taken or another site has its data."""
-    async with open_site(file):
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request is noise
+    async with open_site(file) as site, open_doors(file, site):
         await asyncio.Event().wait()
 
 

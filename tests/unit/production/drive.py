@@ -145,8 +145,8 @@ class Run:
         return self.facts[before:]
 
     def checkpoint(self) -> bytes:
-        """The states of all folds."""
-        return msgspec.msgpack.encode(self.states)
+        """The states of all folds; equal states give equal bytes, by which the runner knows that a rerun arrived."""
+        return msgspec.msgpack.encode(self.states, order="deterministic")
 
     def restore(self, checkpoint: bytes) -> None:
         """Go back to a checkpoint."""

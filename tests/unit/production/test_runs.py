@@ -46,9 +46,9 @@ def day(**more: Series) -> dict[str, Series]:
     }
 
 
-def ordered(number: str = "1047", **more: Any) -> JobOrdered:  # noqa: ANN401  what JobOrdered takes
-    path = f"acme/northgate#order/{number}"
-    return JobOrdered(path=path, time_ns=at("06:00"), order=number, **({"product": "BRACKET", "quantity": 10.0} | more))
+def ordered(steps: tuple[Step, ...] = ()) -> JobOrdered:
+    path = "acme/northgate#order/1047"
+    return JobOrdered(path=path, time_ns=at("06:00"), order="1047", product="BRACKET", quantity=10, steps=steps)
 
 
 def test_the_order_tag_starts_and_ends_runs_and_a_piece_at_the_change_is_of_the_order_before() -> None:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from litestar import Request, get, post
+from litestar.di import NamedDependency
 from litestar.exceptions import ClientException, NotFoundException
+from litestar.params import FromPath
 from litestar.response import Redirect, Response
 from markupsafe import Markup
 
@@ -35,7 +37,9 @@ _TREND_NS = NS_PER_HOUR
 
 @get("/machine/{below:path}")
 @in_thread
-def machine_page(below: str, request: Request[Person, Session, Any], house: House) -> Response[str]:
+def machine_page(
+    below: FromPath[str], request: Request[Person, Session, Any], house: NamedDependency[House]
+) -> Response[str]:
     """The page, whole."""
     asked = request.query_params
     built = build(house, request.auth, str(below), asked)
@@ -47,7 +51,13 @@ def machine_page(below: str, request: Request[Person, Session, Any], house: Hous
 
 @post("/act/{what:str}/{below:path}")
 @in_thread
-def act(what: str, below: str, request: Request[Person, Session, Any], house: House, form: dict[str, str]) -> Redirect:
+def act(
+    what: FromPath[str],
+    below: FromPath[str],
+    request: Request[Person, Session, Any],
+    house: NamedDependency[House],
+    form: NamedDependency[dict[str, str]],
+) -> Redirect:
     """Something a person says of a machine: reason, undo, job, halt or quantity."""
     machine = house.machine(str(below))
     if machine is None:
