@@ -59,15 +59,16 @@ def _folded(folder: Path, unit: Unit, history: Reader, views: ViewsReader, span:
     kept = kept_before(folder / "checkpoints.sqlite", unit.path, unit.shape, start_ns)
     moment = kept or unit.fresh(start_ns - NS_PER_DAY)
     known = [] if kept else facts.newest_before(views, unit.reads, moment.time_ns)
+    begun = kept is not None
     samples = History(history, history.tags)
     while moment.time_ns < end_ns:
         end = min(moment.time_ns + _STRETCH_NS, end_ns)
-        series = samples.read(Want(unit.tags, moment.time_ns, end))
+        series = samples.read(Want(unit.tags, moment.time_ns, end, before=not begun))
         said = known + facts.between(views, unit.reads, moment.time_ns, end)
         outside = [record for record in said if not record.gone and unit.concerns(record)]
         folded = unit.fold(moment, end, series, outside)
         yield from (fact for fact in folded.facts if fact.time_ns >= start_ns)
-        moment, known = unit.moment(end, folded.states), []
+        moment, known, begun = unit.moment(end, folded.states), [], True
 
 
 def _content(fact: Record) -> dict[str, object]:
