@@ -209,6 +209,10 @@ class SegmentFile:
         self._lock = Lock()
         meta = self._file.metadata
         groups = [meta.row_group(group) for group in range(meta.num_row_groups)]
+        self.group_bytes = [
+            sum(group.column(column).total_compressed_size for column in range(group.num_columns)) for group in groups
+        ]
+        """How much each row group takes on disk."""
         self._tags = _bounds([group.column(0).statistics for group in groups], 1)
         unit = _UNIT_NS[self._file.schema_arrow.field("time").type.unit]
         self._times = _bounds([group.column(1).statistics for group in groups], unit)
