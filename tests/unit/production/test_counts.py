@@ -128,6 +128,13 @@ def test_good_is_the_total_without_scrap_and_the_total_is_right_at_every_moment(
     ]
 
 
+def test_pieces_to_rework_are_neither_good_nor_scrap() -> None:
+    one = Machine(path=PATH, name="M", calendar="usual", total=Counter(tag="c/total"), rework=Counter(tag="c/rework"))
+    samples = {"c/total": series([(0, 0), (5, 4)]), "c/rework": series([(0, 0), (5, 1)])}
+    facts = of(Counted, fold_all([Counts(one)], plant(one), samples, start_ns=0, end_ns=10))
+    assert [(fact.good, fact.scrap, fact.rework) for fact in facts] == [(3, 0, 1)]
+
+
 def test_a_person_may_take_pieces_back() -> None:
     one = Machine(path=PATH, name="M", calendar="usual", good=Counter(tag="c/good"))
     said = QuantityCorrected(
