@@ -111,6 +111,15 @@ def test_a_wrong_password_is_refused_in_words(secured: dict[str, Any], monkeypat
     assert "check `user`" in refusal(**secured, user="reader", password="env:PRESS_PASSWORD")  # noqa: S106
 
 
+def test_a_person_may_log_in_with_a_certificate(secured: dict[str, Any], tmp_path: Path) -> None:
+    person = own_certificate(tmp_path / "person")
+    assert first_value(**secured, user_certificate=person.certificate, user_key=person.key).rows
+    stranger = own_certificate(tmp_path / "stranger")
+    sentence = refusal(**secured, user_certificate=person.certificate, user_key=stranger.key)
+    assert "user_certificate" in sentence
+    assert "cannot be read" in refusal(**secured, user_certificate=tmp_path / "nowhere.der")
+
+
 def test_a_password_that_stands_nowhere_is_refused_by_the_name_of_its_place(secured: dict[str, Any]) -> None:
     assert "NOT_SET" in refusal(**secured, user="reader", password="env:NOT_SET")  # noqa: S106
     assert "/nowhere" in refusal(**secured, user="reader", password="file:/nowhere")  # noqa: S106

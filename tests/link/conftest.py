@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from counting import PLANT, Taker
@@ -32,7 +32,7 @@ class Edge:
         self.gate = Gate(folder, CONDUIT, self.buffer.tell, reopen.record)
         self.uplink = Uplink(site, folder / "tls", CONDUIT, self.buffer, self.gate)
 
-    async def __aenter__(self) -> Edge:
+    async def __aenter__(self) -> Self:
         self._work = [asyncio.create_task(part.run()) for part in (self.buffer, self.gate, self.uplink)]
         return self
 

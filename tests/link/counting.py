@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import importlib
 import json
 import sys
 import threading
@@ -19,6 +20,7 @@ from isthmus.edge.source import Identity, Limits, Sink, SourceSection, Tag, TagF
 from isthmus.model.errors import DeviceAway, StoreDamaged
 from isthmus.model.records import Record
 from isthmus.model.samples import ValueKind, columns
+from isthmus.plantfile import load
 from isthmus.run.edge import run_edge
 from isthmus.run.stop import run_until_stopped
 from isthmus.wire import frame as frames
@@ -139,10 +141,23 @@ def main() -> int:
     """`counting.py FOLDER SITE STATUS LIFE`: an edge with one counting source, until it is stopped."""
     folder, site, status, life = sys.argv[1:5]
     edge = EdgeSection(site=site, data=folder, status=status, buffer_mb=256)
-    modules = Path(folder) / "modules.json"
-    modules.parent.mkdir(parents=True, exist_ok=True)
-    modules.write_text(json.dumps(sorted(sys.modules)))
-    return run_until_stopped(run_edge(PLANT, edge, [Counting(name="line", life=int(life))]))
+    importlib.import_module("isthmus.commands.edge")
+    load_plant_file(Path(folder))
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(run_edge(PLANT, edge, [Counting(name="line", life=int(life))]))
+            await asyncio.sleep(0.5)
+            (Path(folder) / "modules.json").write_text(json.dumps(sorted(sys.modules)))
+
+    return run_until_stopped(work())
+
+
+def load_plant_file(folder: Path) -> None:
+    """As `isthmus edge` does first."""
+    file = folder / "counting.toml"
+    file.write_text(f'[plant]\nname = "N"\npath = "{PLANT}"\n')
+    load(file)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import Edge, Joined, Place
 from counting import full, until
 
+from conftest import Edge, Joined, Place
 from isthmus.edge import gate as latch
 from isthmus.edge import reopen, uplink
 from isthmus.model.errors import UsageError
@@ -31,7 +31,7 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 
 def counts(first: int, rows: int = 100) -> pa.RecordBatch:
     return columns(
-        ValueKind.I64, np.zeros(rows), np.full(rows, time.time_ns()), np.zeros(rows), np.arange(first, first + rows)
+        ValueKind.I64, np.zeros(rows), time.time_ns() + np.arange(rows), np.zeros(rows), np.arange(first, first + rows)
     )
 
 
@@ -163,9 +163,7 @@ def test_garbage_for_an_answer_is_said_so_and_nothing_is_forgotten(
     run(story())
 
 
-def test_an_edge_of_another_plant_is_turned_away_and_told_why(
-    place: Place, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_edge_of_another_plant_is_turned_away_and_told_why(place: Place, run: Run, tmp_path: Path) -> None:
     async def story() -> None:
         other = Place(tmp_path / "other", place.port)
         folder = other.enrolled()

@@ -33,7 +33,7 @@ from isthmus.edge import lane as lanes
 from isthmus.edge.lane import Dropped, Lane, MemoryLog
 from isthmus.model.errors import UsageError
 from isthmus.model.records import Record
-from isthmus.model.records.edge import SamplesDropped
+from isthmus.model.records.edge import ConduitCut, ConduitReopened, SamplesDropped
 from isthmus.model.samples import TagInfo, kind_of
 from isthmus.model.time import NS_PER_DAY, NS_PER_S
 from isthmus.wire import frame as frames
@@ -160,11 +160,10 @@ class Buffer:
         os.close(self._held)
 
     def let_go(self, dropped: Sequence[Dropped], why: Why, detail: str = "") -> None:
-        """Count and tell what will never reach the site."""
+        """Tell what will never reach the site."""
         for part in dropped:
-            self.dropped_rows += part.rows
             self.tell(self._record(part, why, detail))
-            _log.warning("buffer: dropped %d rows of %s (%s)", part.rows, part.source, why)
+            _log.warning("buffer: %d rows of %s are let go (%s)", part.rows, part.source, why)
 
     def take_acknowledgements(self, taken: Sequence[Acknowledged]) -> None:
         """Forget what the site says it has; used for acknowledgements that were carried by hand."""
@@ -177,7 +176,9 @@ class Buffer:
         """Set the oldest frame of a lane aside: the site cannot read it."""
         chunk = lane.body(1)
         if chunk.heads:
-            self.let_go(lane.skip(chunk, self._folder / "refused"), "refused", "set aside in buffer/refused")
+            gone = lane.skip(chunk, self._folder / "refused")
+            self.dropped_rows += sum(part.rows for part in gone)
+            self.let_go(gone, "refused", "set aside in buffer/refused")
 
     def _flush(self) -> None:
         with self._lock:
@@ -318,11 +319,41 @@ class Buffer:
                 self.lanes.remove(lane)
                 lane.remove()
                 return True
-            dropped = lane.drop_oldest()
-            if dropped is not None:
-                self.let_go(dropped, why)
+            gone = lane.drop_oldest()
+            if gone is not None:
+                self.let_go(self._kept_in_mind(*gone, why), why)
                 return True
         return False
+
+    def _kept_in_mind(self, dropped: Sequence[Dropped], records: Sequence[Record], why: Why) -> list[Dropped]:
+        """What goes now, joined with what is said to have gone before by the records that go with it.
+
+        A cut or an opening of the conduit is told anew; other records of the edge are let go and counted.
+        """
+        self.dropped_rows += sum(part.rows for part in dropped)
+        parts = {part.source: part for part in dropped}
+        lost = 0
+        for record in records:
+            if isinstance(record, SamplesDropped) and record.why == why and not record.detail:
+                source = record.path.rpartition("/")[2]
+                before = Dropped(
+                    source,
+                    record.start_ns,
+                    record.time_ns,
+                    record.frames,
+                    record.rows,
+                    record.first_seq,
+                    record.last_seq,
+                )
+                parts[source] = _joined(before, parts[source]) if source in parts else before
+            elif isinstance(record, (SamplesDropped, ConduitCut, ConduitReopened)):
+                self.tell(record)
+            else:
+                lost += 1
+        if lost:
+            own = Dropped(OWN, records[0].time_ns, records[-1].time_ns, 0, lost, 0, 0)
+            parts[OWN] = _joined(parts[OWN], own) if OWN in parts else own
+        return list(parts.values())
 
     def _oldest_ns(self) -> int | None:
         return min((oldest for lane in self.lanes if (oldest := lane.oldest_ns()) is not None), default=None)
@@ -387,6 +418,19 @@ def _grouped(batches: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
         rows = max(1, min(GROUP_ROWS, FRAME_BYTES * whole.num_rows // max(whole.nbytes, 1)))
         out += [whole.slice(start, rows) for start in range(0, whole.num_rows, rows)]
     return out
+
+
+def _joined(before: Dropped, after: Dropped) -> Dropped:
+    """Two losses of one source as one. The numbers between may be of two epochs: the counts are exact."""
+    return Dropped(
+        after.source,
+        min(before.start_ns, after.start_ns),
+        max(before.end_ns, after.end_ns),
+        before.frames + after.frames,
+        before.rows + after.rows,
+        min(before.first_seq, after.first_seq),
+        max(before.last_seq, after.last_seq),
+    )
 
 
 def _hold(folder: Path) -> int:

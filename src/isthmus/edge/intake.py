@@ -7,8 +7,8 @@ believes that it still runs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Final, Literal
+from collections.abc import Sequence
+from typing import Final, Literal, Protocol
 
 import msgspec
 import pyarrow as pa
@@ -24,6 +24,12 @@ from isthmus.model.time import NS_PER_S
 State = Literal["connecting", "up", "away", "refused", "stopped"]
 _AHEAD_NS: Final = 300 * NS_PER_S
 """A device's clock further ahead than this is not followed when a loss is stamped."""
+
+
+class Changed(Protocol):
+    """Called when there is something new to tell."""
+
+    def __call__(self, *, at_once: bool) -> None: ...  # noqa: D102  said above
 
 
 class SourceNow(msgspec.Struct, kw_only=True):
@@ -42,9 +48,9 @@ class SourceNow(msgspec.Struct, kw_only=True):
 
 
 class Intake:
-    """The `Sink` of one source. `changed` is called when there is something new to tell."""
+    """The `Sink` of one source."""
 
-    def __init__(self, source: SourceSection, tags: Sequence[Tag], buffer: Buffer, changed: Callable[[], None]) -> None:
+    def __init__(self, source: SourceSection, tags: Sequence[Tag], buffer: Buffer, changed: Changed) -> None:
         self.now = SourceNow(name=source.name, tags=len(tags))
         self.heard = time.monotonic()
         """When the device last gave anything, by the steady clock."""
@@ -56,7 +62,8 @@ class Intake:
         self._marked = False
 
     def begin(self) -> None:
-        """A new attempt to reach the device begins."""
+        """A new attempt to reach the device begins; what is still wrong with a tag, it tells again."""
+        self.now.faults.clear()
         self.answered = False
         self.heard = time.monotonic()
 
@@ -75,21 +82,23 @@ class Intake:
     def up(self, *, address: str, security: str) -> None:
         """The device answers and its tags are being read."""
         self._contact()
+        before = (self.now.state, self.now.address, self.now.security)
         self.now.state, self.now.cause, self.now.next_try_ns = "up", "", None
         self.now.address, self.now.security = address, security
-        self._changed()
+        if before != ("up", address, security):
+            self._changed(at_once=True)
 
     def fault(self, tag: int, status: int, why: str) -> None:
         """One tag cannot be read, and why; a Good status takes it back."""
         if st.is_good(status):
             if self.now.faults.pop(tag, None):
-                self._changed()
+                self._changed(at_once=False)
             return
         said = TagFault(self._tags[tag].name, status, why)
         if self.now.faults.get(tag) != said:
             self.now.faults[tag] = said
             self._put_no_value([tag], self._now_ns(), status)
-            self._changed()
+            self._changed(at_once=False)
 
     def lose(self, status: int, at_ns: int | None = None) -> None:
         """Mark every tag at one moment, once for each loss."""

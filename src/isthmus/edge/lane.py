@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, NamedTuple, Protocol
 
+from isthmus.model.records import Record
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import Frame, FrameKind
 from isthmus.wire.segment import Chunk, Damage, SegmentLog
@@ -214,22 +215,28 @@ class Lane:
         self._advance(behind)
         return _count([frame], names)
 
-    def drop_oldest(self) -> list[Dropped] | None:
-        """Let the oldest segment go; what of it the site did not have. None when it is being written."""
+    def drop_oldest(self) -> tuple[list[Dropped], list[Record]] | None:
+        """Let the oldest segment go. None when it is being written.
+
+        What of it the site did not have: samples by source, and the edge's own records.
+        """
         segments = self.log.segments
         if not segments or (len(segments) == 1 and not (self.finished and self.waiting)):
             return None
         start, end = segments[0]
-        lost = []
+        lost: list[Frame] = []
+        records: list[Record] = []
         for behind, frame in self.log.read(start):
             if behind > end:
                 break
-            if behind > self.acknowledged:
+            if behind > self.acknowledged and frame.kind is FrameKind.RECORDS:
+                records += frames.records(frame)
+            elif behind > self.acknowledged:
                 lost.append(frame)
         dropped = _count(lost, self._names(start))
         self._advance(end)
         self.log.trim(end)
-        return dropped
+        return dropped, records
 
     def oldest_ns(self) -> int | None:
         """When the oldest segment was last written, by this machine's clock; None where it cannot be let go."""

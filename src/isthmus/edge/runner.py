@@ -33,6 +33,8 @@ DEMOTE_S: Final = 600.0
 """A device away for longer is tried at a fifteenth of the pace."""
 DEMOTED: Final = 15.0
 REFUSED_S: Final = 30.0
+LOOK_S: Final = 5.0
+"""How often a source is looked at that only runs."""
 END_S: Final = 10.0
 """How long a source may take to let go of its device."""
 TELL_S: Final = 0.2
@@ -72,6 +74,7 @@ class _Task:
         self._source, self._tags = cast("Source", source), tags_of(source)
         self._edge, self._path, self._buffer, self._turn = edge, path, buffer, turn
         self._identified = False
+        self._plan: Any = None
         self._telling: asyncio.TimerHandle | None = None
         self._tries = 0
         self._told = -math.inf
@@ -97,7 +100,10 @@ class _Task:
             if not self._identified:
                 self._identified = True
                 await identify(self._source, self._path, self._buffer, self._turn)
-            await self._watched(self._source.plan(self._tags, Limits()))
+            if self._plan is None:
+                # The same plan for every attempt: a source may note in it where to go on reading.
+                self._plan = self._source.plan(self._tags, Limits())
+            await self._watched(self._plan)
         except DeviceRefuses as error:
             return self._away(str(error), "refused", REFUSED_S * random.uniform(0.8, 1.2))  # noqa: S311  a wait
         except DeviceAway as error:
@@ -119,11 +125,14 @@ class _Task:
                 left = (SILENT_S if self.intake.answered else FIRST_ANSWER_S) - quiet
                 if left <= 0:
                     break
-                await asyncio.wait([running], timeout=left)
+                await asyncio.wait([running], timeout=min(left, LOOK_S))
         finally:
             running.cancel()
             await asyncio.wait([running], timeout=END_S)
-        if running.done() and not running.cancelled():
+        if not running.done():
+            msg = f"the source did not let go of its device within {END_S:.0f} s; restart the edge and report this"
+            raise DeviceAway(msg)
+        if not running.cancelled():
             running.result()
         elif self.intake.answered:
             raise _Rested
@@ -157,9 +166,11 @@ class _Task:
         if other or steady - self._told > AGAIN_S:
             self._tell()
 
-    def _changed(self) -> None:
-        """Something is new; it is told in a moment, together with what else changes by then."""
-        if self._telling is None:
+    def _changed(self, *, at_once: bool) -> None:
+        """Something is new; faults are told in a moment, together with what else changes by then."""
+        if at_once:
+            self._tell()
+        elif self._telling is None:
             self._telling = asyncio.get_running_loop().call_later(TELL_S, self._tell)
 
     def _tell(self) -> None:
