@@ -58,6 +58,14 @@ def test_the_first_link_makes_one_administrator_and_never_another(accounts: Acco
     assert accounts.first_link() is None
 
 
+def test_the_first_link_is_given_while_others_have_accounts_but_nobody_keeps_them(accounts: Accounts) -> None:
+    accounts.add(Person(name="bob", full_name="Bob", role="operator"), GOOD)
+    token = accounts.first_link()
+    assert token is not None
+    accounts.use_link(token, ADMIN, GOOD)
+    assert accounts.first_link() is None
+
+
 def test_a_newer_first_link_closes_the_older_and_all_close_after_a_day(accounts: Accounts, clock: Clock) -> None:
     older, newer = accounts.first_link(), accounts.first_link()
     assert older is not None

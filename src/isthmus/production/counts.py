@@ -93,6 +93,7 @@ class Counts:
                     rework=float(item.rework),
                     why="corrected",
                     note=item.note,
+                    order=item.order,
                 ),
             )
         return ()

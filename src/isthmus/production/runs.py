@@ -96,8 +96,7 @@ class Runs:
                 _accrue(state, item.time_ns)
                 state.state = item.state
             case QuantityCorrected():
-                if state.run:
-                    _add(state.run, item.good, item.scrap, item.rework)
+                _correct(state, item)
             case JobOrdered():
                 _know(state, item)
             case _:
@@ -235,6 +234,14 @@ def _know(state: RunsState, item: JobOrdered) -> None:
             state.made.pop(item.order, None)
         return
     state.orders[item.order] = Ordered(item.product, item.quantity, item.steps)
+
+
+def _correct(state: RunsState, item: QuantityCorrected) -> None:
+    """A correction is of the order it names; of the one that runs when it names none."""
+    if state.run is not None and item.order in ("", state.run.order):
+        _add(state.run, item.good, item.scrap, item.rework)
+    elif item.order:
+        state.made[item.order] = state.made.get(item.order, 0.0) + item.good
 
 
 def _complete(state: RunsState, run: Current) -> bool:

@@ -1,8 +1,8 @@
 """People who may log in, their sessions and their one-time links, in one SQLite file.
 
 Passwords are kept as scrypt hashes (RFC 7914) with their own salt; sessions and links only as
-SHA-256 of their token, so a stolen file opens nothing. There is no default account: while nobody
-has one, the process prints a link that makes the first administrator, once.
+SHA-256 of their token, so a stolen file opens nothing. There is no default account: while there is
+no administrator, the process prints a link that makes the first one, once.
 """
 
 from __future__ import annotations
@@ -208,10 +208,14 @@ class Accounts:
 
     def first_link(self) -> str | None:
         """A token that makes the first administrator, or None when there is one."""
-        if self._all("SELECT 1 FROM person LIMIT 1"):
+        if self.has_administrator():
             return None
         self._run("DELETE FROM link WHERE name IS NULL")
         return self._link(None)
+
+    def has_administrator(self) -> bool:
+        """Whether somebody can keep accounts."""
+        return bool(self._all("SELECT 1 FROM person WHERE role = 'administrator' AND open LIMIT 1"))
 
     def link_for(self, name: str) -> str:
         """A token by which a person logs in once and chooses a password."""
@@ -228,7 +232,7 @@ class Accounts:
         Raises AccountRefused when the link is used, too old or there is an administrator already.
         """
         holds, name = self.link_is_open(token)
-        if not holds or (name is None and (person is None or self._all("SELECT 1 FROM person LIMIT 1"))):
+        if not holds or (name is None and (person is None or self.has_administrator())):
             msg = "This link has been used or is too old. Ask for a new one."
             raise AccountRefused(msg)
         if name is None:

@@ -133,7 +133,7 @@ class Run:
             assert not outside, f"{fold.name} speaks outside the stretch being folded: {outside}"
             given += facts
             self.facts += facts
-            packed = msgspec.msgpack.encode(state)
+            packed = msgspec.msgpack.encode(state, order="deterministic")
             self.states[fold.name] = msgspec.msgpack.decode(packed, type=fold.State)
 
     def fold(

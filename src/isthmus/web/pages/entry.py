@@ -34,7 +34,7 @@ def landing(request: Request[Person, Session, Any], house: NamedDependency[House
 @in_thread
 def log_in_page(house: NamedDependency[House], after: FromQuery[str] = "/") -> Response[str]:
     """Name and password."""
-    nobody = not house.accounts.people()
+    nobody = not house.accounts.has_administrator()
     return html(render.plain("log_in.html", house, after=after, wrong="", name="", nobody=nobody))
 
 

@@ -13,7 +13,7 @@ from litestar.response import Redirect, Response
 from markupsafe import Markup
 
 from isthmus.model.plant import Machine
-from isthmus.model.time import NS_PER_HOUR
+from isthmus.model.time import NS_PER_HOUR, NS_PER_MINUTE
 from isthmus.web import acts, render, roles
 from isthmus.web import strip as drawing
 from isthmus.web.accounts import Person, Session
@@ -223,6 +223,9 @@ def _stretches(form: Mapping[str, str]) -> list[tuple[int, int | None, str]]:
     except ValueError as error:
         raise ClientException(detail="Give the minutes after which the second reason began.") from error
     middle = start + int(after_min * 60e9)
+    # People speak in minutes: a border on a whole minute is one in every figure.
+    whole = -(-middle // NS_PER_MINUTE) * NS_PER_MINUTE
+    middle = whole if whole > start and (end is None or whole < end) else middle
     if end is None:
         return [(start, middle, form["first"]), (middle, None, form.get("second", ""))]
     if not start < middle < end:
