@@ -234,14 +234,14 @@ def test_a_disk_that_takes_nothing_is_said_and_reading_goes_on_in_memory(
     buffer = opened(tmp_path)
     buffer.put("line", noise(0))
     buffer.flush()
-    broken = True
-    failing(monkeypatch, lambda: OSError(errno.EIO, "Input/output error") if broken else None)
+    faults: list[OSError | None] = [OSError(errno.EIO, "Input/output error")]
+    failing(monkeypatch, lambda: faults[-1])
     for number in range(1, 5):
         buffer.put("line", noise(number * 1000))
         buffer.flush()
     assert "Input/output error" in buffer.trouble
     assert not buffer.lanes[-1].on_disk
-    broken = False
+    faults.append(None)
     buffer._next_probe = 0
     buffer._look_after()
     assert buffer.lanes[-1].on_disk
