@@ -41,16 +41,16 @@ class Count:
         self.enough = asyncio.Event()
         self.at: list[float] = []
 
-    def emit(self, batch: pa.RecordBatch) -> None:  # noqa: D102  the Protocol says it
+    def emit(self, batch: pa.RecordBatch) -> None:
         assert not batch.column("value").null_count
         self.polls += 1
         self.at.append(time.perf_counter())
         if self.polls > self.scans:
             self.enough.set()
 
-    def up(self, *, address: str, security: str) -> None: ...  # noqa: D102  as above
+    def up(self, *, address: str, security: str) -> None: ...
 
-    def fault(self, tag: int, status: int, why: str) -> None:  # noqa: D102  as above
+    def fault(self, tag: int, status: int, why: str) -> None:
         raise AssertionError(tag, status, why)
 
 

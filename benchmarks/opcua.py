@@ -105,7 +105,7 @@ async def handler(url: str, pin: str, items: int, folder: Path, count: Counting)
     from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256  # noqa: PLC0415
 
     own = own_certificate(folder / "client")
-    client = Client(url, timeout=60)
+    client = Client(url, timeout=60, watchdog_intervall=600)  # a busy machine is not a lost server
     client.application_uri = own.application_uri
     await client.set_security(SecurityPolicyBasic256Sha256, own.certificate, own.key)
     async with client:

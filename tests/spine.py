@@ -10,6 +10,7 @@ import msgspec
 
 from example_folds import OTHER, PATH, folds_of, small_plant
 from isthmus.model.fold import Fold
+from isthmus.model.plant import Plant
 from isthmus.model.records import Record
 from isthmus.model.samples import TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_S
@@ -56,7 +57,7 @@ def body(*parts: Frame) -> bytes:
 class Spine:
     """Site, ingest and fold runner over one folder. The stores of samples outlive it, as a disk would."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each is one part of the stage
         self,
         folder: Path,
         now_ns: int = MONDAY,
@@ -65,11 +66,12 @@ class Spine:
         tags: Any = None,  # noqa: ANN401
         folds: Mapping[str, Sequence[Fold]] | None = None,
         future_s: float = 300,
+        plant: Plant | None = None,
     ) -> None:
         self.now_ns = now_ns
         self.historian = historian if historian is not None else MemoryHistorian()
         self.tags = tags if tags is not None else MemoryTags()
-        plant = small_plant()
+        plant = plant or small_plant()
         if folds is None:
             folds = {PATH: folds_of(plant, PATH, "plc"), OTHER: folds_of(plant, OTHER, "other")}
         self.site = Site(plant, folder, self.historian, self.tags, folds=folds)

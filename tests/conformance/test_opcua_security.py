@@ -111,6 +111,15 @@ def test_a_wrong_password_is_refused_in_words(secured: dict[str, Any], monkeypat
     assert "check `user`" in refusal(**secured, user="reader", password="env:PRESS_PASSWORD")  # noqa: S106
 
 
+def test_a_person_may_log_in_with_a_certificate(secured: dict[str, Any], tmp_path: Path) -> None:
+    person = own_certificate(tmp_path / "person")
+    assert first_value(**secured, user_certificate=person.certificate, user_key=person.key).rows
+    stranger = own_certificate(tmp_path / "stranger")
+    sentence = refusal(**secured, user_certificate=person.certificate, user_key=stranger.key)
+    assert "user_certificate" in sentence
+    assert "cannot be read" in refusal(**secured, user_certificate=tmp_path / "nowhere.der")
+
+
 def test_a_password_that_stands_nowhere_is_refused_by_the_name_of_its_place(secured: dict[str, Any]) -> None:
     assert "NOT_SET" in refusal(**secured, user="reader", password="env:NOT_SET")  # noqa: S106
     assert "/nowhere" in refusal(**secured, user="reader", password="file:/nowhere")  # noqa: S106
@@ -123,6 +132,12 @@ def test_on_a_readable_channel_a_password_goes_only_to_a_server_that_is_known(
     del secured["server_certificate"]
     sentence = refusal(**secured, security="none", user="reader", password="env:PRESS_PASSWORD")  # noqa: S106
     assert "fingerprint" in sentence or "readable" in sentence
+
+
+def test_a_folder_that_cannot_be_written_is_named(secured: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    secured["certificates"] = tmp_path / "file" / "tls"
+    assert "set `certificates`" in refusal(**secured)
 
 
 def test_no_security_has_to_be_written(secured: dict[str, Any]) -> None:
@@ -150,6 +165,10 @@ def test_our_certificate_is_made_once_names_its_uri_and_keeps_its_key_to_itself(
     own = own_certificate(tmp_path / "new" / "tls")
     assert own_certificate(tmp_path / "new" / "tls") == own
     assert stat.S_IMODE(own.key.stat().st_mode) == 0o600
+    before = own.certificate.read_bytes()
+    own.key.write_bytes(own_certificate(tmp_path / "other").key.read_bytes())
+    own_certificate(tmp_path / "new" / "tls")
+    assert own.certificate.read_bytes() != before  # a key that is not the certificate's is of no use
     made = x509.load_der_x509_certificate(own.certificate.read_bytes())
     names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.UniformResourceIdentifier) == [own.application_uri]

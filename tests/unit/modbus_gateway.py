@@ -24,6 +24,8 @@ class Gateway:
     def __init__(self, units: Mapping[int, Registers]) -> None:
         self.units = units
         self.silent: set[int] = set()
+        self.deaf_to: set[int] = set()
+        """Functions that it does not answer at all."""
         self.codes: dict[int, int] = {}
         """Unit to the exception code that it answers with, whatever is asked."""
         self.delay: Callable[[Asked], float] = lambda _: 0.0
@@ -36,6 +38,8 @@ class Gateway:
 
     def answer(self, asked: Asked) -> bytes | None:
         if asked.unit in self.silent or asked.unit not in self.units:
+            return None
+        if asked.function in self.deaf_to:
             return None
         if asked.unit in self.codes:
             return bytes((asked.function | 0x80, self.codes[asked.unit]))
@@ -56,10 +60,10 @@ class Gateway:
         answers: set[asyncio.Task[None]] = set()
         try:
             while True:
-                transaction, _, _, unit, function, start, count = struct.unpack(
-                    ">HHHBBHH", await reader.readexactly(12)
-                )
-                asked = Asked(unit, function, start, count)
+                transaction, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
+                pdu = await reader.readexactly(length - 1)
+                start, size = struct.unpack(">HH", pdu[1:5]) if len(pdu) == 5 else (0, 0)
+                asked = Asked(unit, pdu[0], start, size)
                 self.asked.append(asked)
                 self.open_questions += 1
                 self.most_open = max(self.most_open, self.open_questions)

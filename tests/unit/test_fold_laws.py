@@ -16,7 +16,7 @@ from isthmus.model.records import Record
 from isthmus.model.records.people import QuantityCorrected, ReasonGiven
 from isthmus.model.samples import Batch, TagInfo
 from isthmus.model.time import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
-from isthmus.site import merge
+from isthmus.site.merge import History, Want
 from isthmus.site.unit import Unit
 from isthmus.wire import frame as frames
 from memory_historian import MemoryHistorian, MemoryTags
@@ -63,7 +63,7 @@ def told_at_once(events: Sequence[Event], people: Sequence[Record], cuts: Sequen
     moment = unit.fresh(MONDAY)
     facts: list[Record] = []
     for end in [*sorted(cut for cut in cuts if cut > MONDAY), END + 55 * NS_PER_S]:
-        series = merge.read(historian, tags, unit.tags, moment.time_ns, end)
+        series = History(historian, tags).read(Want(unit.tags, moment.time_ns, end))
         outside = [record for record in people if moment.time_ns <= record.time_ns < end]
         folded = unit.fold(moment, end, series, outside)
         facts += folded.facts

@@ -150,7 +150,7 @@ def test_a_late_reply_never_passes_for_the_next_answer() -> None:
 def test_a_gateway_that_repeats_no_transaction_number_is_read_where_that_is_declared() -> None:
     gateway, seen = Gateway({1: {0: 111}, 2: {0: 333}, 3: {0: 9}}), Seen()
     gateway.echoes = False
-    gateway.delay = lambda asked: 0.2 if asked.unit == 2 else 0.0
+    gateway.delay = lambda asked: 0.2 if asked.unit == 2 else 0.1
     tags = [u16(0), u16(0, unit_id=2), u16(0, unit_id=3)]
 
     async def check() -> None:
@@ -207,6 +207,20 @@ def test_a_device_that_is_silent_as_a_whole_is_away() -> None:
             return str(caught.value)
 
     assert "does not answer within 0.15 s" in asyncio.run(check())
+
+
+@pytest.mark.parametrize("deaf_to", [set[int](), {0x2B}], ids=["refuses", "ignores"])
+def test_a_device_that_cannot_say_who_it_is_is_there_all_the_same(deaf_to: set[int]) -> None:
+    gateway = Gateway({1: {}})
+    gateway.deaf_to = deaf_to
+
+    async def check() -> None:
+        async with listening(gateway.serve) as port:
+            identity = await meter(port).identify()
+            assert identity.address == f"127.0.0.1:{port}"
+            assert (identity.maker, identity.model, identity.serial) == ("", "", "")
+
+    asyncio.run(check())
 
 
 def test_a_busy_device_is_asked_again_at_the_next_poll_and_nothing_is_left_out() -> None:

@@ -157,7 +157,7 @@ def shape(xml: bytes) -> set[tuple[str, str, frozenset[str]]]:
 @pytest.mark.parametrize("verb", ["probe", "current", "sample"])
 def test_our_agents_documents_have_the_shape_of_the_official_agents(data: Path, verb: str) -> None:
     machine = Device(
-        id="d", name="OKUMA", maker="OKUMA", model="M", serial="1",
+        id="d", name="OKUMA", manufacturer="OKUMA", model="M", serial="1",
         items=(Item(id="avail", category="EVENT", type="AVAILABILITY", name="avail"),),
         components=(
             Component(kind="Axes", id="axes", name="base", components=(

@@ -33,7 +33,7 @@ MILL = Device(
     id="d1",
     name="MILL",
     uuid="mill-1",
-    maker="Northgate",
+    manufacturer="Northgate",
     serial="0007",
     items=(
         Item(id="parts", category="EVENT", type="PART_COUNT"),
@@ -60,8 +60,10 @@ class Seen:
         self.ups.append((address, security))
 
     def fault(self, tag: int, status: int, why: str) -> None:
-        assert st.is_bad(status)
-        self.faults[tag] = why
+        if status == st.GOOD:
+            del self.faults[tag]
+        else:
+            self.faults[tag] = why
 
     def last(self, tag: int) -> tuple[int, Any]:
         _, status, value = self.rows.get(tag, [(0, 0, None)])[-1]
@@ -195,6 +197,28 @@ def test_missing_more_than_the_buffer_while_away_is_told_too(caplog: pytest.LogC
     assert any("no longer has the 100 observations" in record.getMessage() for record in caplog.records)
 
 
+def test_an_agent_that_starts_anew_under_the_same_instance_is_not_believed_to_go_on() -> None:
+    agent, again, seen = Agent(MILL), Agent(MILL), Seen()
+    again._instance = agent._instance
+    for part in range(30):
+        agent.update("parts", part, T0 + part)
+    again.update("parts", 2, T0 + 100)
+
+    async def check() -> None:
+        async with served(agent) as port:
+            plan = mill(port).plan([PARTS], Limits())
+            async with running(mill(port), plan, seen) as task:
+                await until(lambda: seen.ups and seen.last(0) == (st.GOOD, 29), task)
+        async with served(again) as port, running(mill(port), plan, seen) as task:
+            await until(lambda: seen.last(0) == (st.GOOD, 2), task)
+            again.update("parts", 3, time.time_ns())
+            await until(lambda: seen.last(0) == (st.GOOD, 3), task)
+
+    asyncio.run(check())
+    assert (T0 + 100, st.GOOD, 2) in seen.rows[0]
+    assert st.BAD_NO_DATA in [status for _, status, _ in seen.rows[0]]
+
+
 def test_a_tag_of_another_type_is_named_with_what_it_says() -> None:
     agent, seen = Agent(MILL), Seen()
     agent.update("parts", "many", T0)
@@ -204,10 +228,12 @@ def test_a_tag_of_another_type_is_named_with_what_it_says() -> None:
             source = mill(port)
             async with running(source, source.plan([PARTS, LOAD], Limits()), seen) as task:
                 await until(lambda: 0 in seen.faults, task)
+                assert seen.faults == {0: "parts: it says 'many', which is no i64; write kind = 'str'"}
+                assert seen.last(0) == (st.BAD_TYPE_MISMATCH, None)
+                agent.update("parts", 7, time.time_ns())
+                await until(lambda: seen.last(0) == (st.GOOD, 7) and not seen.faults, task)
 
     asyncio.run(check())
-    assert seen.faults == {0: "parts: it says 'many', which is no i64; write kind = 'str'"}
-    assert seen.last(0) == (st.BAD_TYPE_MISMATCH, None)
 
 
 def test_an_unknown_device_is_refused_and_a_known_one_is_read_alone() -> None:

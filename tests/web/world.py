@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from litestar import Litestar
 
@@ -31,7 +31,7 @@ from isthmus.model.time import NS_PER_MINUTE, NS_PER_S
 from isthmus.site.historian.store import Store
 from isthmus.site.namespace import Last
 from isthmus.site.site import Site
-from isthmus.web.accounts import Person
+from isthmus.web.accounts import Accounts, Cost, Person
 from isthmus.web.app import make_app
 from isthmus.web.config import WebSection
 from isthmus.web.roles import ROLES
@@ -135,14 +135,15 @@ def world(folder: Path, *, told: bool = True) -> Iterator[World]:
     assert shift is not None
     store = Store(folder / "history", background=False)
     site = Site(described, folder / "site", store, store.tags)
+    cheap = Accounts(folder / "web", time.time_ns, cost=Cost(n=16, r=1, p=1))
+    for role in ROLES:
+        cheap.add(Person(name=role, full_name=f"A {role}", role=role), PASSWORD)
+    cheap.close()
     app = make_app(site, WebSection(data=folder / "web"))
     made = World(site, app, now, shift.start_ns)
     try:
-        for role in ROLES:
-            person = Person(name=role, full_name=f"A {role}", role=role)
-            app.state.house.accounts.add(person, PASSWORD)
         if told:
-            _tell(made)
+            _tell(made, store)
         yield made
     finally:
         app.state.house.accounts.close()
@@ -150,7 +151,7 @@ def world(folder: Path, *, told: bool = True) -> Iterator[World]:
         store.close()
 
 
-def _tell(made: World) -> None:
+def _tell(made: World, store: Store) -> None:
     start, now = made.shift_start_ns, made.now_ns
     length = now - start
     records: list[Record] = []
@@ -174,7 +175,7 @@ def _tell(made: World) -> None:
     made.site.append(sorted(records, key=lambda record: record.time_ns))
     for machine, live in previews.items():
         made.site.namespace.put_previews(machine, ("Indicator", "RunEnded", "StopExplained"), live)
-    _samples(made)
+    _samples(made, store)
 
 
 _STATES = {
@@ -235,26 +236,24 @@ def _machine_story(name: str, story: str, start: int, length: int) -> tuple[list
             scrap=scrap,
         )
     )
-    live.append(indicator_of(at, start, start + length, sums, good, scrap))
+    live.append(_indicator(at, start, length, sums, (good, scrap)))
     return records, live
 
 
-def indicator_of(
-    at: str, start: int, end: int, sums: dict[State, int], good: float, scrap: float, revision: int = 0
-) -> Indicator:
+def _indicator(at: str, start: int, length: int, sums: dict[State, int], made: tuple[float, float]) -> Indicator:
     """The indicator of a window whose states are `sums`; its break is left out, as a story has none."""
     stopped = sum(sums[state] for state in (State.DOWN, State.IDLE, State.STARVED, State.BLOCKED))
     elements = Elements(
         apt_ns=sums[State.RUN], aust_ns=sums[State.SETUP], adet_ns=stopped, unobserved_ns=sums[State.UNKNOWN]
     )
     planned = sum(sums.values())
+    good, scrap = made
     cycle = int(_CYCLE_S * NS_PER_S)
     ideal, good_ideal = int((good + scrap) * cycle), int(good * cycle)
     return Indicator(
         path=at,
-        time_ns=end,
+        time_ns=start + length,
         start_ns=start,
-        revision=revision,
         window="shift",
         name="",
         policy="Northgate 2026 · 3",
@@ -296,7 +295,7 @@ def _business(start: int, now: int) -> list[Record]:
     return records
 
 
-def _report(order: str, command: str, state: Any, when: int, sequence: int) -> ErpItem:
+def _report(order: str, command: str, state: Literal["confirmed", "parked"], when: int, sequence: int) -> ErpItem:
     return ErpItem(
         path=f"{PATH}#erp/{order}-{command}",
         time_ns=when,
@@ -337,7 +336,7 @@ def _edges(now: int) -> list[Record]:
     return records
 
 
-def _samples(made: World) -> None:
+def _samples(made: World, store: Store) -> None:
     now = made.now_ns
     for index, name in enumerate(NAMES):
         source = source_of(name)
@@ -348,7 +347,7 @@ def _samples(made: World) -> None:
             ("load", ValueKind.F64, "%", False),
         )
         for tag, kind, unit, step in tags:
-            made.site.tags.intern(TagInfo(name=f"{source}/{tag}", kind=kind, unit=unit, step=step))
+            store.tags.intern(TagInfo(name=f"{source}/{tag}", kind=kind, unit=unit, step=step))
         times = [now - (120 - place) * 10 * NS_PER_S for place in range(120)]
         made.samples(source, "state", times, [3] * 120, 1)
         made.samples(source, "good", times, list(range(120)), 2)

@@ -74,6 +74,7 @@ class _Task:
         self._source, self._tags = cast("Source", source), tags_of(source)
         self._edge, self._path, self._buffer, self._turn = edge, path, buffer, turn
         self._identified = False
+        self._plan: Any = None
         self._telling: asyncio.TimerHandle | None = None
         self._tries = 0
         self._told = -math.inf
@@ -99,7 +100,10 @@ class _Task:
             if not self._identified:
                 self._identified = True
                 await identify(self._source, self._path, self._buffer, self._turn)
-            await self._watched(self._source.plan(self._tags, Limits()))
+            if self._plan is None:
+                # The same plan for every attempt: a source may note in it where to go on reading.
+                self._plan = self._source.plan(self._tags, Limits())
+            await self._watched(self._plan)
         except DeviceRefuses as error:
             return self._away(str(error), "refused", REFUSED_S * random.uniform(0.8, 1.2))  # noqa: S311  a wait
         except DeviceAway as error:

@@ -70,7 +70,7 @@ class _Rounds:
         self._compare = Compare(site, erp, clock)
         self._orders_known = False
         # Everything is read at the first round: what was deleted while we were away is noticed then.
-        self._poll_at = self._scan_at = 0.0
+        self._poll_at = self._whole_at = self._scan_at = 0.0
         self._compare_at = time.monotonic() + section.compare_s
 
     def go(self, stopping: threading.Event, compare_now: threading.Event) -> None:
@@ -82,8 +82,8 @@ class _Rounds:
             except ErpAway as error:
                 failures += 1
                 wait = self._pause(failures)
-                self._link.down(str(error))
-                _LOG.warning("business system: %s; next try in %.1f s", error, wait)
+                if self._link.down(str(error)):
+                    _LOG.warning("business system: %s; next try in %.1f s, then again and again", error, wait)
             except Exception:  # noqa: BLE001  the one runner of this thread
                 # A full disk or a bug must not end the thread: what is not logged is not sent.
                 failures += 1
@@ -97,11 +97,18 @@ class _Rounds:
         return longest * random.uniform(0.5, 1.0)  # noqa: S311  pacing, no secret
 
     def _round(self, stopping: threading.Event, compare_now: threading.Event) -> None:
-        self._read()
+        away: ErpAway | None = None
+        try:
+            self._read()
+        except ErpAway as error:
+            # Over a bad line a long reading may fail again and again; reports are short and go on.
+            away = error
         self._outbox.obey()
         self._outbox.look(orders_known=self._orders_known)
         while not stopping.is_set() and self._outbox.work(_CHUNK) == _CHUNK:
-            self._read()
+            pass
+        if away is not None:
+            raise away
         if compare_now.is_set() or time.monotonic() >= self._compare_at:
             self._compare.run()
             self._compare_at = time.monotonic() + self._section.compare_s
@@ -111,11 +118,14 @@ class _Rounds:
         now = time.monotonic()
         if now < self._poll_at:
             return
+        whole = now >= self._whole_at
         if now >= self._scan_at:
             self._inbox.scan()
             self._scan_at = now + self._section.scan_s
         else:
-            self._inbox.poll()
+            self._inbox.poll(whole=whole)
+        if whole:
+            self._whole_at = now + self._section.whole_s
         self._link.up()
         self._orders_known = True
         self._poll_at = now + self._section.poll_s

@@ -37,13 +37,20 @@ class Inbox:
         self._known: dict[PullKind, dict[str, Record]] = {kind: self._logged(cls) for kind, cls in _KINDS.items()}
         self._cursors = {kind: self._cursor(kind) for kind in _KINDS}
 
-    def poll(self) -> int:
-        """Read what changed; how many facts are new. Raises ErpAway with nothing half logged."""
-        return sum(self._pull(kind, self._cursors[kind]) for kind in self._erp.capabilities().pulls)
+    def poll(self, *, whole: bool = True) -> int:
+        """Read what changed; how many facts are new. Raises ErpAway with nothing half logged.
+
+        Kinds that the ERP can only give whole are left out unless `whole`.
+        """
+        can = self._erp.capabilities()
+        return sum(self._pull(kind, self._cursors[kind]) for kind in can.pulls if whole or kind not in can.whole)
 
     def scan(self) -> int:
         """Read everything, so that what was deleted is noticed. Raises ErpAway."""
-        return self.poll() + sum(self._pull(kind, "") for kind in self._erp.capabilities().pulls)
+        can = self._erp.capabilities().pulls
+        # First what changed, so that an order that was finished meanwhile is not taken for deleted.
+        changed = sum(self._pull(kind, self._cursors[kind]) for kind in can if self._cursors[kind])
+        return changed + sum(self._pull(kind, "") for kind in can)
 
     def _pull(self, kind: PullKind, cursor: str) -> int:
         pulled = self._erp.pull(kind, cursor)
@@ -52,7 +59,7 @@ class Inbox:
         new = [record for path, record in fresh.items() if _tells(record, known.get(path))]
         if not cursor:
             new += [closed for path, record in known.items() if path not in fresh and (closed := _closed(record))]
-        new = [msgspec.structs.replace(record, time_ns=now) for record in new]
+        new = [msgspec.structs.replace(record, time_ns=_after(known.get(record.path), now)) for record in new]
         read: list[Record] = []
         if pulled.cursor != self._cursors[kind]:
             read = [ErpRead(path=self._read_path(kind), time_ns=now, cursor=pulled.cursor)]
@@ -87,6 +94,11 @@ class Inbox:
 
     def _read_path(self, kind: PullKind) -> str:
         return beside(self._site.plant.path, "erp", f"read/{kind}")
+
+
+def _after(known: Record | None, now: int) -> int:
+    """Now, but behind what was known, should the clock have been set back: the latest fact stands."""
+    return now if known is None else max(now, known.time_ns + 1)
 
 
 def _tells(fresh: Record, known: Record | None) -> bool:

@@ -64,10 +64,12 @@ class Link:
         if not self.is_up:
             self._tell(up=True, cause="")
 
-    def down(self, cause: str) -> None:
-        """It did not, and why; a new cause is told too."""
-        if self._last is None or self._last.up or self._last.cause != cause:
+    def down(self, cause: str) -> bool:
+        """It did not, and why; True when that is news. A new cause is told too."""
+        news = self._last is None or self._last.up or self._last.cause != cause
+        if news:
             self._tell(up=False, cause=cause)
+        return news
 
     def _tell(self, *, up: bool, cause: str) -> None:
         told = ErpChanged(path=self._path, time_ns=self._clock(), up=up, cause=cause)

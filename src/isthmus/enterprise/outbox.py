@@ -63,7 +63,10 @@ class Outbox:
         An order that the ERP has not told us of waits until `orders_known` says that it has told all.
         """
         touched = self._site.views.query(
-            "SELECT order_number, position FROM outbox_touched WHERE position > ? ORDER BY position", (self._looked,)
+            "SELECT order_number, position FROM outbox_touched WHERE position > ? AND (order_number IN "
+            "(SELECT order_number FROM outbox_settled) OR order_number IN (SELECT order_number FROM outbox_items)) "
+            "ORDER BY position",
+            (self._looked,),
         )
         done, waits = 0, False
         for row in touched:

@@ -20,6 +20,7 @@ from isthmus.model.records.people import QuantityCorrected
 from isthmus.model.records.production import Counted
 from isthmus.model.samples import Samples
 from isthmus.production.counter import CounterState, made
+from isthmus.production.signals import union
 
 
 class CountsState(msgspec.Struct):
@@ -54,7 +55,7 @@ def pieces(counters: Mapping[str, Counter], state: CountsState, samples: Samples
         series = samples.series.get(counter.tag)
         if series is not None and len(series.time_ns):
             found[what] = made(counter, state.counters.setdefault(what, CounterState()), series)
-    times = np.unique(np.concatenate([np.empty(0, np.int64), *(time_ns for time_ns, _ in found.values())]))
+    times = union([time_ns for time_ns, _ in found.values()])
     count = {what: np.zeros(len(times)) for what in ("good", "total", "scrap", "rework")}
     for what, (time_ns, counts) in found.items():
         count[what][np.searchsorted(times, time_ns)] = counts
@@ -87,11 +88,12 @@ class Counts:
                     path=self._path,
                     time_ns=item.time_ns,
                     ordinal=item.ordinal + 1,
-                    good=item.good,
-                    scrap=item.scrap,
-                    rework=item.rework,
+                    good=float(item.good),
+                    scrap=float(item.scrap),
+                    rework=float(item.rework),
                     why="corrected",
                     note=item.note,
+                    order=item.order,
                 ),
             )
         return ()

@@ -9,9 +9,10 @@ Inside planned busy time (PBT, from the calendar) each moment belongs to exactly
     PLANNED, and a reason that is planned  outside PBT
     UNKNOWN                                unobserved; never APT
 
-A reason may name another element than its state's. A stop shorter than the policy's limit is lost
-speed: its time is APT and told apart as `micro_ns`; OEE is the same with and without a limit.
-Everything else lies outside. Intervals are UTC and half-open; the elements add up to the window.
+A machine may have another mapping (`StateRules.elements`), and a reason may name an element itself, but
+nothing makes production of standing still. A stop shorter than the policy's limit is lost speed: its time
+is APT and told apart as `micro_ns`; OEE is the same with and without a limit. Everything else lies outside.
+Intervals are UTC and half-open; the elements add up to the window.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ from isthmus.production.spans import Span, stretches
 
 
 class Judgement(NamedTuple):
-    """What the plant has decided: its policy, its reasons, and the reason behind each stop code."""
+    """What the plant has decided: its policy, its reasons, the reason behind each stop code, a machine's own mapping."""
 
     policy: KpiPolicy
     reasons: Mapping[str, Reason]
-    by_code: Mapping[str, str]
+    by_code: Mapping[str, str] = {}
+    by_state: Mapping[State, Element] = {}
 
 
 class Part(NamedTuple):
@@ -84,14 +86,14 @@ def parts(spans: Sequence[Span], sayings: Sequence[Saying], judgement: Judgement
 
 
 def element_of(piece: Piece, judgement: Judgement) -> Element:
-    """The element of a piece of a stop, by its reason, else by its state and whether an order runs."""
+    """The element of a piece of a stop: by its reason, else by the machine's own mapping, else by the usual one."""
     reason = reason_of(piece, judgement.reasons)
     if reason is not None and reason.planned:
         return Element.OUTSIDE
-    if reason is not None and reason.element is not None:
+    usual = WITH_ORDER if piece.order else WITHOUT_ORDER
+    element = judgement.by_state.get(piece.state, usual[piece.state])
+    if reason is not None and reason.element is not None and reason.element is not Element.APT:
         element = reason.element
-    else:
-        element = (WITH_ORDER if piece.order else WITHOUT_ORDER)[piece.state]
     if element is Element.AUST and not judgement.policy.setup_in_planned_time:
         return Element.OUTSIDE
     return element

@@ -29,6 +29,9 @@ from isthmus.production.shifts import Shifts
 from isthmus.production.spans import Span, Timeline
 from isthmus.production.windows import Window, indicator
 
+REMEMBERED = 100
+"""How many orders that ran are remembered, so that a correction is rated by its own product."""
+
 
 class IndicatorsState(msgspec.Struct):
     """The windows in progress, and the spans since the machine last began to run, which they do not hold yet."""
@@ -40,6 +43,8 @@ class IndicatorsState(msgspec.Struct):
     """The next start or end of a shift; None before the first tick."""
     order: str = ""
     product: str = ""
+    past: list[tuple[str, str]] = []
+    """The orders that ran last and their products, so that a correction has its own ideal cycle."""
 
 
 class Indicators:
@@ -61,7 +66,7 @@ class Indicators:
     def __init__(self, plant: Plant, machine: Machine) -> None:
         self._path = machine.path
         self._policy = plant.kpi
-        self._judgement = Judgement(plant.kpi, plant.reasons, codes(plant, machine))
+        self._judgement = Judgement(plant.kpi, plant.reasons, codes(plant, machine), machine.state.elements)
         self._shifts = Shifts(plant, machine)
         self._ideals = Ideals(plant, machine)
         self.tags: Sequence[str] = ()
@@ -87,9 +92,7 @@ class Indicators:
         stood = state.timeline.state is not State.RUN
         match item:
             case Counted():
-                ideal_ns = self._ideals.of(state.product, item.time_ns)
-                for window in state.windows:
-                    window.count(item, ideal_ns, self._policy)
+                self._count(state, item)
             case ReasonGiven():
                 state.sayings.append(saying(item))
             case RunStarted():
@@ -98,12 +101,21 @@ class Indicators:
             case RunEnded():
                 over = [one for one in state.windows if one.kind == "run" and one.name == item.order]
                 yield from self._close(state, over, item.time_ns, 2 * item.ordinal + 1)
-                state.order = state.product = ""
+                _remember(state, item.order)
             case _:
                 pass
         state.timeline.take(item)
         if stood and state.timeline.state is State.RUN:
             self._flush(state, item.time_ns)
+
+    def _count(self, state: IndicatorsState, item: Counted) -> None:
+        """Pieces count in the shift, and in the run of the order that they were made for."""
+        here = item.order in ("", state.order)
+        product = state.product if here else dict(state.past).get(item.order, state.product)
+        ideal_ns = self._ideals.of(product, item.time_ns)
+        for window in state.windows:
+            if here or window.kind == "shift":
+                window.count(item, ideal_ns, self._policy)
 
     def _begin(self, state: IndicatorsState, time_ns: int) -> None:
         if state.edge_ns is not None:
@@ -154,3 +166,11 @@ class Indicators:
             return Elements()
         planned = self._shifts.planned(start_ns, end_ns) if window.planned is None else window.planned
         return elements(spans, planned, Interval(start_ns, end_ns), sayings, self._judgement)
+
+
+def _remember(state: IndicatorsState, order: str) -> None:
+    """The run of an order is over."""
+    if order == state.order:
+        others = [one for one in state.past if one[0] != order]
+        state.past = [*others, (order, state.product)][-REMEMBERED:]
+        state.order = state.product = ""

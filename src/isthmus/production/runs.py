@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 import msgspec
+import numpy as np
 
 from isthmus.model.fold import Item
 from isthmus.model.plant import Machine
@@ -41,9 +42,9 @@ class Current(msgspec.Struct):
     order: str
     start_ns: int
     operation: str = ""
-    good: float = 0
-    scrap: float = 0
-    rework: float = 0
+    good: float = 0.0
+    scrap: float = 0.0
+    rework: float = 0.0
     run_ns: int = 0
     setup_ns: int = 0
     down_ns: int = 0
@@ -95,8 +96,7 @@ class Runs:
                 _accrue(state, item.time_ns)
                 state.state = item.state
             case QuantityCorrected():
-                if state.run:
-                    _add(state.run, item.good, item.scrap, item.rework)
+                _correct(state, item)
             case JobOrdered():
                 _know(state, item)
             case _:
@@ -211,13 +211,12 @@ class Runs:
 
 def _said(series: Series) -> Iterator[tuple[int, str]]:
     """What an order tag says at each usable sample that differs from the one before."""
-    before: str | None = None
     good = usable(series)
-    for time_ns, value in zip(series.time_ns[good].tolist(), series.value[good].tolist(), strict=True):
-        order = order_number(value)
-        if order != before:
-            yield time_ns, order
-        before = order
+    times, values = series.time_ns[good], series.value[good]
+    differs = np.ones(len(values), np.bool_)
+    differs[1:] = values[1:] != values[:-1]
+    for time_ns, value in zip(times[differs].tolist(), values[differs].tolist(), strict=True):
+        yield time_ns, order_number(value)
 
 
 def order_number(value: Value) -> str:
@@ -235,6 +234,14 @@ def _know(state: RunsState, item: JobOrdered) -> None:
             state.made.pop(item.order, None)
         return
     state.orders[item.order] = Ordered(item.product, item.quantity, item.steps)
+
+
+def _correct(state: RunsState, item: QuantityCorrected) -> None:
+    """A correction is of the order it names; of the one that runs when it names none."""
+    if state.run is not None and item.order in ("", state.run.order):
+        _add(state.run, item.good, item.scrap, item.rework)
+    elif item.order:
+        state.made[item.order] = state.made.get(item.order, 0.0) + item.good
 
 
 def _complete(state: RunsState, run: Current) -> bool:

@@ -1,7 +1,8 @@
 """What may be reported to the ERP of an order: at the end of its run, and at each shift's end within it.
 
 Each `RunSettled` holds the part since the one before, so that the sum of all parts is the run. What comes
-in late revises the part that it belongs to.
+in late revises the part that it belongs to. A person's correction of an order that runs no longer is a part
+of its own, at the moment of the correction.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ from isthmus.model.records.site import Tick
 from isthmus.model.states import State
 from isthmus.production.shifts import Shifts
 
+CORRECTED = 1000
+"""Ordinals of corrections begin here, behind those of runs that end at the same moment."""
+REMEMBERED = 100
+"""How many orders that ran are remembered, so that a correction names their operation."""
+
 
 class Unsettled(msgspec.Struct):
     """The part of the run in progress that has not been reported."""
@@ -29,9 +35,9 @@ class Unsettled(msgspec.Struct):
     operation: str = ""
     sequence: int = 0
     first: bool = True
-    good: float = 0
-    scrap: float = 0
-    rework: float = 0
+    good: float = 0.0
+    scrap: float = 0.0
+    rework: float = 0.0
     run_ns: int = 0
     setup_ns: int = 0
 
@@ -42,6 +48,8 @@ class SettlementState(msgspec.Struct):
     part: Unsettled | None = None
     state: State = State.UNKNOWN
     since_ns: int = 0
+    past: list[Unsettled] = []
+    """Orders that ran, the last to end at the end; only what names them is kept."""
 
 
 class Settlement:
@@ -60,10 +68,8 @@ class Settlement:
     def step(self, state: SettlementState, item: Item) -> Iterable[Record]:
         """Take one record."""
         match item:
-            case Counted() if state.part:
-                state.part.good += item.good
-                state.part.scrap += item.scrap
-                state.part.rework += item.rework
+            case Counted():
+                return self._counted(state, item)
             case StateChanged():
                 _accrue(state, item.time_ns)
                 state.state = item.state
@@ -74,6 +80,7 @@ class Settlement:
                 _accrue(state, item.time_ns)
                 state.part.product = state.part.product or item.product
                 part, state.part = state.part, None
+                _remember(state, part)
                 return (self._settled(part, item.time_ns, item.ordinal, final=item.finished),)
             case Tick() if state.part and self._shift_ends(item.time_ns):
                 return self._shift_over(state, state.part, item.time_ns)
@@ -83,6 +90,17 @@ class Settlement:
 
     def preview(self, state: SettlementState, now_ns: int) -> Iterable[Record]:  # noqa: ARG002  the contract's names
         """Nothing: what is not settled is not offered for reporting."""
+        return ()
+
+    def _counted(self, state: SettlementState, item: Counted) -> Iterable[Record]:
+        part = state.part
+        if item.order and (part is None or part.order != item.order):
+            known = next((one for one in state.past if one.order == item.order), Unsettled(0, item.order))
+            corrected = msgspec.structs.replace(known, start_ns=item.time_ns, first=False)
+            _add(corrected, item)
+            return (self._settled(corrected, item.time_ns, CORRECTED + item.ordinal, final=False),)
+        if part is not None:
+            _add(part, item)
         return ()
 
     def _shift_ends(self, time_ns: int) -> bool:
@@ -113,6 +131,17 @@ class Settlement:
             first=part.first,
             final=final,
         )
+
+
+def _add(part: Unsettled, item: Counted) -> None:
+    part.good += item.good
+    part.scrap += item.scrap
+    part.rework += item.rework
+
+
+def _remember(state: SettlementState, part: Unsettled) -> None:
+    others = [one for one in state.past if one.order != part.order]
+    state.past = [*others, Unsettled(0, part.order, part.product, part.operation, part.sequence)][-REMEMBERED:]
 
 
 def _accrue(state: SettlementState, time_ns: int) -> None:

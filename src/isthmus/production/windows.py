@@ -27,12 +27,12 @@ class Window(msgspec.Struct):
     planned: list[Interval] | None = None
     """The shift's own planned busy time; None for a run, whose planned time is that of every shift."""
     elements: Elements = Elements()
-    good: float = 0
-    scrap: float = 0
-    rework: float = 0
+    good: float = 0.0
+    scrap: float = 0.0
+    rework: float = 0.0
     ideal_ns: int = 0
     good_ideal_ns: int = 0
-    unrated: float = 0
+    unrated: float = 0.0
     """Pieces for which the plant file names no ideal cycle."""
 
     def count(self, counted: Counted, ideal_ns: int | None, policy: KpiPolicy) -> None:

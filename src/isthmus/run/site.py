@@ -1,4 +1,4 @@
-"""The site process: link, ingest, stores and folds, joined; pages and business systems are joined to it.
+"""The site process: link, ingest, stores, folds and doors, joined.
 
 link server --take--> ingest --> historian, log --> views, namespace
                          |                             ^
@@ -8,18 +8,21 @@ link server --take--> ingest --> historian, log --> views, namespace
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
 
 from isthmus.model.equipment import beside
+from isthmus.model.errors import UsageError
 from isthmus.model.records import Record
 from isthmus.model.records.site import SamplesQuarantined
 from isthmus.model.time import from_datetime
 from isthmus.plantfile import PlantFile
+from isthmus.run.doors import open_doors
 from isthmus.run.wings import folds_of
 from isthmus.site.certificates import Certificates
 from isthmus.site.folds import FoldRunner
@@ -37,7 +40,8 @@ _STOP_S: Final = 30.0
 
 async def run_site(file: PlantFile) -> None:
     """Run a site until cancelled. Raises UsageError when its port is taken or another site has its data."""
-    async with open_site(file):
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request is noise
+    async with open_site(file) as site, open_doors(file, site):
         await asyncio.Event().wait()
 
 
@@ -51,7 +55,8 @@ async def open_site(file: PlantFile) -> AsyncIterator[Site]:
             site.folder / "tls", file.plant.path, file.edge.conduit, lambda record: _append(site, record)
         )
         stop = threading.Event()
-        async with LinkServer(file.site.listen, certificates, ingest.take), asyncio.TaskGroup() as group:
+        server = LinkServer(file.site.listen, certificates, ingest.take)
+        async with _listening(server, file.site.listen), asyncio.TaskGroup() as group:
             folding = group.create_task(asyncio.to_thread(runner.run, stop), name="folds")
             telling = group.create_task(_tell(site, file, untold), name="what history tells")
             try:
@@ -60,6 +65,17 @@ async def open_site(file: PlantFile) -> AsyncIterator[Site]:
                 stop.set()
                 telling.cancel()
                 await asyncio.wait([folding], timeout=_STOP_S)
+
+
+@asynccontextmanager
+async def _listening(server: LinkServer, listen: str) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(server)
+        except OSError as error:
+            msg = f"cannot listen on {listen} ({error.strerror}): stop what has this port, or mend [site] listen"
+            raise UsageError(msg) from error
+        yield
 
 
 def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> tuple[Site, FoldRunner, Ingest]:

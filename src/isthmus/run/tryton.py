@@ -14,6 +14,7 @@ Two that start at once wait for each other; what is half built is never used.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import os
@@ -67,15 +68,17 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
     orders: list[dict[str, str | float]]
 
 
-class Running(msgspec.Struct, frozen=True, kw_only=True):
-    """A Tryton that answers."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Running:
+    """A Tryton that answers. `key` is the REST key of the gateway's user `login`."""
 
     url: str
     database: str
     login: str
     key: str
     orders: list[dict[str, str | float]]
-    pid: int
+    server: Server
+    """May be stopped and started again, as an ERP that is down for a while."""
     seconds: dict[str, float]
     """How long each part of getting here took: install, base, plant, start."""
 
@@ -114,7 +117,7 @@ def start(
             login=filled.login,
             key=filled.key,
             orders=filled.orders,
-            pid=server.pid,
+            server=server,
             seconds=seconds,
         )
     finally:
@@ -253,15 +256,13 @@ def _base(cache: Path, home: Path, tell: Tell) -> Path:
         admin = [str(home / "bin" / "python"), str(home / "bin" / "trytond-admin"), "-c", str(config), "-d", _DATABASE]
         environment = {**_outside(home), "TRYTONPASSFILE": str(password)}
         seen: list[str] = []
-        for arguments in (
-            ["--all", "--email", "planner@example.org", "-p"],
-            ["-u", *_MODULES, "--activate-dependencies"],
-        ):
-            for line in _lines([*admin, "-vv", *arguments], environment):
-                found = re.search(r"trytond\.modules (\w+) load \w", line)
-                if found and found[1] not in seen:
-                    seen.append(found[1])
-                    tell(f"Tryton: setting up {found[1]}", min(0.9, len(seen) / _WITH_DEPENDENCIES))
+        # In one go: a second one would load every module again.
+        modules = ["-u", *_MODULES, "--activate-dependencies", "--email", "planner@example.org", "-p"]
+        for line in _lines([*admin, "-vv", *modules], environment):
+            found = re.search(r"trytond\.modules (\w+) load \w", line)
+            if found and found[1] not in seen:
+                seen.append(found[1])
+                tell(f"Tryton: setting up {found[1]}", min(0.9, len(seen) / _WITH_DEPENDENCIES))
         tell("Tryton: company and accounts", 0.95)
         _run(home, [_SETUP, config, _DATABASE, "base"])
         (building / f"{_DATABASE}.sqlite").replace(base)

@@ -16,7 +16,7 @@ def wings() -> list[FoldsOf]:
     """The `folds` of every wing, by the name of its package."""
     packages = (found.name for found in pkgutil.iter_modules(isthmus.__path__) if found.ispkg)
     modules = (importlib.import_module(f"{isthmus.__name__}.{name}") for name in sorted(packages))
-    return [module.folds for module in modules if hasattr(module, "folds")]
+    return [module.folds for module in modules if callable(getattr(module, "folds", None))]
 
 
 def folds_of(plant: Plant, machine: Machine) -> Sequence[Fold]:

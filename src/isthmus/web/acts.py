@@ -47,9 +47,9 @@ def give_reason(
                     reason=reason,
                     note=_short(note),
                     by=person.name,
-                    said_ns=now,
+                    said_ns=now + place,
                 )
-                for start, end, reason in stretches
+                for place, (start, end, reason) in enumerate(stretches)
             ]
         )
 

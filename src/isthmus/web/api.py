@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import MediaType, Request, get
+from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Response
 
 from isthmus.model.plant import Machine
@@ -27,8 +28,10 @@ from isthmus.web.figures.shifts import Window
 from isthmus.web.house import House
 from isthmus.web.respond import in_thread
 
-Format = Annotated[Literal["json", "csv"], Parameter(query="format", description="json, or csv for tables")]
-Shift = Annotated[str, Parameter(description="date/name of a shift; empty means the one in progress")]
+Format = Annotated[Literal["json", "csv"], QueryParameter(name="format", description="json, or csv for tables")]
+Shift = Annotated[
+    str, QueryParameter(name="shift", description="date/name of a shift; empty means the one in progress")
+]
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +57,7 @@ class ShiftFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/api/machines")
 @in_thread
-def machines_now(house: House, form_at: Format = "json") -> Response[Any]:
+def machines_now(house: NamedDependency[House], form_at: Format = "json") -> Response[Any]:
     """Every machine now."""
     rows = [
         {
@@ -82,7 +85,7 @@ def machines_now(house: House, form_at: Format = "json") -> Response[Any]:
 
 @get("/api/needs")
 @in_thread
-def needs(house: House, form_at: Format = "json") -> Response[Any]:
+def needs(house: NamedDependency[House], form_at: Format = "json") -> Response[Any]:
     """What needs a person."""
     now = house.clock()
     return _table(house, attention.needs(house, machines.all_machines(house, now), now), form_at, "needs")
@@ -90,21 +93,23 @@ def needs(house: House, form_at: Format = "json") -> Response[Any]:
 
 @get("/api/orders")
 @in_thread
-def all_orders(house: House, form_at: Format = "json") -> Response[Any]:
+def all_orders(house: NamedDependency[House], form_at: Format = "json") -> Response[Any]:
     """Orders with their progress."""
     return _table(house, orders.all_orders(house), form_at, "orders")
 
 
 @get("/api/reports")
 @in_thread
-def all_reports(house: House, form_at: Format = "json") -> Response[Any]:
+def all_reports(house: NamedDependency[House], form_at: Format = "json") -> Response[Any]:
     """Reports to the ERP as they stand."""
     return _table(house, orders.all_reports(house), form_at, "reports")
 
 
 @get("/api/connections")
 @in_thread
-def all_connections(request: Request[Person, Session, Any], house: House, form_at: Format = "json") -> Response[Any]:
+def all_connections(
+    request: Request[Person, Session, Any], house: NamedDependency[House], form_at: Format = "json"
+) -> Response[Any]:
     """Sources as they fare."""
     told = connections.all_connections(house, house.clock())
     rows = [msgspec.to_builtins(one.source) | {"fresh": one.fresh, "newest_ns": one.newest_ns} for one in told.sources]
@@ -115,7 +120,7 @@ def all_connections(request: Request[Person, Session, Any], house: House, form_a
 
 @get("/api/shift/{below:path}")
 @in_thread
-def shift_of(below: str, house: House, shift: Shift = "") -> ShiftFigures:
+def shift_of(below: FromPath[str], house: NamedDependency[House], shift: Shift = "") -> ShiftFigures:
     """A machine's indicators of one shift, and the ladder of its losses."""
     machine, window = _machine(house, str(below), shift)
     indicator = indicators.of_shift(house, machine.path, window)
@@ -134,7 +139,9 @@ def shift_of(below: str, house: House, shift: Shift = "") -> ShiftFigures:
 
 @get("/api/states/{below:path}")
 @in_thread
-def states_of(below: str, house: House, shift: Shift = "", form_at: Format = "json") -> Response[Any]:
+def states_of(
+    below: FromPath[str], house: NamedDependency[House], shift: Shift = "", form_at: Format = "json"
+) -> Response[Any]:
     """A machine's states of one shift, without a gap."""
     machine, window = _machine(house, str(below), shift)
     rows = states.stretches(house, machine.path, window.start_ns, window.now_ns)
@@ -143,7 +150,9 @@ def states_of(below: str, house: House, shift: Shift = "", form_at: Format = "js
 
 @get("/api/stops/{below:path}")
 @in_thread
-def stops_of(below: str, house: House, shift: Shift = "", form_at: Format = "json") -> Response[Any]:
+def stops_of(
+    below: FromPath[str], house: NamedDependency[House], shift: Shift = "", form_at: Format = "json"
+) -> Response[Any]:
     """A machine's stops of one shift with their reasons."""
     machine, window = _machine(house, str(below), shift)
     return _table(house, stops_.stops_in(house, machine, window), form_at, "stops")
@@ -151,7 +160,9 @@ def stops_of(below: str, house: House, shift: Shift = "", form_at: Format = "jso
 
 @get("/api/counts/{below:path}")
 @in_thread
-def counts_of(below: str, house: House, shift: Shift = "", form_at: Format = "json") -> Response[Any]:
+def counts_of(
+    below: FromPath[str], house: NamedDependency[House], shift: Shift = "", form_at: Format = "json"
+) -> Response[Any]:
     """What a machine made, by the hour of one shift."""
     machine, window = _machine(house, str(below), shift)
     return _table(house, events.pieces(house, machine.path, window.start_ns, window.now_ns), form_at, "counts")
@@ -159,7 +170,7 @@ def counts_of(below: str, house: House, shift: Shift = "", form_at: Format = "js
 
 @get("/api/tags/{below:path}")
 @in_thread
-def tags_of(below: str, house: House, form_at: Format = "json") -> Response[Any]:
+def tags_of(below: FromPath[str], house: NamedDependency[House], form_at: Format = "json") -> Response[Any]:
     """A machine's tags as they are now."""
     machine, _ = _machine(house, str(below), "")
     return _table(house, tags_.machine_tags(house, machine), form_at, "tags")
@@ -168,11 +179,11 @@ def tags_of(below: str, house: House, form_at: Format = "json") -> Response[Any]
 @get("/api/trend")
 @in_thread
 def trend(
-    house: House,
-    tag: str,
-    start_ns: int,
-    end_ns: int,
-    points: Annotated[int, Parameter(ge=2, le=4000)] = 800,
+    house: NamedDependency[House],
+    tag: FromQuery[str],
+    start_ns: FromQuery[int],
+    end_ns: FromQuery[int],
+    points: Annotated[int, QueryParameter(name="points", ge=2, le=4000)] = 800,
 ) -> tags_.Trend:
     """One tag over a stretch, thinned to its extremes so that it looks the same."""
     found = tags_.trend(house, tag, start_ns, end_ns, points)

@@ -8,12 +8,14 @@ that a page can tell by itself when it has lost the site.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 
 import msgspec
 from litestar import Request, get
+from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 from litestar.response import Stream
 
 from isthmus.web.accounts import Session
@@ -34,13 +36,13 @@ _AT_MOST_S: Final = 1.0
 
 
 @get("/live/{page:str}", sync_to_thread=False)
-def live_page(page: str, request: Request[Any, Session, Any], house: House) -> Stream:
+def live_page(page: FromPath[str], request: Request[Any, Session, Any], house: NamedDependency[House]) -> Stream:
     """The stream of a page without a path of its own."""
     return _stream(house, request, page, "")
 
 
 @get("/live/machine/{below:path}", sync_to_thread=False)
-def live_machine(below: str, request: Request[Any, Session, Any], house: House) -> Stream:
+def live_machine(below: FromPath[str], request: Request[Any, Session, Any], house: NamedDependency[House]) -> Stream:
     """The stream of a machine's page."""
     return _stream(house, request, "machine", below)
 
@@ -56,7 +58,7 @@ def _stream(house: House, request: Request[Any, Session, Any], page: str, below:
 
 async def messages(
     house: House, token: str, build: Builder, below: str, asked: Mapping[str, str]
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Messages until the reader leaves or the session ends."""
     sent: dict[str, str] = {}
     changes = aiter(house.site.namespace.subscribe())

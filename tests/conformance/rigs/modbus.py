@@ -43,6 +43,10 @@ MEMORY: Mapping[str, Mapping[int, int]] = {
     "discrete": {9: 1},
 }  # fmt: skip
 
+ORDERS = [
+    (table, str(address), str(value)) for table, registers in MEMORY.items() for address, value in registers.items()
+]
+
 KNOWN = (
     Known(tag("power", "f64", 0, "f32"), ValueKind.F64, struct.unpack(">f", b"\x42\xf6\xe9\x79")[0]),
     Known(tag("swapped", "f64", 2, "f32", order="CDAB"), ValueKind.F64, struct.unpack(">f", b"\x42\xf6\xe9\x79")[0]),
@@ -93,10 +97,9 @@ class ModbusRig:
 
     def start(self) -> int:
         if self._server is None or not self._server.runs:
-            self._server = ServerProcess(self.command(self._port))
-        for table, registers in MEMORY.items():
-            for address, value in registers.items():
-                assert self._server.order(f"{table} {address} {value}") == "done"
+            self._server = ServerProcess([*self.command(self._port), *(word for order in ORDERS for word in order)])
+        for order in ORDERS:
+            assert self._server.order(" ".join(order)) == "done"
         return self._port
 
     def kill(self) -> None:

@@ -1,4 +1,4 @@
-"""Our own MTConnect agent in a process of its own; takes orders on its standard input.
+"""Our own MTConnect agent in a process of its own; takes orders as arguments before it listens, then on its standard input.
 
 update <item> <time_ns> <value>          a value; UNAVAILABLE is none
 condition <item> <time_ns> <level> <code> <text>
@@ -16,7 +16,7 @@ MACHINE = Device(
     id="d1",
     name="LATHE",
     uuid="lathe-2",
-    maker="Northgate Machines",
+    manufacturer="Northgate Machines",
     model="NM-200",
     serial="NM200-0007",
     items=(Item(id="avail", category="EVENT", type="AVAILABILITY"),),
@@ -82,6 +82,8 @@ def obey(agent: Agent, line: str) -> str:
 
 async def main(port: int, buffer: int) -> None:
     agent = Agent(MACHINE, buffer=buffer)
+    for order in sys.argv[3:]:
+        obey(agent, order)
     async with await agent.serve("127.0.0.1", port):
         print(f"READY {port}", flush=True)  # noqa: T201  its tongue
         while line := await asyncio.to_thread(sys.stdin.readline):

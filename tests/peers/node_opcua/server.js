@@ -44,7 +44,12 @@ async function main() {
     rootFolder: path.join(folder, "pki"),
     automaticallyAcceptUnknownCertificate: !strict,
   });
+  const people = new opcua.OPCUACertificateManager({
+    rootFolder: path.join(folder, "people"),
+    automaticallyAcceptUnknownCertificate: true,
+  });
   const server = new opcua.OPCUAServer({
+    userCertificateManager: people,
     port: Number(port),
     hostname: "127.0.0.1",
     nodeset_filename: nodesets(),
@@ -110,6 +115,10 @@ async function main() {
   readline.createInterface({ input: process.stdin }).on("line", (line) => {
     const [order, name, text] = line.split(" ");
     if (order === "reset") reset();
+    if (order === "grow") {
+      const ghost = own.addVariable({ componentOf: press, browseName: "ghost", dataType: DataType.Double });
+      put(ghost, scalar(DataType.Double, 6.5));
+    }
     if (order === "set") {
       const known = KNOWN.find((one) => one[0] === name);
       put(variables[name], scalar(known[1], JSON.parse(text)));

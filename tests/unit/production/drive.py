@@ -133,7 +133,7 @@ class Run:
             assert not outside, f"{fold.name} speaks outside the stretch being folded: {outside}"
             given += facts
             self.facts += facts
-            packed = msgspec.msgpack.encode(state)
+            packed = msgspec.msgpack.encode(state, order="deterministic")
             self.states[fold.name] = msgspec.msgpack.decode(packed, type=fold.State)
 
     def fold(
@@ -145,8 +145,8 @@ class Run:
         return self.facts[before:]
 
     def checkpoint(self) -> bytes:
-        """The states of all folds."""
-        return msgspec.msgpack.encode(self.states)
+        """The states of all folds; equal states give equal bytes, by which the runner knows that a rerun arrived."""
+        return msgspec.msgpack.encode(self.states, order="deterministic")
 
     def restore(self, checkpoint: bytes) -> None:
         """Go back to a checkpoint."""

@@ -11,7 +11,7 @@ from isthmus.model.plant import Counter, Machine, StateRules
 from isthmus.model.records import Record
 from isthmus.model.records.business import JobOrdered, Step
 from isthmus.model.records.people import JobStarted, JobStopped, QuantityCorrected
-from isthmus.model.records.production import CycleDone, RunEnded, RunSettled, RunStarted
+from isthmus.model.records.production import CycleDone, Indicator, RunEnded, RunSettled, RunStarted
 from isthmus.model.samples import Series
 from isthmus.production import folds
 
@@ -46,9 +46,9 @@ def day(**more: Series) -> dict[str, Series]:
     }
 
 
-def ordered(number: str = "1047", **more: Any) -> JobOrdered:  # noqa: ANN401  what JobOrdered takes
-    path = f"acme/northgate#order/{number}"
-    return JobOrdered(path=path, time_ns=at("06:00"), order=number, **({"product": "BRACKET", "quantity": 10.0} | more))
+def ordered(steps: tuple[Step, ...] = ()) -> JobOrdered:
+    path = "acme/northgate#order/1047"
+    return JobOrdered(path=path, time_ns=at("06:00"), order="1047", product="BRACKET", quantity=10, steps=steps)
 
 
 def test_the_order_tag_starts_and_ends_runs_and_a_piece_at_the_change_is_of_the_order_before() -> None:
@@ -171,6 +171,34 @@ def test_a_correction_counts_for_the_run_and_for_its_settled_part() -> None:
     )
     for kind in (RunEnded, RunSettled):
         assert [(one.good, one.scrap) for one in of(kind, found)] == [(6, 2)]
+
+
+def test_a_correction_of_an_order_that_runs_no_longer_is_a_part_of_its_own_and_leaves_the_running_one_alone() -> None:
+    said = QuantityCorrected(
+        path=PATH, time_ns=at("09:30"), order="1047", good=-2, scrap=2, by="Bo", said_ns=at("09:30")
+    )
+    found = facts(
+        day(
+            order=series([(at("07:00"), "1047"), (at("09:00"), "1048"), (at("10:00"), "")]),
+            good=series([(at("07:00"), 0), (at("08:00"), 10), (at("09:20"), 13)]),
+        ),
+        [ordered(), said],
+    )
+    assert [
+        (part.order, part.product, part.good, part.scrap, part.first, part.final) for part in of(RunSettled, found)
+    ] == [
+        ("1047", "BRACKET", 10, 0, True, True),
+        ("1047", "BRACKET", -2, 2, False, False),
+        ("1048", "", 3, 0, True, False),
+    ]
+    assert [(run.order, run.good) for run in of(RunEnded, found)] == [("1047", 10), ("1048", 3)]
+    figures = {(one.window, one.name): (one.good, one.scrap) for one in of(Indicator, found)}
+    assert figures == {
+        ("run", "1047"): (10, 0),
+        ("run", "1048"): (3, 0),
+        ("shift", "Early"): (11, 2),
+        ("shift", "Late"): (0, 0),
+    }
 
 
 def test_the_run_so_far_is_shown_and_never_told() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-from drive import PATH, Run, at, fold_all, of, plant, series
+from collections.abc import Sequence
 
-from isthmus.model.plant import Counter, Machine, Reason, StateRules
+import pytest
+from drive import PATH, Run, at, fold_all, of, plant, revised, series
+
+from isthmus.model.plant import Counter, KpiPolicy, Machine, Reason, StateRules
 from isthmus.model.records import Record
 from isthmus.model.records.people import JobStarted, ReasonGiven
 from isthmus.model.records.production import Indicator, StopExplained
@@ -14,6 +16,7 @@ from isthmus.model.states import WITH_ORDER, WITHOUT_ORDER, Element, State
 from isthmus.model.time import NS_PER_MINUTE, Interval
 from isthmus.production import folds
 from isthmus.production.elements import Judgement, elements
+from isthmus.production.reasons import Saying
 from isthmus.production.spans import Span
 
 MACHINE = Machine(
@@ -34,13 +37,13 @@ WHERE = plant(MACHINE, reasons=REASONS)
 STOP = [(at("07:00"), "Executing"), (at("10:00"), "OutOfService"), (at("10:40"), "Executing")]
 
 
-def facts(states: list[tuple[int, str | None]], said: list[Record], code: Series | None = None) -> list[Record]:
+def facts(states: Sequence[tuple[int, str | None]], said: list[Record], code: Series | None = None) -> list[Record]:
     samples = {"m/state": series(states)} | ({"m/code": code} if code else {})
     return fold_all(folds(WHERE, MACHINE), WHERE, samples, said, start_ns=at("06:00"), end_ns=at("20:00"))
 
 
 def told(
-    states: list[tuple[int, str | None]], *said: Record, code: Series | None = None
+    states: Sequence[tuple[int, str | None]], *said: Record, code: Series | None = None
 ) -> list[tuple[str, str, str, str]]:
     return [
         (clock(one.start_ns), clock(one.time_ns), one.state.value, one.reason)
@@ -116,9 +119,28 @@ def test_a_change_of_state_within_a_stop_is_told_and_an_end_between_minutes_goes
 
 
 def test_time_that_nobody_saw_is_no_stop_unless_a_person_says_what_it_was() -> None:
-    lost: list[tuple[int, str | None]] = [STOP[0], (at("10:00"), None), STOP[2]]
+    lost = [STOP[0], (at("10:00"), None), STOP[2]]
     assert told(lost) == []
+    assert told(lost, code=series([(at("10:05"), "417")])) == []
     assert told(lost, says("MAT", "10:10", "10:20")) == [("10:10", "10:20", "UNKNOWN", "MAT")]
+
+
+def test_a_late_reason_changes_its_stop_and_its_shift_and_is_then_forgotten() -> None:
+    run = Run(folds(WHERE, MACHINE), WHERE)
+    samples = {"m/state": series(STOP)}
+    run.on(samples, [], at("06:00"), at("08:00"))
+    checkpoint = run.checkpoint()
+    before = run.fold(samples, [], at("08:00"), at("17:00"))
+    arrived = run.checkpoint()
+    run.restore(checkpoint)
+    after = run.fold(samples, [says("PM", "10:00", "10:20")], at("08:00"), at("17:00"))
+    changes = revised(before, after)
+    assert sorted((type(one).__name__, one.revision, one.gone) for one in changes) == [
+        ("Indicator", 1, False),
+        ("StopExplained", 0, False),
+        ("StopExplained", 1, False),
+    ]
+    assert run.checkpoint() == arrived
 
 
 def test_a_stop_names_the_order_that_it_held_up() -> None:
@@ -147,6 +169,19 @@ def test_each_state_goes_to_one_element_within_planned_time_and_outside_beyond_i
     expected = dict.fromkeys(Element, 0) | {Element.OUTSIDE: 10}
     expected[wanted] += 50
     assert spent == expected
+
+
+def test_a_machine_may_have_its_own_mapping_and_a_reason_goes_before_it() -> None:
+    hour = Interval(0, 60 * NS_PER_MINUTE)
+    off = [Span(*hour, State.OFF, "1047")]
+    mine = Judgement(WHERE.kpi, WHERE.reasons, {}, {State.OFF: Element.OUTSIDE})
+    assert elements(off, [hour], hour, [], mine).outside_ns == hour.length_ns
+    setup = Reason(code="SET", name="Set-up", element=Element.AUST)
+    said = [Saying(0, None, "SET", "", "Ada", 1)]
+    reasoned = mine._replace(reasons={"SET": setup})
+    assert elements(off, [hour], hour, said, reasoned).aust_ns == hour.length_ns
+    outside = reasoned._replace(policy=KpiPolicy(setup_in_planned_time=False))
+    assert elements(off, [hour], hour, said, outside).outside_ns == hour.length_ns
 
 
 def test_what_no_span_covers_is_unobserved() -> None:

@@ -172,7 +172,9 @@ class Reading:
     def _suspect_the_bad_again(self) -> None:
         """What was refused long enough ago is tried again, merged, so that a passing failure leaves no splinters."""
         now = time.monotonic()
-        due = [live for live, when in self._bad.items() if when <= now]
+        if not any(when <= now for when in self._bad.values()):
+            return
+        due = [live for live, when in self._bad.items() if when <= now + self._poll.retry_bad_s / 2]
         for live in due:
             del self._bad[live]
         points = [point for live in due for point in live.block.points]

@@ -78,14 +78,14 @@ def propose(namespaces: Sequence[str], found: Sequence[TagFound]) -> list[Propos
             parts.setdefault(root, {}).setdefault(part, one)
     out = []
     for root in sorted(states):
-        profile = _best(states[root])
-        if profile is not None:
+        best = _best(states[root])
+        if best is not None:
             out.append(
                 Proposal(
                     root=root,
-                    profile=profile,
-                    sure=_NAMESPACE[profile] in namespaces,
-                    state=states[root][profile],
+                    profile=best,
+                    sure=_NAMESPACE[best] in namespaces,
+                    state=states[root][best],
                     parts=parts.get(root, {}),
                 )
             )

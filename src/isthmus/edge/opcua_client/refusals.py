@@ -13,6 +13,9 @@ _MENDS: Final[Mapping[str, str]] = {
     "BadUserAccessDenied": "it does not accept this user and password; check `user` and `password`",
     "BadIdentityTokenRejected": "it does not accept this user; check `user`, `password` or `user_certificate`",
     "BadIdentityTokenInvalid": "it does not take this sort of log-in; check `user`, `password` or `user_certificate`",
+    "BadUserSignatureInvalid": "`user_key` does not belong to `user_certificate`; give the pair that belongs together",
+    "BadApplicationSignatureInvalid": "our certificate and its key do not belong together; remove both from the folder "
+    "of `certificates`, and a right pair is made at the next try",
     "BadCertificateUriInvalid": "it finds another application URI in our certificate than we announce; "
     "remove the certificate from the folder of `certificates`, and a right one is made at the next try",
     "BadCertificateUntrusted": "it does not trust our certificate yet; accept it at the server, in its list of "

@@ -40,6 +40,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import pyarrow as pa
 from msgspec import Meta
 
 from isthmus.edge.mtconnect_client import devices
@@ -183,8 +184,6 @@ class _Life:
         if place.instance not in (0, probe.header.instance):
             self._gap(f"started anew (instance {probe.header.instance} after {place.instance})")
         place.instance = probe.header.instance
-        if not known:
-            place.active.clear()
         self._streams = Streams(self._readers(probe), place.active)
         current = await self._get("current")
         told = Streams({}, {}).read(current).header
@@ -199,6 +198,9 @@ class _Life:
     async def _catch_up(self, until: int) -> bool:
         """What happened between the last connection and the current document; False where some is lost."""
         place, source = self._place, self._source
+        if until < place.next_sequence:
+            self._gap("counts from an earlier sequence number again")
+            return False
         while place.next_sequence < until:
             count = min(source.count, until - place.next_sequence)
             try:
@@ -220,7 +222,7 @@ class _Life:
         query: dict[str, int | str] = {
             "from": place.next_sequence,
             "interval": round(source.interval_s * 1000),
-            "heartbeat": round(source.heartbeat_s * 1000),
+            "heartbeat": max(1, round(source.heartbeat_s * 1000)),
             "count": source.count,
         }
         silent_s = source.heartbeat_s + source.interval_s + source.timeout_s
@@ -253,16 +255,27 @@ class _Life:
     def _take(self, chunk: Chunk) -> None:
         for batch in chunk.batches:
             self._sink.emit(batch)
+            if self._told:
+                self._take_back(batch)
         self._place.latest_ns = max(self._place.latest_ns, self._streams.latest_ns)
         for tag, why in chunk.mismatched.items():
             if tag not in self._told:
                 self._told.add(tag)
                 self._sink.fault(tag, st.BAD_TYPE_MISMATCH, f"{self._tags[tag].item}: {why}")
 
+    def _take_back(self, batch: pa.RecordBatch) -> None:
+        """A tag whose last value is of its kind again has no fault."""
+        last = dict(zip(batch.column("tag").to_pylist(), batch.column("status").to_pylist(), strict=True))
+        for tag in [tag for tag in self._told if last.get(tag, st.BAD_TYPE_MISMATCH) != st.BAD_TYPE_MISMATCH]:
+            self._told.remove(tag)
+            self._sink.fault(tag, st.GOOD, "")
+
     def _gap(self, what: str) -> None:
         """Say "no data" for every tag, from just behind the last that was read."""
         from_ns = self._place.latest_ns + 1
         _log.warning("%s: %s %s; values in between are lost", self._source.name, self._source.url, what)
+        if not self._place.latest_ns:
+            return
         by_kind: dict[ValueKind, list[int]] = defaultdict(list)
         for number, tag in enumerate(self._tags):
             by_kind[tag.kind].append(number)

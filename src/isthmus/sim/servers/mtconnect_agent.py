@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from isthmus.model.time import NS_PER_MS
 from isthmus.sim.servers import mtconnect_documents as documents
 from isthmus.sim.servers.mtconnect_documents import Component, Device, Item, Level, Observation, Place, element, walk
 
@@ -50,7 +51,7 @@ class Agent:
 
     def restart(self) -> None:
         """Forget every observation, as an agent does that starts anew: another instance id, all unavailable."""
-        self._instance = max(self._instance + 1, time.time_ns() // 1_000_000_000)
+        self._instance = max(self._instance + 1, time.time_ns() // NS_PER_MS)
         self._next = 1
         self._buffer: dict[int, Observation] = {}
         self._now: dict[str, dict[str, Observation]] = {}

@@ -48,7 +48,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
     uuid: str = ""
-    maker: str = ""
+    manufacturer: str = ""
     model: str = ""
     serial: str = ""
     items: tuple[Item, ...] = ()
@@ -155,7 +155,7 @@ def _attributes(**values: str) -> str:
 
 
 def _device_xml(device: Device) -> str:
-    about = _attributes(manufacturer=device.maker, model=device.model, serialNumber=device.serial)
+    about = _attributes(manufacturer=device.manufacturer, model=device.model, serialNumber=device.serial)
     inside = _items_xml(device.items) + _components_xml(device.components)
     return (
         f"<Device{_attributes(id=device.id, name=device.name, uuid=device.uuid or device.id)}>"

@@ -8,7 +8,7 @@ import msgspec
 
 from isthmus.model.calendar import shifts_between
 from isthmus.model.plant import Machine
-from isthmus.model.states import State
+from isthmus.model.states import Element, State
 from isthmus.model.time import NS_PER_HOUR, NS_PER_S, Interval
 from isthmus.web import words
 from isthmus.web.figures.jobs import ideal_cycle_s
@@ -92,7 +92,7 @@ def _stops(house: House, told: Told, code: str) -> list[Event]:
     reasons = house.site.plant.reasons
     out = []
     for stop in told.stops:
-        if stop.micro or stop.state in (State.SETUP, State.PLANNED, State.UNKNOWN, State.RUN):
+        if stop.micro or stop.element not in (Element.ADET, Element.ADOT):
             continue
         if code and code not in (stop.reason, "" if stop.reason else str(stop.state)):
             continue
@@ -135,9 +135,17 @@ def _in_state(told: Told, states: tuple[State, ...]) -> list[Event]:
 
 
 def _micro(house: House, told: Told) -> list[Event]:
-    below = house.site.plant.kpi.micro_stop_s * NS_PER_S
-    stopped = (State.DOWN, State.IDLE, State.BLOCKED, State.STARVED)
-    return [event for event in _in_state(told, stopped) if event.end_ns - event.start_ns < below]
+    reasons = house.site.plant.reasons
+    return [
+        _event(
+            stop.start_ns,
+            stop.end_ns,
+            reasons[stop.reason].name if stop.reason in reasons else words.STATES[stop.state],
+            stop.by,
+        )
+        for stop in told.stops
+        if stop.micro
+    ]
 
 
 def _slow(house: House, told: Told) -> list[Event]:

@@ -6,7 +6,9 @@ from typing import Any, cast
 
 import msgspec
 from litestar import Request, get, post
+from litestar.di import NamedDependency
 from litestar.exceptions import ClientException, NotFoundException
+from litestar.params import FromPath, FromQuery
 from litestar.response import Response
 
 from isthmus.web import render, roles
@@ -19,7 +21,9 @@ from isthmus.web.roles import Role
 
 @get("/accounts")
 @in_thread
-def accounts_page(request: Request[Person, Session, Any], house: House, said: str = "") -> Response[str]:
+def accounts_page(
+    request: Request[Person, Session, Any], house: NamedDependency[House], said: FromQuery[str] = ""
+) -> Response[str]:
     """Everybody with an account."""
     demand(request.user, "accounts")
     return _page(house, request.auth, said={"kept": "Kept.", "made": "The account is made."}.get(said, ""))
@@ -27,7 +31,9 @@ def accounts_page(request: Request[Person, Session, Any], house: House, said: st
 
 @post("/accounts")
 @in_thread
-def add(request: Request[Person, Session, Any], house: House, form: dict[str, str]) -> Response[Any]:
+def add(
+    request: Request[Person, Session, Any], house: NamedDependency[House], form: NamedDependency[dict[str, str]]
+) -> Response[Any]:
     """A new account, with a one-time link instead of a password that somebody else knows."""
     demand(request.user, "accounts")
     person = Person(
@@ -45,7 +51,12 @@ def add(request: Request[Person, Session, Any], house: House, form: dict[str, st
 
 @post("/accounts/{name:str}")
 @in_thread
-def change(name: str, request: Request[Person, Session, Any], house: House, form: dict[str, str]) -> Response[Any]:
+def change(
+    name: FromPath[str],
+    request: Request[Person, Session, Any],
+    house: NamedDependency[House],
+    form: NamedDependency[dict[str, str]],
+) -> Response[Any]:
     """Change somebody's role, close or open the account, or give a new one-time link."""
     demand(request.user, "accounts")
     person = house.accounts.find(name)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from litestar import Request, get
+from litestar.di import NamedDependency
 from litestar.response import Response
 from markupsafe import Markup
 
@@ -20,7 +21,7 @@ from isthmus.web.respond import html, in_thread
 
 @get("/connections")
 @in_thread
-def connections_page(request: Request[Person, Session, Any], house: House) -> Response[str]:
+def connections_page(request: Request[Person, Session, Any], house: NamedDependency[House]) -> Response[str]:
     """The page, whole."""
     built = build(house, request.auth, "", request.query_params)
     return html(render.page(built, house, request.auth, here="/connections"))

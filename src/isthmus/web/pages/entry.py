@@ -9,6 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from litestar import Request, get, post
 from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Response
 
 from isthmus.web import render, roles
@@ -20,7 +22,7 @@ from isthmus.web.respond import html, in_thread, see
 
 @get("/")
 @in_thread
-def landing(request: Request[Person, Session, Any], house: House) -> Redirect:
+def landing(request: Request[Person, Session, Any], house: NamedDependency[House]) -> Redirect:
     """Each role begins its day on its own page; an operator with a machine on that machine's."""
     person = request.user
     if person.machine in house.site.plant.machines:
@@ -30,15 +32,17 @@ def landing(request: Request[Person, Session, Any], house: House) -> Redirect:
 
 @get("/log-in", exclude_from_auth=True)
 @in_thread
-def log_in_page(house: House, after: str = "/") -> Response[str]:
+def log_in_page(house: NamedDependency[House], after: FromQuery[str] = "/") -> Response[str]:
     """Name and password."""
-    nobody = not house.accounts.people()
+    nobody = not house.accounts.has_administrator()
     return html(render.plain("log_in.html", house, after=after, wrong="", name="", nobody=nobody))
 
 
 @post("/log-in", exclude_from_auth=True)
 @in_thread
-def log_in(request: Request[Any, Any, Any], house: House, form: dict[str, str]) -> Response[Any]:
+def log_in(
+    request: Request[Any, Any, Any], house: NamedDependency[House], form: NamedDependency[dict[str, str]]
+) -> Response[Any]:
     """Check them."""
     name, after = form.get("name", "").strip(), form.get("after", "/")
     address = request.client.host if request.client else "?"
@@ -52,7 +56,7 @@ def log_in(request: Request[Any, Any, Any], house: House, form: dict[str, str]) 
 
 @post("/log-out")
 @in_thread
-def log_out(request: Request[Person, Session, Any], house: House) -> Redirect:
+def log_out(request: Request[Person, Session, Any], house: NamedDependency[House]) -> Redirect:
     """End the session."""
     house.accounts.log_out(request.cookies.get(COOKIE, ""))
     gone = see("/log-in")
@@ -62,7 +66,7 @@ def log_out(request: Request[Person, Session, Any], house: House) -> Redirect:
 
 @get("/enter/{token:str}", exclude_from_auth=True)
 @in_thread
-def link_page(token: str, house: House) -> Response[str]:
+def link_page(token: FromPath[str], house: NamedDependency[House]) -> Response[str]:
     """A one-time link: choose a password, and for the first administrator a name."""
     holds, name = house.accounts.link_is_open(token)
     status = 200 if holds else 410
@@ -71,7 +75,9 @@ def link_page(token: str, house: House) -> Response[str]:
 
 @post("/enter/{token:str}", exclude_from_auth=True)
 @in_thread
-def use_link(token: str, house: House, form: dict[str, str]) -> Response[Any]:
+def use_link(
+    token: FromPath[str], house: NamedDependency[House], form: NamedDependency[dict[str, str]]
+) -> Response[Any]:
     """Use it up."""
     holds, name = house.accounts.link_is_open(token)
     first = Person(name=form.get("name", ""), full_name=form.get("full_name", ""), role="administrator")
@@ -88,7 +94,9 @@ def use_link(token: str, house: House, form: dict[str, str]) -> Response[Any]:
 
 @get("/settings")
 @in_thread
-def settings_page(request: Request[Person, Session, Any], house: House, said: str = "") -> Response[str]:
+def settings_page(
+    request: Request[Person, Session, Any], house: NamedDependency[House], said: FromQuery[str] = ""
+) -> Response[str]:
     """How the pages look, and one's password."""
     told = {"kept": "Kept."}.get(said, "")
     return html(render.plain("settings.html", house, session=request.auth, here="/settings", said=told, wrong=""))
@@ -96,7 +104,9 @@ def settings_page(request: Request[Person, Session, Any], house: House, said: st
 
 @post("/settings")
 @in_thread
-def settings(request: Request[Person, Session, Any], house: House, form: dict[str, str]) -> Response[Any]:
+def settings(
+    request: Request[Person, Session, Any], house: NamedDependency[House], form: NamedDependency[dict[str, str]]
+) -> Response[Any]:
     """Keep how the pages look."""
     theme = form.get("theme", "auto")
     look = Look(theme=theme if theme in ("auto", "light", "dark") else "auto", green=form.get("green") == "on")
@@ -106,7 +116,9 @@ def settings(request: Request[Person, Session, Any], house: House, form: dict[st
 
 @post("/password")
 @in_thread
-def password(request: Request[Person, Session, Any], house: House, form: dict[str, str]) -> Response[Any]:
+def password(
+    request: Request[Person, Session, Any], house: NamedDependency[House], form: NamedDependency[dict[str, str]]
+) -> Response[Any]:
     """A new password; every session of the person ends but this one, which begins anew."""
     address = request.client.host if request.client else "?"
     try:

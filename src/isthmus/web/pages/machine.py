@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from litestar import Request, get, post
+from litestar.di import NamedDependency
 from litestar.exceptions import ClientException, NotFoundException
+from litestar.params import FromPath
 from litestar.response import Redirect, Response
 from markupsafe import Markup
 
 from isthmus.model.plant import Machine
-from isthmus.model.time import NS_PER_HOUR
+from isthmus.model.time import NS_PER_HOUR, NS_PER_MINUTE
 from isthmus.web import acts, render, roles
 from isthmus.web import strip as drawing
 from isthmus.web.accounts import Person, Session
@@ -35,7 +37,9 @@ _TREND_NS = NS_PER_HOUR
 
 @get("/machine/{below:path}")
 @in_thread
-def machine_page(below: str, request: Request[Person, Session, Any], house: House) -> Response[str]:
+def machine_page(
+    below: FromPath[str], request: Request[Person, Session, Any], house: NamedDependency[House]
+) -> Response[str]:
     """The page, whole."""
     asked = request.query_params
     built = build(house, request.auth, str(below), asked)
@@ -47,7 +51,13 @@ def machine_page(below: str, request: Request[Person, Session, Any], house: Hous
 
 @post("/act/{what:str}/{below:path}")
 @in_thread
-def act(what: str, below: str, request: Request[Person, Session, Any], house: House, form: dict[str, str]) -> Redirect:
+def act(
+    what: FromPath[str],
+    below: FromPath[str],
+    request: Request[Person, Session, Any],
+    house: NamedDependency[House],
+    form: NamedDependency[dict[str, str]],
+) -> Redirect:
     """Something a person says of a machine: reason, undo, job, halt or quantity."""
     machine = house.machine(str(below))
     if machine is None:
@@ -213,6 +223,9 @@ def _stretches(form: Mapping[str, str]) -> list[tuple[int, int | None, str]]:
     except ValueError as error:
         raise ClientException(detail="Give the minutes after which the second reason began.") from error
     middle = start + int(after_min * 60e9)
+    # People speak in minutes: a border on a whole minute is one in every figure.
+    whole = -(-middle // NS_PER_MINUTE) * NS_PER_MINUTE
+    middle = whole if whole > start and (end is None or whole < end) else middle
     if end is None:
         return [(start, middle, form["first"]), (middle, None, form.get("second", ""))]
     if not start < middle < end:

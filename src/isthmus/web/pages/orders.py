@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from litestar import Request, get, post
+from litestar.di import NamedDependency
 from litestar.response import Redirect, Response
 from markupsafe import Markup
 
@@ -21,7 +22,7 @@ from isthmus.web.respond import html, in_thread, see
 
 @get("/orders")
 @in_thread
-def orders_page(request: Request[Person, Session, Any], house: House) -> Response[str]:
+def orders_page(request: Request[Person, Session, Any], house: NamedDependency[House]) -> Response[str]:
     """The page, whole."""
     built = build(house, request.auth, "", request.query_params)
     said = "The decision is in the log; the report follows it." if "said" in request.query_params else ""
@@ -30,7 +31,9 @@ def orders_page(request: Request[Person, Session, Any], house: House) -> Respons
 
 @post("/act/decide")
 @in_thread
-def decide(request: Request[Person, Session, Any], house: House, form: dict[str, str]) -> Redirect:
+def decide(
+    request: Request[Person, Session, Any], house: NamedDependency[House], form: NamedDependency[dict[str, str]]
+) -> Redirect:
     """A decision on a report that the ERP would not take."""
     acts.decide(house, request.user, form.get("key", ""), form.get("decision", ""), form.get("note", ""))
     return see("/orders?said=decided")

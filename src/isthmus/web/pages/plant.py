@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from litestar import Request, get
+from litestar.di import NamedDependency
 from litestar.response import Response
 from markupsafe import Markup
 
@@ -35,7 +36,7 @@ _WORST = (State.DOWN, State.UNKNOWN, State.STARVED, State.BLOCKED, State.IDLE, S
 
 @get("/plant")
 @in_thread
-def plant_page(request: Request[Any, Session, Any], house: House) -> Response[str]:
+def plant_page(request: Request[Any, Session, Any], house: NamedDependency[House]) -> Response[str]:
     """The page, whole."""
     return html(render.page(build(house, request.auth, "", request.query_params), house, request.auth, here="/plant"))
 

@@ -15,17 +15,13 @@ What shapes this file:
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta, tzinfo
-from datetime import time as clock
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final
 
-import msgspec
 from msgspec import Meta
 
-from isthmus.enterprise.config import ErpSection, Secret, secret
+from isthmus.enterprise.config import ErpSection, Secret
 from isthmus.enterprise.erp import (
     AnyCommand,
     Capabilities,
@@ -40,47 +36,11 @@ from isthmus.enterprise.erp import (
     ReportTime,
     StartOrder,
 )
-from isthmus.enterprise.rest import Reply, Rest
-from isthmus.model.equipment import beside
-from isthmus.model.errors import ErpAway, ErpRefuses
+from isthmus.enterprise.erps.tryton.reading import STATES, inbound, orders, stock
+from isthmus.enterprise.erps.tryton.wire import Row, Wire, code_of, decimal_of, seconds_of, text_of
+from isthmus.model.errors import ErpRefuses
 from isthmus.model.plant import Plant
-from isthmus.model.records.business import Component, JobOrdered, MaterialExpected, MaterialStocked, Step
-from isthmus.model.time import from_datetime
 
-Row = dict[str, Any]
-
-_STATES: Final[dict[str, Literal["planned", "released", "running", "finished", "cancelled"]]] = {
-    "request": "planned",
-    "draft": "planned",
-    "waiting": "released",
-    "assigned": "released",
-    "running": "running",
-    "done": "finished",
-    "cancelled": "cancelled",
-}
-_OPEN: Final = ["request", "draft", "waiting", "assigned", "running"]
-_ORDER: Final = [
-    "number",
-    "reference",
-    "state",
-    "quantity",
-    "planned_start_date",
-    "planned_date",
-    "product.code",
-    "unit.symbol",
-    "cost",
-    "last_modified_at",
-    "works.sequence",
-    "works.operation.name",
-    "works.work_center.name",
-    "works.state",
-    "works.last_modified_at",
-    "inputs.product.code",
-    "inputs.quantity",
-    "inputs.unit.symbol",
-    "inputs.last_modified_at",
-    "outputs.last_modified_at",
-]
 _BOOKED: Final = [
     "number",
     "state",
@@ -112,17 +72,6 @@ _BOOKED: Final = [
     "works.cycles.cost",
     "works.cycles.create_uid.login",
 ]
-_TOUCHED: Final = (
-    ("production", "id"),
-    ("production.work", "production.id"),
-    ("production.work.cycle", "work.production.id"),
-    ("stock.move", "production_input.id"),
-    ("stock.move", "production_output.id"),
-)
-_OVERLAP: Final = timedelta(seconds=10)
-"""A change is stamped when it begins and seen when it is committed, so each look goes back a little."""
-_HTTP_REFUSED: Final = 400
-_HTTP_NO_KEY: Final = (401, 403)
 
 
 class TrytonSection(ErpSection, frozen=True, kw_only=True, tag="tryton"):
@@ -152,36 +101,35 @@ class Tryton:
     def __init__(self, section: TrytonSection, plant: Plant) -> None:
         self._section = section
         self._plant = plant
-        self._rest: Rest | None = None
-        self._context = ""
+        self._wire = Wire(section.url, section.database, section.user, section.key, section.deadline_s)
 
     def capabilities(self) -> Capabilities:
         """All kinds and all commands; what is finished is never lowered."""
         return Capabilities(
-            pulls=("orders", "inbound", "stock"), commands=("start", "time", "quantity", "lot", "finish")
+            pulls=("orders", "inbound", "stock"),
+            whole=("inbound", "stock"),
+            commands=("start", "time", "quantity", "lot", "finish"),
         )
 
     def close(self) -> None:
         """Leave no connection behind."""
-        if self._rest is not None:
-            self._rest.close()
-            self._rest = None
+        self._wire.close()
 
     def pull(self, kind: PullKind, cursor: str) -> Pulled:
         """Orders by what changed since the cursor; inbound material and stock whole each time."""
-        self._begin()
+        self._wire.begin()
         if kind == "orders":
-            return self._orders(cursor)
-        return Pulled(self._inbound() if kind == "inbound" else self._stock(), "")
+            return orders(self._wire, self._plant, cursor)
+        return Pulled((inbound if kind == "inbound" else stock)(self._wire, self._plant), "")
 
     def find(self, command: AnyCommand) -> Receipt | None:
         """Look whether Tryton has it; certain while nobody else writes under our user."""
-        self._begin()
+        self._wire.begin()
         return self._find(command, self._order(command.order))
 
     def push(self, command: AnyCommand) -> Receipt:
         """Look whether Tryton has it, and tell it if not."""
-        self._begin()
+        self._wire.begin()
         order = self._order(command.order)
         found = self._find(command, order)
         if found is not None:
@@ -198,110 +146,25 @@ class Tryton:
 
     def booked(self, order: str) -> OrderBooked | None:
         """What Tryton has of an order, or None when it has no such order."""
-        self._begin()
-        found = self._search("production", [["number", "=", order]], _BOOKED)
+        self._wire.begin()
+        found = self._wire.search("production", [["number", "=", order]], _BOOKED)
         if not found:
             return None
         row = found[0]
         good, scrap = self._good(row), self._scrap(row)
         cycles = [cycle for work in row["works"] for cycle in self._cycles(work) if cycle["state"] == "done"]
-        prices = {str(_decimal(move["unit_price"])) for move in good if move.get("unit_price")}
+        prices = {str(decimal_of(move["unit_price"])) for move in good if move.get("unit_price")}
         return OrderBooked(
             order=order,
-            state=_STATES[row["state"]],
+            state=STATES[row["state"]],
             good=sum(move["quantity"] for move in good),
             scrap=sum(move["quantity"] for move in scrap),
-            seconds=sum(_seconds(cycle) for cycle in cycles),
+            seconds=sum(seconds_of(cycle) for cycle in cycles),
             reports=len(cycles),
-            time_cost=str(sum((_decimal(cycle["cost"]) for cycle in cycles), Decimal(0))),
-            cost=str(_decimal(row["cost"])),
+            time_cost=str(sum((decimal_of(cycle["cost"]) for cycle in cycles), Decimal(0))),
+            cost=str(decimal_of(row["cost"])),
             unit_price=prices.pop() if len(prices) == 1 else "",
         )
-
-    # -- reading
-
-    def _orders(self, cursor: str) -> Pulled:
-        if cursor:
-            moment = _moment(datetime.fromisoformat(cursor) - _OVERLAP)
-            changed = ["OR", [["write_date", ">=", moment]], [["create_date", ">=", moment]]]
-            ids: set[int] = set()
-            for model, field in _TOUCHED:
-                ids |= {found for row in self._search(model, changed, [field]) if (found := _deep(row, field))}
-            domain: list[Any] = [["id", "in", sorted(ids)]]
-            rows = self._search("production", domain, _ORDER) if ids else []
-        else:
-            rows = self._search("production", [["state", "in", _OPEN]], _ORDER)
-        times = [_datetime(part["last_modified_at"]) for row in rows for part in (row, *row["works"], *_moves(row))]
-        newest = max((t for t in times if t), default=None)
-        after = max(cursor, newest.isoformat(timespec="microseconds")) if newest else cursor
-        return Pulled([self._ordered(row) for row in rows if row["number"]], after)
-
-    def _ordered(self, row: Row) -> JobOrdered:
-        zone = self._plant.zone
-        steps = [
-            Step(
-                sequence=work["sequence"] or 0,
-                operation=work["operation"]["name"],
-                work_centre=(work["work_center"] or {}).get("name", ""),
-                state=work["state"],
-            )
-            for work in row["works"]
-        ]
-        return JobOrdered(
-            path=beside(self._plant.path, "order", row["number"]),
-            time_ns=0,
-            order=row["number"],
-            product=_code(row["product"]),
-            quantity=row["quantity"],
-            unit=(row["unit"] or {}).get("symbol", ""),
-            state=_STATES[row["state"]],
-            due_ns=_end_of(row["planned_date"], zone),
-            start_ns=_start_of(row["planned_start_date"], zone),
-            steps=tuple(sorted(steps, key=lambda step: (step.sequence, step.operation))),
-            materials=tuple(
-                Component(
-                    material=_code(move["product"]), quantity=_number(move["quantity"]), unit=move["unit"]["symbol"]
-                )
-                for move in sorted(row["inputs"], key=lambda move: (_code(move["product"]), move["id"]))
-            ),
-            reference=row["reference"] or "",
-            external_id=f"production,{row['id']}",
-            cost=str(_decimal(row["cost"])),
-        )
-
-    def _inbound(self) -> list[MaterialExpected]:
-        domain = [["from_location.type", "=", "supplier"], ["state", "=", "draft"]]
-        rows = self._search("stock.move", domain, ["product.code", "quantity", "unit.symbol", "planned_date", "origin"])
-        return [
-            MaterialExpected(
-                path=beside(self._plant.path, "inbound", str(row["id"])),
-                time_ns=0,
-                material=_code(row["product"]),
-                quantity=_number(row["quantity"]),
-                unit=row["unit"]["symbol"],
-                due_ns=_end_of(row["planned_date"], self._plant.zone),
-                origin=str(row["origin"] or ""),
-            )
-            for row in rows
-        ]
-
-    def _stock(self) -> list[MaterialStocked]:
-        stores = self._search("stock.location", [["type", "=", "warehouse"]], ["storage_location.id"])
-        places = [row["storage_location"]["id"] for row in stores]
-        domain = [["type", "=", "goods"]]
-        fields = ["code", "quantity", "default_uom.symbol"]
-        rows = self._search("product.product", domain, fields, {"locations": places, "with_childs": True})
-        return [
-            MaterialStocked(
-                path=beside(self._plant.path, "material", row["code"]),
-                time_ns=0,
-                material=row["code"],
-                quantity=_number(row["quantity"]),
-                unit=row["default_uom"]["symbol"],
-            )
-            for row in rows
-            if row["code"]
-        ]
 
     # -- looking for what was told
 
@@ -327,10 +190,10 @@ class Tryton:
         if len(done) < command.number:
             return None
         cycle = done[command.number - 1]
-        if abs(_seconds(cycle) - command.seconds) > 0.001:  # noqa: PLR2004  a thousandth is what we send
+        if abs(seconds_of(cycle) - command.seconds) > 0.001:  # noqa: PLR2004  a thousandth is what we send
             msg = (
                 f"report {command.number} of order {command.order}, step {command.sequence} {command.operation}, "
-                f"stands in Tryton with {_seconds(cycle):g} s (cycle {cycle['id']}), not with {command.seconds:g} s; "
+                f"stands in Tryton with {seconds_of(cycle):g} s (cycle {cycle['id']}), not with {command.seconds:g} s; "
                 f"see who else writes as {self._section.user}"
             )
             raise ErpRefuses(msg)
@@ -344,18 +207,18 @@ class Tryton:
             msg = f"order {number} is not released in Tryton ({order['state']}); release it there and send again"
             raise ErpRefuses(msg)
         order = self._reserved(order)
-        self._act("production", order["id"], "run", f"start order {number}")
+        self._wire.act("production", order["id"], "run", f"start order {number}")
         return self._settled(order, ("running", "done"), "start")
 
     def _reserved(self, order: Row) -> Row:
         """The order with its material reserved in stock."""
         number = order["number"]
         if order["state"] == "waiting":
-            self._act("production", order["id"], "assign_try", f"reserve the material of order {number}")
+            self._wire.act("production", order["id"], "assign_try", f"reserve the material of order {number}")
             order = self._order(number)
         if order["state"] == "waiting":
             lacks = ", ".join(
-                f"{_number(move['quantity'])} {move['unit']['symbol']} {_code(move['product'])}"
+                f"{text_of(move['quantity'])} {move['unit']['symbol']} {code_of(move['product'])}"
                 for move in order["inputs"]
                 if move["state"] == "draft"
             )
@@ -369,23 +232,23 @@ class Tryton:
         what = f"book time on order {command.order}, step {command.sequence} {command.operation}"
         if command.work_centre and (work["work_center"] or {}).get("name") != command.work_centre:
             centre = self._one("production.work.center", command.work_centre, "work centre", "erp_work_centre")
-            self._write("production.work", work["id"], {"work_center": centre}, what)
+            self._wire.write("production.work", work["id"], {"work_center": centre}, what)
         left_open = [cycle for cycle in self._cycles(work) if cycle["state"] in ("draft", "running")]
         for stray in left_open[1:]:
-            self._act("production.work.cycle", stray["id"], "cancel", what)
+            self._wire.act("production.work.cycle", stray["id"], "cancel", what)
         if left_open:
             cycle = left_open[0]
         else:
-            made = self._create("production.work.cycle", {"work": work["id"]}, what)
+            made = self._wire.create("production.work.cycle", {"work": work["id"]}, what)
             cycle = {"id": made["id"], "state": "draft"}
         # What an earlier try has done already is not done again, so that tries on a bad line get on.
         if cycle["state"] == "draft":
-            self._act("production.work.cycle", cycle["id"], "run", what)
-        if not cycle.get("duration") or _seconds(cycle) != command.seconds:
+            self._wire.act("production.work.cycle", cycle["id"], "run", what)
+        if not cycle.get("duration") or seconds_of(cycle) != command.seconds:
             # Only a running cycle takes a duration; without one Tryton would book the time until now.
             duration = {"__class__": "timedelta", "seconds": command.seconds}
-            self._write("production.work.cycle", cycle["id"], {"duration": duration}, what)
-        self._act("production.work.cycle", cycle["id"], "do", what)
+            self._wire.write("production.work.cycle", cycle["id"], {"duration": duration}, what)
+        self._wire.act("production.work.cycle", cycle["id"], "do", what)
         return Receipt(reference=f"production.work.cycle,{cycle['id']}")
 
     def _quantity(self, command: ReportQuantity, order: Row) -> Receipt:
@@ -400,16 +263,16 @@ class Tryton:
             raise ErpRefuses(msg)
         self._must_run(order)
         if not good:
-            msg = f"order {command.order} has no output of {_code(order['product'])} in Tryton"
+            msg = f"order {command.order} has no output of {code_of(order['product'])} in Tryton"
             raise ErpRefuses(msg)
         first = command.good - sum(move["quantity"] for move in good[1:])
-        self._write("stock.move", good[0]["id"], {"quantity": first}, what)
+        self._wire.write("stock.move", good[0]["id"], {"quantity": first}, what)
         for stray in scrap[1:]:
-            self._delete("stock.move", stray["id"], what)
+            self._wire.delete("stock.move", stray["id"], what)
         if scrap:
-            self._write("stock.move", scrap[0]["id"], {"quantity": command.scrap}, what)
+            self._wire.write("stock.move", scrap[0]["id"], {"quantity": command.scrap}, what)
         elif command.scrap:
-            self._create("stock.move", self._scrap_move(order, command.scrap, good[0]), what)
+            self._wire.create("stock.move", self._scrap_move(order, command.scrap, good[0]), what)
         return self._receipt(order)
 
     def _scrap_move(self, order: Row, quantity: float, good: Row) -> Row:
@@ -442,10 +305,10 @@ class Tryton:
             )
             raise ErpRefuses(msg)
         product = self._one("product.product", command.material, "product", "the material", field="code")
-        known = self._search("stock.lot", [["product", "=", product], ["number", "=", command.lot]], ["number"])
-        lot = known[0] if known else self._create("stock.lot", {"product": product, "number": command.lot}, what)
+        known = self._wire.search("stock.lot", [["product", "=", product], ["number", "=", command.lot]], ["number"])
+        lot = known[0] if known else self._wire.create("stock.lot", {"product": product, "number": command.lot}, what)
         for move in moves:
-            self._write("stock.move", move["id"], {"lot": lot["id"]}, what)
+            self._wire.write("stock.move", move["id"], {"lot": lot["id"]}, what)
         return Receipt(reference=f"stock.lot,{lot['id']}")
 
     def _finish(self, order: Row) -> Receipt:
@@ -454,8 +317,8 @@ class Tryton:
         for work in order["works"]:
             for cycle in self._cycles(work):
                 if cycle["state"] in ("draft", "running"):
-                    self._act("production.work.cycle", cycle["id"], "cancel", what)
-        self._act("production", order["id"], "do", what)
+                    self._wire.act("production.work.cycle", cycle["id"], "cancel", what)
+        self._wire.act("production", order["id"], "do", what)
         return self._settled(order, ("done",), "finish")
 
     def _must_run(self, order: Row) -> None:
@@ -481,7 +344,7 @@ class Tryton:
     # -- parts of an order
 
     def _order(self, number: str) -> Row:
-        found = self._search("production", [["number", "=", number]], _BOOKED)
+        found = self._wire.search("production", [["number", "=", number]], _BOOKED)
         if not found:
             msg = f"Tryton has no order {number}; see the number typed at the machine"
             raise ErpRefuses(msg)
@@ -521,72 +384,11 @@ class Tryton:
         raise ErpRefuses(msg)
 
     def _one(self, model: str, name: str, thing: str, where: str, field: str = "name") -> int:
-        found = self._search(model, [[field, "=", name]], [field])
+        found = self._wire.search(model, [[field, "=", name]], [field])
         if len(found) != 1:
             msg = f"Tryton has {len(found) or 'no'} {thing} called {name}; see {where} in the plant file"
             raise ErpRefuses(msg)
         return int(found[0]["id"])
-
-    # -- the wire
-
-    def _begin(self) -> None:
-        if self._rest is None:
-            key = secret(self._section.key, "key")
-            url = f"{self._section.url.rstrip('/')}/{self._section.database}/rest/model/"
-            self._rest = Rest(url, {"Authorization": f"Bearer {key}"}, self._section.deadline_s)
-        self._rest.begin()
-
-    def _search(self, model: str, domain: Sequence[Any], fields: Sequence[str], more: Row | None = None) -> list[Row]:
-        query = [("d", _b64(domain)), *(("f", field) for field in fields)]
-        headers = {"X-Tryton-Context": _b64(more)} if more else None
-        reply = self._call("GET", model, query=query, headers=headers)
-        return list(self._must(reply, f"read {model}"))
-
-    def _create(self, model: str, values: Row, what: str) -> Row:
-        return dict(self._must(self._call("POST", model, json=values, headers=self._as_us()), what))
-
-    def _write(self, model: str, row: int, values: Row, what: str) -> None:
-        self._must(self._call("PUT", f"{model}/{row}", json=values, headers=self._as_us()), what)
-
-    def _delete(self, model: str, row: int, what: str) -> None:
-        self._must(self._call("DELETE", f"{model}/{row}", headers=self._as_us()), what)
-
-    def _act(self, model: str, row: int, action: str, what: str) -> None:
-        self._must(self._call("POST", f"{model}/{row}/{action}", json={}, headers=self._as_us()), what)
-
-    def _as_us(self) -> dict[str, str]:
-        if not self._context:
-            fields = ["company.id", "employee.id"]
-            found = self._search("res.user", [["login", "=", self._section.user]], fields)
-            if not found or not found[0]["company"]:
-                msg = f"Tryton's user {self._section.user} has no company; give it one and an employee there"
-                raise ErpAway(msg)
-            user = found[0]
-            self._context = _b64(
-                {"company": user["company"]["id"], "employee": (user["employee"] or {}).get("id")},
-            )
-        return {"X-Tryton-Context": self._context}
-
-    def _call(self, method: str, path: str, **more: Any) -> Reply:  # noqa: ANN401  handed on as it is
-        assert self._rest is not None  # noqa: S101  every public verb begins first
-        return self._rest.call(method, path, **more)
-
-    def _must(self, reply: Reply, what: str) -> Any:  # noqa: ANN401  a row, rows or nothing
-        if reply.status < _HTTP_REFUSED:
-            return reply.body
-        place = f"{self._section.url} database {self._section.database}"
-        if reply.status in _HTTP_NO_KEY:
-            msg = (
-                f"Tryton at {place} does not take the key of [erp]; "
-                f"make an application key for REST under the user {self._section.user} and give it as `key`"
-            )
-            raise ErpAway(msg)
-        if reply.status == _HTTP_REFUSED and isinstance(reply.body, dict):
-            said = " ".join(str(reply.body.get(part) or "") for part in ("message", "description")).strip(" -")
-            msg = f"Tryton would not {what}: {said}"
-            raise ErpRefuses(msg)
-        msg = f"Tryton at {place} failed with HTTP {reply.status} when asked to {what}; see its log"
-        raise ErpAway(msg)
 
 
 def _work(order: Row, command: ReportTime) -> Row:
@@ -607,64 +409,6 @@ def _work(order: Row, command: ReportTime) -> Row:
 
 def _carrying(order: Row, command: ReportLot) -> list[Row]:
     if command.direction == "in":
-        return [move for move in order["inputs"] if _code(move["product"]) == command.material]
-    own = _code(order["product"]) == command.material
+        return [move for move in order["inputs"] if code_of(move["product"]) == command.material]
+    own = code_of(order["product"]) == command.material
     return [move for move in order["outputs"] if own and move["product"]["id"] == order["product"]["id"]]
-
-
-def _moves(row: Row) -> list[Row]:
-    return [*row["inputs"], *row["outputs"]]
-
-
-def _code(product: Row) -> str:
-    return str(product.get("code") or f"product,{product['id']}")
-
-
-def _deep(row: Row, path: str) -> int | None:
-    found: Any = row
-    for part in path.split("."):
-        found = (found or {}).get(part)
-    return found if isinstance(found, int) else None
-
-
-def _b64(value: object) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(value)).decode()
-
-
-def _decimal(value: Row | None) -> Decimal:
-    return Decimal(value["decimal"]) if value else Decimal(0)
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)
-
-
-def _seconds(cycle: Row) -> float:
-    return float((cycle["duration"] or {}).get("seconds", 0.0))
-
-
-def _datetime(value: Row | None) -> datetime | None:
-    if not value:
-        return None
-    parts = ("year", "month", "day", "hour", "minute", "second", "microsecond")
-    return datetime(*(value[part] for part in parts))  # noqa: DTZ001  Tryton's own clock, only compared with itself
-
-
-def _moment(value: datetime) -> Row:
-    parts = ("year", "month", "day", "hour", "minute", "second", "microsecond")
-    return {"__class__": "datetime", **{part: getattr(value, part) for part in parts}}
-
-
-def _start_of(value: Row | None, zone: tzinfo) -> int | None:
-    if not value:
-        return None
-    day = date(value["year"], value["month"], value["day"])
-    return from_datetime(datetime.combine(day, clock.min, tzinfo=zone))
-
-
-def _end_of(value: Row | None, zone: tzinfo) -> int | None:
-    """The day's last second, so that a page shows the very day that the planner wrote."""
-    if not value:
-        return None
-    day = date(value["year"], value["month"], value["day"])
-    return from_datetime(datetime.combine(day, clock(23, 59, 59), tzinfo=zone))
