@@ -394,6 +394,19 @@ def test_more_than_the_disk_can_keep_up_with_is_let_go_and_counted(
     buffer.close()
 
 
+def test_a_source_that_gives_what_is_no_batch_of_its_tags_costs_only_itself(tmp_path: Path) -> None:
+    buffer = opened(tmp_path)
+    buffer.put("line", noise(0, 10))
+    buffer.flush()
+    buffer.put("line", columns(ValueKind.I64, [7], [1], [0], [5]))
+    buffer.tell(LinkChanged(path=f"{PLANT}#conduit/uplink", time_ns=1, up=True))
+    buffer.flush()
+    (record,) = told(buffer)
+    assert (record.why, record.rows, "beyond its 2 tags" in record.detail) == ("damaged", 1, True)
+    assert drained(buffer) == list(range(10))
+    buffer.close()
+
+
 def test_records_of_the_edge_travel_under_a_name_that_no_source_can_have(tmp_path: Path) -> None:
     buffer = opened(tmp_path)
     buffer.tell(LinkChanged(path=f"{PLANT}#conduit/uplink", time_ns=1, up=True))

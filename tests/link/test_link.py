@@ -492,6 +492,47 @@ def test_an_endless_body_is_cut_off(place: Place, run: Run, monkeypatch: pytest.
     run(story())
 
 
+def test_a_line_too_slow_for_a_large_body_is_sent_small_ones(
+    place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uplink, "DEADLINE", httpx.Timeout(0.4))
+    monkeypatch.setattr(uplink, "LEAST_BODY", 2_000)
+    monkeypatch.setattr(uplink, "MAX_BODY", 100_000)
+    taken = place.taker.take
+
+    def slow(edge: str, body: bytes) -> Answer:
+        time.sleep(len(body) / 30_000)
+        return taken(edge, body)
+
+    monkeypatch.setattr(place.taker, "take", slow)
+
+    async def story() -> None:
+        async with Edge(place.enrolled(), place.url) as edge:
+            for number in range(40):
+                edge.buffer.put("line", counts(number * 100).set_column(1, "time_ns", noisy()))
+                await asyncio.to_thread(edge.buffer.flush)
+            assert edge.buffer.waiting > 30_000
+            async with place.listening():
+                await until(lambda: place.taker.values.get("line") == list(range(4000)), 30)
+
+    run(story())
+
+
+def noisy() -> pa.Array:
+    """Times that hardly compress."""
+    return pa.array(np.random.default_rng().integers(0, 2**60, 100))
+
+
+def test_a_taken_address_is_said_in_words(place: Place, run: Run) -> None:
+    async def story() -> None:
+        async with place.listening():
+            with pytest.raises(UsageError, match="another site may run here"):
+                async with place.listening():
+                    pass
+
+    run(story())
+
+
 def test_only_tls_1_3_is_spoken(place: Place, run: Run) -> None:
     def old() -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

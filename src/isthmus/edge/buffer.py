@@ -87,7 +87,6 @@ class Buffer:
         self._full = asyncio.Event()
         self._lock = Lock()
         self._flushing = Lock()
-        folder.mkdir(parents=True, exist_ok=True)
         self._held = _hold(folder)
         self.stopped_ns = self._last_alive()
         """When an earlier process was last alive, if it did not end in an orderly way; else None."""
@@ -200,8 +199,9 @@ class Buffer:
         if self._overtake and self.lanes[-1].on_disk:
             self._overtake = False
             self._begin(self._disk_lane() or self._memory_lane())
-        if pending or records:
-            self._store(pending, records)
+        whole = {source: self._group(source, batches) for source, batches in pending.items()}
+        if whole or records:
+            self._store(whole, records)
         now = time.monotonic_ns()
         if now >= self._next_look:
             self._next_look = now + _HOUSEKEEPING_NS
@@ -238,6 +238,17 @@ class Buffer:
                 self._seq = seq
                 lane.frames += len(packed)
                 return
+
+    def _group(self, source: str, batches: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
+        """What one source gave, joined; a source that gave what is no batch of its tags costs only itself."""
+        try:
+            return _grouped(batches, len(self._tags[source]))
+        except (ValueError, TypeError, KeyError, pa.ArrowException) as error:
+            now, rows = self._clock(), sum(batch.num_rows for batch in batches)
+            self.dropped_rows += rows
+            detail = f"the source gave what is no batch of its tags: {error}; please report this"
+            self.let_go([Dropped(source, now, now, 0, rows, 0, 0)], "damaged", detail)
+            return []
 
     def _begin(self, lane: Lane) -> None:
         if self.lanes:
@@ -278,7 +289,7 @@ class Buffer:
         """The frames and the sequence numbers behind them; nothing is given out until they are stored."""
         seq, out = dict(self._seq), []
         for source, batches in pending.items():
-            for batch in _grouped(batches):
+            for batch in batches:
                 seq[source] += 1
                 out.append(frames.pack(frames.of_samples(self._ids[source], epoch, seq[source], batch)))
         if records:
@@ -422,14 +433,21 @@ class Buffer:
         self.trouble = trouble
 
 
-def _grouped(batches: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
-    """Joined by value kind, in pieces that make frames of a bounded size."""
+def _grouped(batches: Sequence[pa.RecordBatch], tags: int) -> list[pa.RecordBatch]:
+    """Joined by value kind, in pieces that make frames of a bounded size.
+
+    Raises ValueError for a tag number that is not below `tags`, or a batch of no known kind.
+    """
     by_kind: dict[str, list[pa.RecordBatch]] = {}
     for batch in batches:
         by_kind.setdefault(kind_of(batch), []).append(batch)
     out = []
     for held in by_kind.values():
         whole = pa.concat_batches(held) if len(held) > 1 else held[0]
+        tag = whole.column("tag").to_numpy()
+        if tag.min() < 0 or tag.max() >= tags:
+            msg = f"a tag number beyond its {tags} tags"
+            raise ValueError(msg)
         rows = max(1, min(GROUP_ROWS, FRAME_BYTES * whole.num_rows // max(whole.nbytes, 1)))
         out += [whole.slice(start, rows) for start in range(0, whole.num_rows, rows)]
     return out
@@ -449,8 +467,13 @@ def _joined(before: Dropped, after: Dropped) -> Dropped:
 
 
 def _hold(folder: Path) -> int:
-    """Lock the folder for this process. Raises UsageError when another process writes there."""
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    """Lock the folder for this process. Raises UsageError when another process writes there, or none can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        msg = f"{folder} cannot be written ({error.strerror}); mend its rights or choose another [edge] data"
+        raise UsageError(msg) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
