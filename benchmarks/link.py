@@ -42,7 +42,7 @@ class Taken:
     def __init__(self) -> None:
         self.rows = 0
 
-    def take(self, edge: str, body: bytes) -> Answer:  # noqa: D102  as ingest
+    def take(self, edge: str, body: bytes) -> Answer:
         del edge
         upto: dict[tuple[int, int], int] = {}
         for frame in frames.unpack_all(body):
@@ -52,7 +52,7 @@ class Taken:
                 upto[frame.source, frame.epoch] = frame.seq
         return Answer(acknowledged=tuple(Acknowledged(*name, seq) for name, seq in upto.items()))
 
-    def take_json(self, edge: str, body: bytes) -> Answer:  # noqa: D102  as ingest
+    def take_json(self, edge: str, body: bytes) -> Answer:
         del edge
         self.rows += len(json.loads(body))
         return Answer()

@@ -160,6 +160,10 @@ def test_a_clock_set_back_never_gives_an_epoch_twice(tmp_path: Path) -> None:
     assert epochs == sorted(set(epochs))
 
 
+def on_disk(buffer: Buffer) -> bool:
+    return buffer.lanes[-1].on_disk
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "SEGMENT_BYTES", 50_000)
@@ -240,11 +244,11 @@ def test_a_disk_that_takes_nothing_is_said_and_reading_goes_on_in_memory(
         buffer.put("line", noise(number * 1000))
         buffer.flush()
     assert "Input/output error" in buffer.trouble
-    assert not buffer.lanes[-1].on_disk
+    assert not on_disk(buffer)
     faults.append(None)
     buffer._next_probe = 0
     buffer._look_after()
-    assert buffer.lanes[-1].on_disk
+    assert on_disk(buffer)
     assert buffer.trouble == ""
     buffer.put("line", noise(5000))
     buffer.flush()

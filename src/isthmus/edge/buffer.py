@@ -30,11 +30,13 @@ import msgspec
 import pyarrow as pa
 
 from isthmus.edge import lane as lanes
-from isthmus.edge.lane import Dropped, Lane, MemoryLog
+from isthmus.edge.groups import FRAME_BYTES, GROUP_ROWS, grouped, joined
+from isthmus.edge.lane import Dropped, Lane
+from isthmus.edge.memory import MemoryLog
 from isthmus.model.errors import UsageError
 from isthmus.model.records import Record
 from isthmus.model.records.edge import ConduitCut, ConduitReopened, SamplesDropped
-from isthmus.model.samples import TagInfo, kind_of
+from isthmus.model.samples import TagInfo
 from isthmus.model.time import NS_PER_DAY, NS_PER_S
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import Dictionary
@@ -43,8 +45,6 @@ from isthmus.wire.link import Acknowledged
 OWN: Final = "_edge"
 """The edge's own source, under which its records travel; no [[source]] can be called so."""
 GROUP_S: Final = 0.2
-GROUP_ROWS: Final = 10_000
-FRAME_BYTES: Final = 4 * 1024 * 1024
 MOST_PENDING_ROWS: Final = 2_000_000
 MEMORY_BYTES: Final = 64 * 1024 * 1024
 _PROBE_NS: Final = 5 * NS_PER_S
@@ -242,7 +242,7 @@ class Buffer:
     def _group(self, source: str, batches: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
         """What one source gave, joined; a source that gave what is no batch of its tags costs only itself."""
         try:
-            return _grouped(batches, len(self._tags[source]))
+            return grouped(batches, len(self._tags[source]))
         except (ValueError, TypeError, KeyError, pa.ArrowException) as error:
             now, rows = self._clock(), sum(batch.num_rows for batch in batches)
             self.dropped_rows += rows
@@ -371,14 +371,14 @@ class Buffer:
                     record.first_seq,
                     record.last_seq,
                 )
-                parts[source] = _joined(before, parts[source]) if source in parts else before
+                parts[source] = joined(before, parts[source]) if source in parts else before
             elif isinstance(record, (SamplesDropped, ConduitCut, ConduitReopened)):
                 self.tell(record)
             else:
                 lost += 1
         if lost:
             own = Dropped(OWN, records[0].time_ns, records[-1].time_ns, 0, lost, 0, 0)
-            parts[OWN] = _joined(parts[OWN], own) if OWN in parts else own
+            parts[OWN] = joined(parts[OWN], own) if OWN in parts else own
         return list(parts.values())
 
     def _oldest_ns(self) -> int | None:
@@ -431,39 +431,6 @@ class Buffer:
         if trouble != self.trouble:
             _log.error("buffer: %s", trouble)
         self.trouble = trouble
-
-
-def _grouped(batches: Sequence[pa.RecordBatch], tags: int) -> list[pa.RecordBatch]:
-    """Joined by value kind, in pieces that make frames of a bounded size.
-
-    Raises ValueError for a tag number that is not below `tags`, or a batch of no known kind.
-    """
-    by_kind: dict[str, list[pa.RecordBatch]] = {}
-    for batch in batches:
-        by_kind.setdefault(kind_of(batch), []).append(batch)
-    out = []
-    for held in by_kind.values():
-        whole = pa.concat_batches(held) if len(held) > 1 else held[0]
-        tag = whole.column("tag").to_numpy()
-        if tag.min() < 0 or tag.max() >= tags:
-            msg = f"a tag number beyond its {tags} tags"
-            raise ValueError(msg)
-        rows = max(1, min(GROUP_ROWS, FRAME_BYTES * whole.num_rows // max(whole.nbytes, 1)))
-        out += [whole.slice(start, rows) for start in range(0, whole.num_rows, rows)]
-    return out
-
-
-def _joined(before: Dropped, after: Dropped) -> Dropped:
-    """Two losses of one source as one. The numbers between may be of two epochs: the counts are exact."""
-    return Dropped(
-        after.source,
-        min(before.start_ns, after.start_ns),
-        max(before.end_ns, after.end_ns),
-        before.frames + after.frames,
-        before.rows + after.rows,
-        min(before.first_seq, after.first_seq),
-        max(before.last_seq, after.last_seq),
-    )
 
 
 def _hold(folder: Path) -> int:
