@@ -24,19 +24,11 @@ import numpy as np
 from pcodec import ChunkConfig, standalone
 from reference import history as plant
 from reference.peers import InfluxDb, Peer, PostgreSql, VictoriaMetrics
+from reference.store import opened
 
-from isthmus.model.samples import Batch, TagInfo
-from isthmus.site.config import HistorianSection
-from isthmus.site.historian.store import Store
+from isthmus.model.samples import Batch
 
 PEERS: dict[str, Callable[[], Peer]] = {"influxdb": InfluxDb, "victoria": VictoriaMetrics, "postgres": PostgreSql}
-
-
-def opened(folder: Path) -> Store:
-    store = Store(folder, HistorianSection())
-    infos = [TagInfo(name=f"{each.name}/{at}", kind=each.kind) for each in plant.GROUPS for at in range(each.tags)]
-    assert store.tags.intern_all(infos) == list(range(1, 2001))
-    return store
 
 
 def ours(past: plant.History, batch: int) -> dict[str, float]:

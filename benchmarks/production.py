@@ -20,6 +20,8 @@ from isthmus.production import folds
 
 BEGIN = parse("2026-11-16T00:00:00Z")
 SECONDS = 86_400
+ROUNDS = 5
+"""Wing and control in turns; the least time of each stands."""
 MACHINE = Machine(
     path="acme/northgate/machining/line-a/cnc-01",
     name="CNC-01",
@@ -131,13 +133,15 @@ def main() -> None:
     """Print the figures."""
     given = samples()
     wing = list(folds(PLANT, MACHINE))
-    day(wing, given)
-    begun = time.perf_counter()
-    facts, spent = day(wing, given)
-    whole_s = time.perf_counter() - begun
-    begun = time.perf_counter()
-    changes, pieces = one_by_one(given)
-    loop_s = time.perf_counter() - begun
+    whole_s = loop_s = first = float("inf")
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        facts, spent = day(wing, given)
+        whole_s = min(whole_s, time.perf_counter() - begun)
+        first = min(first, spent["production/states"] + spent["production/counts"])
+        begun = time.perf_counter()
+        changes, pieces = one_by_one(given)
+        loop_s = min(loop_s, time.perf_counter() - begun)
     kinds: dict[str, int] = {}
     for fact in facts:
         kinds[type(fact).__name__] = kinds.get(type(fact).__name__, 0) + 1
@@ -150,7 +154,6 @@ def main() -> None:
         print(f"{name:28} {one * 1000:8.1f} ms")
     print(kinds)
     rows = SECONDS * len(given)
-    first = spent["production/states"] + spent["production/counts"]
     figures = {
         "day_s": round(whole_s, 3),
         "us_per_sample": round(whole_s / rows * 1e6, 3),

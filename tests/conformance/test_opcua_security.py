@@ -134,6 +134,12 @@ def test_on_a_readable_channel_a_password_goes_only_to_a_server_that_is_known(
     assert "fingerprint" in sentence or "readable" in sentence
 
 
+def test_a_folder_that_cannot_be_written_is_named(secured: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    secured["certificates"] = tmp_path / "file" / "tls"
+    assert "set `certificates`" in refusal(**secured)
+
+
 def test_no_security_has_to_be_written(secured: dict[str, Any]) -> None:
     assert first_value(**secured, security="none").ups[0][1] == "none"
 
@@ -159,6 +165,10 @@ def test_our_certificate_is_made_once_names_its_uri_and_keeps_its_key_to_itself(
     own = own_certificate(tmp_path / "new" / "tls")
     assert own_certificate(tmp_path / "new" / "tls") == own
     assert stat.S_IMODE(own.key.stat().st_mode) == 0o600
+    before = own.certificate.read_bytes()
+    own.key.write_bytes(own_certificate(tmp_path / "other").key.read_bytes())
+    own_certificate(tmp_path / "new" / "tls")
+    assert own.certificate.read_bytes() != before  # a key that is not the certificate's is of no use
     made = x509.load_der_x509_certificate(own.certificate.read_bytes())
     names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.UniformResourceIdentifier) == [own.application_uri]

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 from rigs import Known, Rig, free_port, rigs
-from watching import Row, Seen, away, running, until
+from watching import Row, Seen, away, busy, running, until
 from wiretap import Fault, Wiretap, tapped
 
 from isthmus.edge.source import Limits, Source, SourceSection, Tag
@@ -348,7 +348,7 @@ def test_a_device_that_comes_back_delivers_at_once_and_every_value_of_its_second
         try:
             await asyncio.sleep(0.5)
             await asyncio.to_thread(rig.start_elsewhere if elsewhere else rig.start)
-            await until(all_seen(rig, second), rig.back_s, again)
+            await until(all_seen(rig, second), rig.back_s * busy(), again)
             for value in range(2001, 2021):
                 await asyncio.to_thread(rig.change, rig.counting, value)
                 await asyncio.sleep(rig.pace_s)

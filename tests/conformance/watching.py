@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, NamedTuple
@@ -80,3 +81,8 @@ async def away(task: asyncio.Task[None], within_s: float) -> DeviceAway:
     with pytest.raises(DeviceAway) as caught:
         task.result()
     return caught.value
+
+
+def busy() -> float:
+    """How many times longer than on a quiet machine a moment may take: the load on each core, at least 1."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))

@@ -26,6 +26,7 @@ from isthmus.model.time import NS_PER_DAY
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import FrameKind
 from isthmus.wire.link import Acknowledged
+from isthmus.wire.segment import SegmentLog
 
 PLANT = "acme/northgate"
 LINE = frames.source_id("line")
@@ -216,15 +217,15 @@ def test_what_is_too_old_goes_but_not_when_the_clock_merely_jumps(tmp_path: Path
 
 def failing(monkeypatch: pytest.MonkeyPatch, what: Callable[[], OSError | None]) -> None:
     """Make every append to a file of the log fail as `what` says."""
-    write = lanes.SegmentLog._write
+    write = SegmentLog._write
 
-    def tried(log: lanes.SegmentLog, data: bytes) -> None:
+    def tried(log: SegmentLog, data: bytes) -> None:
         error = what()
         if error is not None:
             raise error
         write(log, data)
 
-    monkeypatch.setattr(lanes.SegmentLog, "_write", tried)
+    monkeypatch.setattr(SegmentLog, "_write", tried)
 
 
 def test_a_disk_that_takes_nothing_is_said_and_reading_goes_on_in_memory(
@@ -304,6 +305,7 @@ assert drained(buffer) == list(range(40_000))
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.usefixtures("small")
 def test_a_full_disk_lets_the_oldest_go_first_and_loses_nothing_uncounted(tmp_path: Path) -> None:
     place = tmp_path / "disk"
     place.mkdir()
@@ -311,16 +313,12 @@ def test_a_full_disk_lets_the_oldest_go_first_and_loses_nothing_uncounted(tmp_pa
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a small file system of its own needs the right to mount")
     try:
-        segment = lanes.SEGMENT_BYTES
-        lanes.SEGMENT_BYTES = 50_000
         buffer = opened(place)
         for number in range(120):
             buffer.put("line", noise(number * 1000))
             buffer.flush()
             buffer._look_after()
         assert "No space left" in buffer.trouble
-        for path in place.glob("lost"):
-            path.rmdir()
         records = [record for record in told(buffer) if record.path == f"{PLANT}#source/line"]
         kept = drained(buffer)
         assert kept == list(range(kept[0], 120_000))
@@ -328,7 +326,6 @@ def test_a_full_disk_lets_the_oldest_go_first_and_loses_nothing_uncounted(tmp_pa
         assert {record.why for record in records} == {"disk full"}
         buffer.close()
     finally:
-        lanes.SEGMENT_BYTES = segment
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 

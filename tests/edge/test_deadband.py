@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from isthmus.model.samples import ValueKind, columns
 from isthmus.model.time import NS_PER_S
 
 
-def floats(rows: list[tuple[int, float, float | None, int]]) -> pa.RecordBatch:
+def floats(rows: Sequence[tuple[int, float, float | None, int]]) -> pa.RecordBatch:
     tag, seconds, value, status = zip(*rows, strict=True)
     times = [int(second * NS_PER_S) for second in seconds]
     return columns(ValueKind.F64, tag, np.array(times, np.int64), np.array(status, np.uint32), list(value))

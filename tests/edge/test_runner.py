@@ -51,8 +51,9 @@ class Scripted(SourceSection, frozen=True, kw_only=True, tag="scripted"):
             return Identity(address="x:1", protocol="scripted", maker="Acme", serial="42")
 
     async def browse(self, pattern: str) -> AsyncIterator[TagFound]:
-        raise DeviceAway(pattern)
-        yield  # an iterator by its form
+        if pattern:
+            raise DeviceAway(pattern)
+        yield TagFound(path="count", address={}, kind=ValueKind.I64)
 
     def plan(self, tags: Sequence[Tag], limits: Limits) -> int:
         del limits
@@ -143,8 +144,8 @@ Make = Callable[..., Bench]
 def bench(tmp_path: Path) -> Iterator[Make]:
     made = []
 
-    def make(*names: str, **edge: float) -> Bench:
-        made.append(Bench(tmp_path, names, EdgeSection(**{"retry_s": 0.05, "retry_most_s": 0.2, **edge})))
+    def make(*names: str, retry_s: float = 0.05, retry_most_s: float = 0.2) -> Bench:
+        made.append(Bench(tmp_path, names, EdgeSection(retry_s=retry_s, retry_most_s=retry_most_s)))
         return made[-1]
 
     yield make
@@ -189,6 +190,8 @@ def test_a_device_that_goes_away_marks_all_its_tags_once_and_comes_back_by_itsel
     assert len(before) < len(values)
     away = next(record for record in records if isinstance(record, SourceChanged) and record.state == "away")
     assert away.cause == "nothing answers at x:1; is it on?"
+    assert away.last_contact_ns is not None
+    assert away.next_try_ns is not None
     assert away.last_contact_ns <= away.time_ns < away.next_try_ns
     states = [record.state for record in records if isinstance(record, SourceChanged)]
     assert states[0] == "up"
@@ -240,7 +243,8 @@ def test_a_device_is_asked_once_who_it_is_and_never_by_a_second_connection(bench
             device = made.devices["press"]
             for _ in range(4):
                 device.how = "well"
-                await until(lambda before=device.value: device.value > before + 3)
+                before = device.value
+                await until(lambda before=before: device.value > before + 3)  # type: ignore[misc]
                 device.how = "away"
                 await until(lambda: made.state("press") == "away")
             assert device.most_connections == 1

@@ -45,8 +45,9 @@ class Counting(SourceSection, frozen=True, kw_only=True, tag="counting"):
         return Identity(address="in process", protocol="counting", maker="test", serial="1")
 
     async def browse(self, pattern: str) -> AsyncIterator[TagFound]:
-        raise DeviceAway(pattern)
-        yield  # pragma: no cover
+        if pattern:
+            raise DeviceAway(pattern)
+        yield TagFound(path="count", address={}, kind=ValueKind.I64)
 
     def plan(self, tags: Sequence[Tag], limits: Limits) -> int:
         del limits
@@ -140,7 +141,7 @@ async def until(what: Any, most_s: float = 10.0) -> None:  # noqa: ANN401  anyth
 def main() -> int:
     """`counting.py FOLDER SITE STATUS LIFE`: an edge with one counting source, until it is stopped."""
     folder, site, status, life = sys.argv[1:5]
-    edge = EdgeSection(site=site, data=folder, status=status, buffer_mb=256)
+    edge = EdgeSection(site=site, data=Path(folder), status=status, buffer_mb=256)
     importlib.import_module("isthmus.commands.edge")
     load_plant_file(Path(folder))
 

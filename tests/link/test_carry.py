@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from counting import PLANT, Taker, until
+from sites import Edge, Place, make_place, make_run, make_soon  # noqa: F401  fixtures
 from test_link import Run, feed
 from test_process import isthmus
 
-from conftest import Edge, Place
 from isthmus.model.errors import StoreDamaged, UsageError
 from isthmus.model.query import Raw
 from isthmus.plantfile import load

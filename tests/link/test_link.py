@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from counting import full, until
+from sites import Edge, Joined, Place, make_joined, make_place, make_run, make_soon  # noqa: F401  fixtures
 
-from conftest import Edge, Joined, Place
 from isthmus.edge import gate as latch
 from isthmus.edge import reopen, uplink
 from isthmus.model.errors import UsageError

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from counting import LIFE, until
+from sites import Place, make_place, make_run, make_soon  # noqa: F401  fixtures
 
-from conftest import Place
 from isthmus.model import status as st
 from isthmus.model.records.edge import DeviceIdentified, SourceChanged
 

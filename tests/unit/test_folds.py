@@ -16,7 +16,7 @@ from isthmus.model.records.people import QuantityCorrected, ReasonGiven
 from isthmus.model.records.production import Counted, Indicator, StateChanged, StopExplained
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 from isthmus.site.graph import flow, in_order
-from spine import MONDAY, Event, Spine
+from spine import MONDAY, Event, Spine, body, dictionary, of_events
 
 HOUR, MINUTE, SECOND = NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 
@@ -245,6 +245,36 @@ def test_samples_from_before_the_site_was_set_up_move_its_beginning(spine: Spine
     assert indicators[0].good > 50
 
 
+def found(spine: Spine, seq: int, events: list[Event]) -> None:
+    """What an edge that begins now finds, stamped by the device with when it became so."""
+    epoch = spine.now_ns
+    sent = [part._replace(epoch=epoch) for part in (dictionary("plc"), *of_events("plc", seq, events))]
+    spine.ingest.take("edge-1", body(*sent))
+
+
+def test_a_state_that_stood_before_the_site_was_set_up_holds_from_its_beginning(spine: Spine) -> None:
+    spine.until(MONDAY + HOUR)
+    found(spine, 1, [(MONDAY - 20 * NS_PER_DAY, "state", "DOWN")])
+    spine.until(MONDAY + HOUR + MINUTE)
+    assert [fact.time_ns for fact in spine.facts()] == [MONDAY]
+    assert spine.runner._courses[0].origin_ns == MONDAY
+
+
+def test_a_device_that_says_again_what_it_said_before_brings_nothing_late(spine: Spine) -> None:
+    spine.send([(MONDAY + SECOND, "state", "RUN")])
+    live(spine, [(MONDAY + HOUR, "parts", 1), (MONDAY + 20 * HOUR, "parts", 2)], step_ns=HOUR)
+    cursor = spine.runner._courses[0].cursor
+
+    def late() -> bool:
+        return spine.runner._courses[0].late
+
+    found(spine, 1, [(MONDAY + SECOND, "state", "RUN"), (MONDAY + 20 * HOUR, "parts", 2)])
+    assert late() is False
+    found(spine, 3, [(MONDAY + SECOND, "state", "DOWN")])
+    assert late() is True
+    assert spine.runner._courses[0].cursor == cursor
+
+
 def test_previews_show_what_is_open_without_waiting_and_are_never_logged(spine: Spine) -> None:
     live(spine, story(MONDAY, 1))
     before = spine.site.log.position
@@ -288,6 +318,7 @@ def test_a_fold_that_fails_stops_its_own_machine_with_a_sentence_and_no_other(
     assert [fact.path for fact in spine.facts()] == [OTHER]
     assert "production/states failed (ValueError: no rule holds)" in spine.site.stopped[PATH]
     assert "other machines go on" in caplog.text
+    assert spine.site.namespace.preview(PATH, "StateChanged") == ()
     spine.close()
 
 

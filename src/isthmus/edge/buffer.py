@@ -67,7 +67,9 @@ class Buffer:
         most_bytes: int,
         most_days: float,
         clock: Callable[[], int] = time.time_ns,
+        adopt: bool = True,
     ) -> None:
+        """With `adopt=False` what earlier processes left is taken over by `run`, beside the reading of devices."""
         self.trouble = ""
         """What is wrong with the disk, in words; "" when nothing is."""
         self.dropped_rows = 0
@@ -94,7 +96,12 @@ class Buffer:
         self.lanes: list[Lane] = []
         """Oldest first; the last one is being written."""
         self._overtake = False
-        self._adopt()
+        self._left = lanes.epochs(folder)
+        self._newest_epoch = max(self._left, default=0)
+        self.unread = sum(path.stat().st_size for epoch in self._left for path in (folder / str(epoch)).glob("*.seg"))
+        """Bytes of earlier processes that are not taken over yet."""
+        if adopt:
+            self._adopt()
         self._begin(self._disk_lane() or self._memory_lane())
 
     @property
@@ -136,6 +143,11 @@ class Buffer:
 
     async def run(self) -> None:
         """Flush in groups until cancelled; `close` flushes what comes after."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.to_thread(self._adopt))
+            group.create_task(self._keep_flushing())
+
+    async def _keep_flushing(self) -> None:
         while True:
             await asyncio.to_thread(self.flush)
             said, self.fresh = self.fresh, asyncio.Event()
@@ -196,16 +208,18 @@ class Buffer:
             self._look_after()
 
     def _adopt(self) -> None:
-        """What earlier processes left. Damage is told; a folder that cannot be read is left alone."""
-        for epoch in lanes.epochs(self._folder):
+        """Take over what earlier processes left. A folder that cannot be read is told and left alone."""
+        found = []
+        for epoch in self._left:
             try:
                 lane = lanes.on_disk(self._folder, epoch)
             except OSError as error:
                 self._say(f"{self._folder / str(epoch)}: {error.strerror}. What it holds is not sent")
                 continue
             lane.finished = True
-            lane.frames = sum(1 for behind, _ in lane.log.read(lane.acknowledged) if behind > lane.acknowledged)
-            self.lanes.append(lane)
+            found.append(lane)
+        self.lanes[:0] = found
+        self._left, self.unread = [], 0
 
     def _store(self, pending: Mapping[str, Sequence[pa.RecordBatch]], records: Sequence[Record]) -> None:
         while True:
@@ -233,7 +247,8 @@ class Buffer:
 
     def _next_epoch(self) -> int:
         """The time, but never one that was: the clock may have been set back."""
-        return max([self._clock(), *(lane.epoch + 1 for lane in self.lanes)])
+        self._newest_epoch = max(self._clock(), self._newest_epoch + 1)
+        return self._newest_epoch
 
     def _disk_lane(self) -> Lane | None:
         """A new epoch on disk, its dictionaries written; None when the disk does not take it."""

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from isthmus.edge.buffer import Buffer
 from isthmus.edge.deadband import Deadband
+from isthmus.edge.held import Held
 from isthmus.edge.source import SourceSection, Tag
 from isthmus.model import status as st
 from isthmus.model.records.edge import TagFault
@@ -58,6 +59,7 @@ class Intake:
         """True once the device has answered since the last `begin`."""
         self._tags, self._buffer, self._changed = tuple(tags), buffer, changed
         self._deadband = Deadband(tags)
+        self._held = Held(len(tags))
         self._newest_ns = 0
         self._marked = False
 
@@ -72,7 +74,7 @@ class Intake:
         if not batch.num_rows:
             return
         self._contact()
-        batch = self._deadband.passing(batch)
+        batch = self._deadband.passing(self._held.after_loss(batch, self._now_ns()))
         if batch.num_rows:
             self._newest_ns = max(self._newest_ns, int(batch.column("time_ns").to_numpy().max()))
             self.now.samples += batch.num_rows
@@ -118,6 +120,7 @@ class Intake:
         return max(now, self._newest_ns + 1) if self._newest_ns - now < _AHEAD_NS else now
 
     def _put_no_value(self, tags: Sequence[int], at_ns: int, status: int) -> None:
+        self._held.lose(tags, at_ns)
         for kind in dict.fromkeys(self._tags[tag].kind for tag in tags):
             of_kind = [tag for tag in tags if self._tags[tag].kind is kind]
             self._buffer.put(self.now.name, no_value(kind, of_kind, at_ns, status))

@@ -31,6 +31,7 @@ class FrameLog(Protocol):
     """
 
     damage: list[Damage]
+    found: int
 
     @property
     def first(self) -> int: ...  # noqa: D102
@@ -53,6 +54,7 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.damage: list[Damage] = []
+        self.found = 0
         self._runs: deque[tuple[int, bytes]] = deque()
         self._end = 0
         self._lock = Lock()
@@ -150,9 +152,9 @@ class Lane:
         self._lock = Lock()
         self.finished = False
         """True when nothing is written to it any more."""
-        self.frames = 0
-        """Frames written in this process and not acknowledged yet, dictionaries included."""
         self.acknowledged = max(self._load(), log.first)
+        self.frames = log.found
+        """Frames that the site does not have, as found on opening and written since; at most a segment too many."""
 
     @property
     def on_disk(self) -> bool:

@@ -153,7 +153,7 @@ class Uplink:
         behind = [lane for lane in older if lane.waiting]
         if part == "backlog":
             return behind[0] if behind else None
-        if behind and sum(lane.waiting for lane in behind) <= IN_ORDER_BYTES:
+        if 0 < sum(lane.waiting for lane in behind) + self._buffer.unread <= IN_ORDER_BYTES:
             return None
         return newest if newest.waiting or time.monotonic() - self._spoken > HELLO_S else None
 

@@ -27,7 +27,13 @@ async def run_edge(plant: str, edge: EdgeSection, sources: Sequence[SourceSectio
     data = Path(edge.data)
     most_bytes = edge.buffer_mb * 1_000_000
     buffer = await asyncio.to_thread(
-        Buffer, data / "buffer", plant, tag_infos(sources), most_bytes=most_bytes, most_days=edge.buffer_days
+        Buffer,
+        data / "buffer",
+        plant,
+        tag_infos(sources),
+        most_bytes=most_bytes,
+        most_days=edge.buffer_days,
+        adopt=False,
     )
     conduit = f"{plant}#conduit/{edge.conduit}"
     gate = Gate(data, conduit, buffer.tell, reopen.record)

@@ -82,6 +82,8 @@ class FoldRunner:
             numbers = [number for tag in course.unit.tags for number in self._history.numbers(tag)]
             late = arrived.time_ns[np.isin(arrived.tag, numbers) & (arrived.time_ns < course.done_ns)]
             if len(late):
+                # What an edge found when it began, it did not see happen: that is no reason to begin earlier.
+                late = np.maximum(late, min(course.origin_ns, arrived.epoch))
                 self._mark(course, int(late.min()), int(late.max()), f"late samples of {arrived.source}", now)
 
     def run(self, stop: threading.Event) -> None:
@@ -104,7 +106,7 @@ class FoldRunner:
         """Fold at most one bounded stretch of each unit; True while there is more to do at once."""
         self._look_for_late_records()
         steps = [step for course in self._courses if (step := self._begin(course)) is not None]
-        wants = [Want(step.course.unit.tags, step.moment.time_ns, step.end_ns) for step in steps]
+        wants = [_want(step.course, step.moment, step.end_ns) for step in steps]
         done = [
             step
             for step, series in zip(steps, self._history.read_all(wants), strict=True)
@@ -125,7 +127,7 @@ class FoldRunner:
             for course in self._courses
             if course.unit.path not in self.stopped and now - course.newest.time_ns <= _PREVIEW_MOST_NS
         ]
-        wants = [Want(course.unit.tags, moment.time_ns, max(now, moment.time_ns)) for course, moment in shown]
+        wants = [_want(course, moment, max(now, moment.time_ns)) for course, moment in shown]
         for (course, moment), want, series in zip(shown, wants, self._history.read_all(wants), strict=True):
             self._guarded(course, partial(self._preview, course, moment, want.end_ns, series))
 
@@ -148,6 +150,8 @@ class FoldRunner:
             path = course.unit.path
             self.stopped[path] = f"figures of {path} stand still at {iso(course.cursor.time_ns)}: {error}"
             _log.exception("%s; other machines go on", self.stopped[path])
+            kinds = [kind.__name__ for kind in course.unit.emits]
+            self._site.namespace.put_previews(path, kinds, [])  # nothing that stands still may look live
             return False
         return True
 
@@ -231,6 +235,11 @@ class FoldRunner:
         oldest = 0 if self._keep_ns is None else now - self._keep_ns
         if last_ns >= oldest:
             course.mark(max(first_ns, oldest), last_ns, why)
+
+
+def _want(course: Course, moment: Moment, end_ns: int) -> Want:
+    """At its origin a unit is also told what was in force: a state that nobody changed since last week."""
+    return Want(course.unit.tags, moment.time_ns, end_ns, before=moment.time_ns == course.origin_ns)
 
 
 class _Step:

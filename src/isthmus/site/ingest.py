@@ -93,6 +93,9 @@ class Ingest:
         self._quarantine = Quarantine(site.folder / "quarantine")
         self._taken: defaultdict[_Name, Ranges] = defaultdict(Ranges)
         """What this process has taken in; the historian and the log know the rest."""
+        self._shown: dict[str, Last] = {}
+        """The newest of each tag that was told on. A device that is reached anew says what it said before, however
+        long ago it became so; that is not late data."""
         self._locks: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
         self._shared = threading.Lock()
         self.repeats = 0
@@ -257,8 +260,17 @@ class Ingest:
     def _show(self, taking: _Taking) -> None:
         for source, batch in taking.batches:
             tag, time_ns = batch.columns.column("tag").to_numpy(), batch.columns.column("time_ns").to_numpy()
+            newest = self._newest(tag, time_ns, batch.columns)
+            with self._shared:
+                said_again = [name for name, last in newest.items() if self._shown.get(name) == last]
+            if said_again:
+                tag, time_ns = _without(
+                    tag, time_ns, [(self._site.tags.find(name), newest[name].time_ns) for name in said_again]
+                )
             self._arrived(Arrived(source, batch.epoch, tag, time_ns))
-            self._site.namespace.put_samples(self._newest(tag, time_ns, batch.columns))
+            with self._shared:
+                self._shown.update(newest)
+            self._site.namespace.put_samples(newest)
 
     def _newest(self, tag: NDArray[np.int32], time_ns: NDArray[np.int64], columns: pa.RecordBatch) -> dict[str, Last]:
         order = np.arange(len(tag)) if (time_ns[1:] >= time_ns[:-1]).all() else np.argsort(time_ns, kind="stable")
@@ -295,6 +307,15 @@ def _decoded(frame: Frame) -> pa.RecordBatch | list[Record] | StoreDamaged | Non
     except StoreDamaged as error:
         return error
     return None
+
+
+def _without(
+    tag: NDArray[np.int32], time_ns: NDArray[np.int64], repeats: Sequence[tuple[int | None, int]]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    keep = np.ones(len(tag), np.bool_)
+    for number, at in repeats:
+        keep &= (tag != number) | (time_ns != at)
+    return tag[keep], time_ns[keep]
 
 
 def _name(said: Said, number: int) -> str:

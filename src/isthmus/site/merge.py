@@ -72,6 +72,8 @@ class Want(NamedTuple):
     names: Sequence[str]
     start_ns: int
     end_ns: int
+    before: bool = False
+    """True: also what was in force at the start, as if it had been said then."""
 
 
 class History:
@@ -99,7 +101,7 @@ class History:
         wanted = sorted({number for found in numbers.values() for number in found})
         if not wanted or want.start_ns >= want.end_ns:
             return {}
-        table = self._historian.query(Raw(), wanted, want.start_ns, want.end_ns)
+        table = self._historian.query(Raw(before=want.before), wanted, want.start_ns, want.end_ns)
         tag = table.column("tag").to_numpy()
         lows, highs = np.searchsorted(tag, wanted).tolist(), np.searchsorted(tag, wanted, side="right").tolist()
         where = {number: (low, high) for number, low, high in zip(wanted, lows, highs, strict=True) if low < high}
@@ -112,18 +114,30 @@ class History:
                 for low, high in [where[number]]
             ]
             if parts:
-                out[name] = parts[0] if len(parts) == 1 else _joined(parts)
+                series = parts[0] if len(parts) == 1 else _joined(parts)
+                out[name] = _from(series, want.start_ns) if want.before else series
         return out
 
     def read_all(self, wants: Sequence[Want]) -> list[dict[str, Series]]:
         """Each as `read`. What lies near the newest end is asked for together: one question, not one a machine."""
         newest = max((want.end_ns for want in wants), default=0)
-        near = [want for want in wants if want.start_ns >= newest - _NEAR_NS]
+        near = [want for want in wants if _is_near(want, newest)]
         if len(near) < 2:  # noqa: PLR2004  one question either way
             return [self.read(want) for want in wants]
         names = tuple(dict.fromkeys(name for want in near for name in want.names))
         together = self.read(Want(names, min(want.start_ns for want in near), newest))
-        return [_window(together, want) if want.start_ns >= newest - _NEAR_NS else self.read(want) for want in wants]
+        return [_window(together, want) if _is_near(want, newest) else self.read(want) for want in wants]
+
+
+def _is_near(want: Want, newest_ns: int) -> bool:
+    return want.start_ns >= newest_ns - _NEAR_NS and not want.before
+
+
+def _from(series: Series, start_ns: int) -> Series:
+    """What stood before the start counts as said at the start; only the last of it, and only if nothing else was."""
+    first = max(int(np.searchsorted(series.time_ns, start_ns, side="right")) - 1, 0)
+    time_ns = np.maximum(series.time_ns[first:], start_ns)
+    return Series(time_ns, series.status[first:], series.value[first:], series.has_value[first:])
 
 
 def _window(series: Mapping[str, Series], want: Want) -> dict[str, Series]:

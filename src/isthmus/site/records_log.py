@@ -110,10 +110,11 @@ class RecordsLog:
         """Records from `position` on, each with the position behind it, up to what is there now."""
         with self._grown:
             end = self._position
-            start = end - len(self._tail)
-            recent = list(islice(self._tail, max(position - start, 0), None)) if position >= start else None
+            wanted = max(end - position, 0)
+            # From the newest backwards: who reads often wants few, and the tail is long.
+            recent = list(islice(reversed(self._tail), wanted)) if wanted <= len(self._tail) else None
         if recent is not None:
-            yield from enumerate(recent, max(position, start) + 1)
+            yield from enumerate(reversed(recent), position + 1)
             return
         yield from self._read_disk(position, end)
 

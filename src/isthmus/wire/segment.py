@@ -63,6 +63,8 @@ class SegmentLog:
         self.folder = folder
         self.damage: list[Damage] = []
         """What was found damaged, on opening or later; the caller tells a person and clears it."""
+        self.found = 0
+        """Whole frames found on opening."""
         self._segment_bytes = segment_bytes
         self._preamble = preamble
         self._may_write = write
@@ -274,6 +276,7 @@ class SegmentLog:
         while offset < len(data):
             try:
                 _, end = frames.head_at(data, offset)
+                self.found += 1
             except (StoreDamaged, EOFError) as error:
                 following = _next_frame(data, offset + 1)
                 torn = isinstance(error, EOFError) or not any(data[offset:])

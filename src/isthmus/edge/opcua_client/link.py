@@ -197,7 +197,11 @@ async def _prepare(access: Access) -> Any:  # noqa: ANN401  asyncua has no types
     endpoint = secure.choose(access.url, endpoints, access.security, access.mode)
     certificate = secure.first_certificate(endpoint.ServerCertificate or b"")
     secure.check_pin(access.url, certificate, access.server_certificate)
-    own = secure.own_certificate(access.certificates)
+    try:
+        own = secure.own_certificate(access.certificates)
+    except OSError as error:
+        msg = f"{access.name}: the edge's certificate cannot be kept in {access.certificates}: {error.strerror}; "
+        raise DeviceRefuses(msg + "let the edge write there, or set `certificates`") from error
     client.application_uri = own.application_uri
     from asyncua import ua  # noqa: PLC0415  heavy; see the package
 

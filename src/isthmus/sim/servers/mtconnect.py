@@ -32,7 +32,7 @@ def device(machine: str) -> Device:
         id=machine,
         name=machine,
         uuid=f"isthmus-{machine}",
-        maker="Isthmus simulated",
+        manufacturer="Isthmus simulated",
         serial=f"S-{machine}",
         items=(Item(id="avail", category="EVENT", type="AVAILABILITY"),),
         components=(

@@ -45,8 +45,8 @@ class Edge:
         assert failed == []
 
 
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(name="soon", autouse=True)
+def make_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests do not wait as long as a plant would."""
     monkeypatch.setattr(uplink, "RETRY_MOST_S", 0.4)
     monkeypatch.setattr(uplink, "REFUSED_S", 0.1)
@@ -75,13 +75,13 @@ class Place:
         return self.folder / name
 
 
-@pytest.fixture
-def place(tmp_path: Path, free_port: Callable[[], int]) -> Place:
+@pytest.fixture(name="place")
+def make_place(tmp_path: Path, free_port: Callable[[], int]) -> Place:
     return Place(tmp_path, free_port())
 
 
-@pytest.fixture
-def run() -> Callable[[Coroutine[Any, Any, None]], None]:
+@pytest.fixture(name="run")
+def make_run() -> Callable[[Coroutine[Any, Any, None]], None]:
     """Runs a test's coroutine, for at most 50 s."""
 
     def go(work: Coroutine[Any, Any, None]) -> None:
@@ -93,8 +93,8 @@ def run() -> Callable[[Coroutine[Any, Any, None]], None]:
 Joined = Callable[..., AbstractAsyncContextManager[Edge]]
 
 
-@pytest.fixture
-def joined(place: Place) -> Joined:
+@pytest.fixture(name="joined")
+def make_joined(place: Place) -> Joined:
     """A site that listens and an edge that dials it."""
 
     @asynccontextmanager
