@@ -9,10 +9,12 @@ its order. Bodies grow with what waits, up to 8 MB, so the pace does not hang on
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
 import ssl
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -136,17 +138,25 @@ class Uplink:
                 self._gate.proved(await self._prove())
                 self._say(f"the gate is closed by {self._gate.latch.by}: {self._gate.latch.reason}")
                 await self._gate.until(closed=False)
-            shut = asyncio.create_task(self._gate.until(closed=True))
-            carry = asyncio.create_task(self._carry())
             try:
-                await asyncio.wait({shut, carry}, return_when=asyncio.FIRST_COMPLETED)
+                await self._carry_until_shut()
             finally:
-                for task in (shut, carry):
-                    task.cancel()
-                await asyncio.wait({shut, carry})
                 await self._hang_up()
-            if carry.done() and not carry.cancelled():
-                carry.result()
+                _close_what_was_cancelled()
+
+    async def _carry_until_shut(self) -> None:
+        shut = asyncio.create_task(self._gate.until(closed=True))
+        carry = asyncio.create_task(self._carry())
+        try:
+            await asyncio.wait({shut, carry}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (shut, carry):
+                task.cancel()
+            await asyncio.wait({shut, carry})
+            failed = None if carry.cancelled() else carry.exception()
+            del task, shut, carry
+        if failed is not None:
+            raise failed
 
     async def _carry(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -326,6 +336,13 @@ class _Gated(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+def _close_what_was_cancelled() -> None:
+    """Close sockets at once that a request left to the collector when it was cancelled within its handshake."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 async def _read(reply: httpx.Response) -> bytes:
