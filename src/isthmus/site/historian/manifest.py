@@ -37,13 +37,17 @@ CREATE TABLE IF NOT EXISTS segment (
     id INTEGER PRIMARY KEY AUTOINCREMENT, day INTEGER NOT NULL, level INTEGER NOT NULL, path TEXT NOT NULL,
     rows INTEGER NOT NULL, time_min INTEGER NOT NULL, time_max INTEGER NOT NULL,
     tag_min INTEGER NOT NULL, tag_max INTEGER NOT NULL, overlap INTEGER NOT NULL, unit TEXT NOT NULL,
-    bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, gone INTEGER);
+    bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, bucket_ns INTEGER NOT NULL, tags BLOB NOT NULL,
+    made_of TEXT NOT NULL, gone INTEGER);
 CREATE INDEX IF NOT EXISTS segment_day ON segment (day) WHERE gone IS NULL;
 CREATE TABLE IF NOT EXISTS taken (
     source INTEGER NOT NULL, epoch INTEGER NOT NULL, ranges BLOB NOT NULL, PRIMARY KEY (source, epoch)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, rows BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS snapshot (day INTEGER PRIMARY KEY, rows BLOB NOT NULL);
 """
+
+
+Packed = bytes
 
 
 class Segment(NamedTuple):
@@ -65,6 +69,12 @@ class Segment(NamedTuple):
     unit: str
     bytes: int
     sha256: str
+    bucket_ns: int = 0
+    """0 for samples; a rollup's bucket, see rollup.py"""
+    tags: Packed = b""
+    """A rollup's tags: int32 little-endian, in order, deflated."""
+    made_of: str = ""
+    """The ids of the segments that a rollup is made of, by comma."""
 
 
 _COLUMNS: Final = ", ".join(Segment._fields)
@@ -143,7 +153,15 @@ class Manifest:
         return int(row[0]) if row else default
 
     def segments(self) -> list[Segment]:
-        """Every segment that counts, in the order of their ids."""
+        """Every segment of samples that counts, in the order of their ids."""
+        return [each for each in self.files() if not each.bucket_ns]
+
+    def rollups(self) -> list[Segment]:
+        """Every rollup that counts, in the order of their ids."""
+        return [each for each in self.files() if each.bucket_ns]
+
+    def files(self) -> list[Segment]:
+        """Both."""
         with self.lock:
             rows = self._db.execute(f"SELECT {_COLUMNS} FROM segment WHERE gone IS NULL ORDER BY id").fetchall()  # noqa: S608  our own column names
         return [Segment._make(row)._replace(overlap=bool(row[_OVERLAP])) for row in rows]
