@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 from isthmus.model.errors import StoreDamaged
 
 NAME: Final = "manifest.sqlite"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 BUSY_S: Final = 30.0
 
 _SCHEMA: Final = """
@@ -37,8 +37,8 @@ CREATE TABLE IF NOT EXISTS segment (
     id INTEGER PRIMARY KEY AUTOINCREMENT, day INTEGER NOT NULL, level INTEGER NOT NULL, path TEXT NOT NULL,
     rows INTEGER NOT NULL, time_min INTEGER NOT NULL, time_max INTEGER NOT NULL,
     tag_min INTEGER NOT NULL, tag_max INTEGER NOT NULL, overlap INTEGER NOT NULL, unit TEXT NOT NULL,
-    bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, bucket_ns INTEGER NOT NULL, tags BLOB NOT NULL,
-    made_of TEXT NOT NULL, gone INTEGER);
+    bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, gone INTEGER, bucket_ns INTEGER NOT NULL DEFAULT 0,
+    tags BLOB NOT NULL DEFAULT x'', made_of TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS segment_day ON segment (day) WHERE gone IS NULL;
 CREATE TABLE IF NOT EXISTS taken (
     source INTEGER NOT NULL, epoch INTEGER NOT NULL, ranges BLOB NOT NULL, PRIMARY KEY (source, epoch)) WITHOUT ROWID;
@@ -48,6 +48,17 @@ CREATE TABLE IF NOT EXISTS snapshot (day INTEGER PRIMARY KEY, rows BLOB NOT NULL
 
 
 Packed = bytes
+
+
+_FROM_1: Final = """
+BEGIN IMMEDIATE;
+ALTER TABLE segment ADD COLUMN bucket_ns INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE segment ADD COLUMN tags BLOB NOT NULL DEFAULT x'';
+ALTER TABLE segment ADD COLUMN made_of TEXT NOT NULL DEFAULT '';
+UPDATE about SET value = 2 WHERE key = 'schema';
+COMMIT;
+"""
+"""Version 2 knows rollups."""
 
 
 class Segment(NamedTuple):
@@ -101,6 +112,8 @@ class Manifest:
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._db.executescript(_SCHEMA)
                 self._db.execute("INSERT OR IGNORE INTO about VALUES ('schema', ?)", (SCHEMA_VERSION,))
+                if self.about("schema") == 1:
+                    self._db.executescript(_FROM_1)
             found = self.about("schema")
         except sqlite3.DatabaseError as error:
             msg = f"{self.path} cannot be opened: {error}. Restore it with `isthmus history restore`"
