@@ -96,7 +96,10 @@ class Sink(Protocol):
 class Source(Protocol):
     """One device by one protocol. Every implementation passes tests/conformance/test_source.py."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Unique in the plant."""
+        ...
 
     async def identify(self) -> Identity:
         """Ask who the device is, by reading only. Raises DeviceAway."""

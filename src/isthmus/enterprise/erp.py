@@ -1,4 +1,4 @@
-"""What an ERP is. To add one, copy `erps/tryton.py`; edit nothing else.
+"""What an ERP is. To add one, copy `erps/tryton/`; edit nothing else.
 
 After a lost reply an item is *unknown*: `find` is asked before anything is sent again.
 """
@@ -31,6 +31,8 @@ class ReportTime(Command, frozen=True, kw_only=True, tag="time"):
     operation: str
     work_centre: str
     seconds: float
+    number: int = 1
+    """The how-manieth report of time on this step it is, from 1: where the ERP stores no key, it is found by that."""
 
 
 class ReportQuantity(Command, frozen=True, kw_only=True, tag="quantity"):
@@ -77,10 +79,32 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     pulls: tuple[PullKind, ...]
     commands: tuple[str, ...]
+    whole: tuple[PullKind, ...] = ()
+    """The kinds that it can only give whole, whatever the cursor; they are read less often."""
     corrects_downwards: bool = False
     """True when a quantity or time once reported can be lowered."""
     native_keys: bool = False
     """True when the ERP stores our key, so that `find` is certain."""
+
+
+class OrderBooked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ERP has of one order, of what was reported to it."""
+
+    order: str
+    state: str
+    """planned, released, running, finished or cancelled."""
+    good: float
+    scrap: float
+    seconds: float
+    """Machine time that we reported."""
+    reports: int
+    """In how many reports of time."""
+    time_cost: str
+    """What that machine time has cost, a decimal number as text."""
+    cost: str
+    """Of the order so far, a decimal number as text."""
+    unit_price: str = ""
+    """What the ERP says a good piece has cost, a decimal number as text; "" before it says."""
 
 
 class Erp(Protocol):
@@ -100,4 +124,12 @@ class Erp(Protocol):
 
     def find(self, command: AnyCommand) -> Receipt | None:
         """Whether it already has this command. Raises ErpAway."""
+        ...
+
+    def booked(self, order: str) -> OrderBooked | None:
+        """What it has of an order, for comparing; None when it knows no such order. Raises ErpAway."""
+        ...
+
+    def close(self) -> None:
+        """Leave no connection behind."""
         ...

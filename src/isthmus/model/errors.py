@@ -7,6 +7,7 @@
     |   `-- DeviceRefuses it answers, and says no (password, certificate); tried again slowly, a person is told
     |-- ErpAway           the business system cannot be reached now; the outbox waits
     |   `-- ErpRefuses    it answers, and says no; the item is parked for a person
+    |-- FoldsDisagree     two folds emit one kind, or read each other in a ring; the code must be mended
     `-- StoreDamaged      bytes on disk are not what was written; they are set aside, never skipped silently
 
 Anything else that escapes is a bug.
@@ -66,6 +67,10 @@ class ErpAway(IsthmusError):
 
 class ErpRefuses(ErpAway):
     """The business system understood and said no. Never retried by itself."""
+
+
+class FoldsDisagree(IsthmusError):
+    """Two folds emit one record kind, or folds read each other in a ring. The site does not start."""
 
 
 class StoreDamaged(IsthmusError):

@@ -19,6 +19,7 @@ from isthmus.model.calendar import Calendar
 from isthmus.model.states import Element, State
 
 Name = Annotated[str, Meta(min_length=1, max_length=120)]
+Positive = Annotated[float, Meta(gt=0)]
 TagName = Annotated[str, Meta(pattern=r"^[^/\s]+/\S.*$", description="source/tag")]
 
 
@@ -53,6 +54,10 @@ class StateRules(Section, frozen=True, kw_only=True):
     override: Annotated[
         Mapping[str, State],
         Meta(description="a profile's own state word and the state it shall mean here: Held = 'DOWN'"),
+    ] = {}
+    elements: Annotated[
+        Mapping[State, Element],
+        Meta(description="the ISO 22400 element of a state on this machine, where not the usual: OFF = 'OUTSIDE'"),
     ] = {}
 
 
@@ -99,10 +104,12 @@ class Machine(Section, frozen=True, kw_only=True):
         str | None, Meta(description="the ERP's operation that this machine does, if it does only one")
     ] = None
     ideal_cycle_s: Annotated[
-        float | None, Meta(gt=0, description="ideal seconds a piece where the product names none")
+        Positive | None, Meta(description="ideal seconds a piece where the product names none")
     ] = None
     erp_work_centre: Annotated[str | None, Meta(description="what the ERP calls this machine")] = None
-    cost_per_hour: Annotated[Decimal | None, Meta(ge=0, description="rate for work in progress")] = None
+    cost_per_hour: Annotated[Decimal | None, Meta(description="rate for work in progress, in the plant's currency")] = (
+        None
+    )
 
 
 class IdealCycle(Section, frozen=True, kw_only=True):

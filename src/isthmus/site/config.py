@@ -24,7 +24,9 @@ class SiteSection(Section, frozen=True, kw_only=True):
 class HistorianSection(Section, frozen=True, kw_only=True):
     """`[historian]`: how long what is kept."""
 
-    keep_days: Annotated[int | None, Meta(ge=1, description="days of samples kept; none keeps all")] = None
+    keep_days: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="days of samples kept; none keeps all")
+    ] = None
     seal_rows: Annotated[int, Meta(ge=1000, description="rows in memory at which they are sealed to disk")] = 1_000_000
     earliest: Annotated[
         date, Meta(description="samples from before this day are set aside: the clock of a device that was never set")

@@ -27,6 +27,8 @@ from isthmus.model.samples import ValueKind, kind_of
 from isthmus.model.samples import columns as make_batch
 
 _KINDS: Final = (ValueKind.F64, ValueKind.I64, ValueKind.BOOL, ValueKind.STR)
+MAX_ROWS: Final = 1_000_000
+"""Rows that one frame may hold."""
 _CONSTANT, _PLAIN, _DELTA = 1, 2, 3
 _INTEGER_COLUMNS: Final = ("tag", "time_ns", "status")
 _I64: Final = struct.Struct("<q")
@@ -45,19 +47,27 @@ def encode(batch: pa.RecordBatch) -> bytes:
     return b"".join(parts)
 
 
-def decode(data: bytes) -> pa.RecordBatch:
-    """The batch that `encode` wrote. Raises ValueError when the bytes are no such thing."""
+def decode(data: bytes, rows: int) -> pa.RecordBatch:
+    """The batch of `rows` samples that `encode` wrote. Raises ValueError when the bytes are no such thing."""
     reader = _Reader(data)
     code = reader.take(1)[0]
     if code >= len(_KINDS):
         msg = f"value kind {code} is unknown"
         raise ValueError(msg)
-    kind, rows = _KINDS[code], reader.u32()
+    kind, found = _KINDS[code], reader.u32()
+    if found != rows or rows > MAX_ROWS:
+        # Three bytes can claim four thousand million rows; memory is only given for what the header says too.
+        msg = f"{found} rows where the frame says {rows} (at most {MAX_ROWS})"
+        raise ValueError(msg)
     tag, time_ns, status = (_decode_integers(reader, rows) for _ in range(3))
+    if rows and not (tag.min() >= 0 and tag.max() < 2**31 and status.min() >= 0 and status.max() < 2**32):
+        msg = "a tag number or a status is out of its range"
+        raise ValueError(msg)
     valid = None
     if reader.take(1)[0]:
         valid = np.unpackbits(reader.array(np.uint8, (rows + 7) // 8), count=rows).astype(bool)
     value = _decode_values(kind, reader, rows, valid)
+    reader.expect_end()
     return make_batch(kind, tag.astype(np.int32), time_ns, status.astype(np.uint32), value)
 
 
@@ -73,6 +83,11 @@ class _Reader:
             raise ValueError(msg)
         self._at += size
         return self._data[self._at - size : self._at]
+
+    def expect_end(self) -> None:
+        if self._at != len(self._data):
+            msg = f"{len(self._data) - self._at} bytes stand behind the columns"
+            raise ValueError(msg)
 
     def u32(self) -> int:
         return int(_U32.unpack(self.take(4))[0])

@@ -43,6 +43,8 @@ class FrameKind(IntEnum):
     """msgpack array of records"""
     WAVEFORM = 4
     """one burst of a fast signal (reserved by the format; see docs/formats/frame.md)"""
+    CHAINED = 5
+    """records in the site's log, behind the hash of the frame before; see docs/formats/log.md"""
 
 
 _KINDS: Final = frozenset(int(kind) for kind in FrameKind)
@@ -58,6 +60,17 @@ class Frame(NamedTuple):
     rows: int
     kind: FrameKind
     payload: bytes
+
+
+class Head(NamedTuple):
+    """What a frame's header says: all but the payload, and in the same order as in `Frame`."""
+
+    source: int
+    epoch: int
+    seq: int
+    first_ns: int
+    rows: int
+    kind: FrameKind
 
 
 class Dictionary(msgspec.Struct, frozen=True, array_like=True):
@@ -97,8 +110,8 @@ def pack(frame: Frame) -> bytes:
     return head[:_CRC_AT] + crc.to_bytes(4, "little") + head[_CRC_AT + 4 :] + frame.payload
 
 
-def unpack_from(data: bytes | memoryview, offset: int = 0) -> tuple[Frame, int]:
-    """The frame at `offset` and the offset behind it.
+def head_at(data: bytes | memoryview, offset: int = 0) -> tuple[Head, int]:
+    """The head of the frame at `offset`, whose checksum holds, and the offset behind the frame.
 
     Raises EOFError when the data ends within the frame, StoreDamaged when the bytes are not a frame.
     """
@@ -116,8 +129,13 @@ def unpack_from(data: bytes | memoryview, offset: int = 0) -> tuple[Frame, int]:
     if found != crc or kind not in _KINDS:
         msg = f"the frame at offset {offset} (source {source}, seq {seq}) fails its checksum"
         raise StoreDamaged(msg)
-    payload = bytes(view[offset + HEADER.size : end])
-    return Frame(source, epoch, seq, first_ns, rows, FrameKind(kind), payload), end
+    return Head(source, epoch, seq, first_ns, rows, FrameKind(kind)), end
+
+
+def unpack_from(data: bytes | memoryview, offset: int = 0) -> tuple[Frame, int]:
+    """The frame at `offset` and the offset behind it. Raises as `head_at` does."""
+    head, end = head_at(data, offset)
+    return Frame(*head, bytes(memoryview(data)[offset + HEADER.size : end])), end
 
 
 def unpack_all(data: bytes | memoryview) -> Iterator[Frame]:
@@ -155,7 +173,7 @@ def of_dictionary(source: int, epoch: int, seq: int, dictionary: Dictionary) -> 
 def samples(frame: Frame) -> pa.RecordBatch:
     """The columns of a frame of samples. Raises StoreDamaged when its payload does not decode."""
     try:
-        return columns.decode(_inflate(frame))
+        return columns.decode(_inflate(frame), frame.rows)
     except (ValueError, struct.error, pa.ArrowException) as error:
         msg = f"the samples of source {frame.source}, seq {frame.seq} do not decode: {error}"
         raise StoreDamaged(msg) from error
@@ -188,4 +206,8 @@ def _inflate(frame: Frame) -> bytes:
     if size > MAX_PAYLOAD:
         msg = f"a payload of {size} bytes is more than a frame may hold"
         raise ValueError(msg)
-    return _ZSTD.decompress(memoryview(frame.payload)[4:], decompressed_size=size, asbytes=True)
+    try:
+        return _ZSTD.decompress(memoryview(frame.payload)[4:], decompressed_size=size, asbytes=True)
+    except OSError as error:
+        # Arrow says OSError for bytes that are no zstd; a caller would take that for a fault of the disk.
+        raise ValueError(str(error)) from error

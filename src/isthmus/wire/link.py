@@ -36,3 +36,24 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """True closes the conduit on the OT side. Opening it again is a local act of two people there."""
     certificate: str = ""
     """PEM of a renewed certificate for the key the edge holds, "" when none is due."""
+
+
+class Authority(msgspec.Struct, frozen=True):
+    """Who vouches for this plant's certificates; the one-time code says which authority is the true one."""
+
+    ca: str
+
+
+class EnrolRequest(msgspec.Struct, frozen=True):
+    """A first contact: the one-time code's secret part, and a signing request for a key that stays where it is."""
+
+    secret: str
+    request: str
+
+
+class Enrolled(msgspec.Struct, frozen=True):
+    """What a first contact brings home."""
+
+    name: str
+    certificate: str
+    ca: str

@@ -7,21 +7,25 @@
 A position is a byte offset in the log as a whole; a segment's name is the position of its first byte.
 What `append` wrote is on disk for good once `sync` returns. On opening, a frame cut short at the very
 end (the power went while it was written) is cut off; damage anywhere else is set aside and reported,
-and everything behind it is kept.
+and everything behind it is kept. Drawn in docs/formats/segment.md.
 """
 
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from threading import RLock
 from typing import BinaryIO, Final, NamedTuple
 
 from isthmus.model.errors import StoreDamaged
 from isthmus.wire import frame as frames
-from isthmus.wire.frame import MAGIC, Frame
+from isthmus.wire.frame import HEADER, MAGIC, Frame, Head
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
+_READ_BYTES: Final = 1024 * 1024
 
 
 class Damage(NamedTuple):
@@ -33,10 +37,19 @@ class Damage(NamedTuple):
     what: str
 
 
+class Chunk(NamedTuple):
+    """A run of whole frames as it stands on disk; `heads` has the position behind each frame."""
+
+    data: bytes
+    heads: tuple[tuple[int, Head], ...]
+    end: int
+
+
 class SegmentLog:
-    """One writer, any number of readers. Not safe for two writers: `open` takes a lock file.
+    """One writer, any number of reading threads. Two writers are the caller's to prevent.
 
     `preamble` is asked for the frames with which each new segment begins (its dictionaries).
+    With `write=False` nothing on disk is touched: another process may be writing it.
     """
 
     def __init__(
@@ -45,18 +58,25 @@ class SegmentLog:
         *,
         segment_bytes: int = SEGMENT_BYTES,
         preamble: Callable[[], Sequence[bytes]] = tuple,
+        write: bool = True,
     ) -> None:
         self.folder = folder
         self.damage: list[Damage] = []
-        """What was found damaged on opening; the caller tells a person."""
+        """What was found damaged, on opening or later; the caller tells a person and clears it."""
+        self.found = 0
+        """Whole frames found on opening."""
         self._segment_bytes = segment_bytes
         self._preamble = preamble
-        folder.mkdir(parents=True, exist_ok=True)
+        self._may_write = write
+        if write:
+            folder.mkdir(parents=True, exist_ok=True)
         self._holes: dict[int, int] = {}
         self._starts = sorted(int(path.stem) for path in folder.glob("*.seg"))
-        self._recover()
         self._file: BinaryIO | None = None
-        self._dirty = False
+        self._end = self._starts[-1] if self._starts else 0
+        self._recover()
+        self._synced = self._end
+        self._lock = RLock()
 
     @property
     def first(self) -> int:
@@ -69,9 +89,20 @@ class SegmentLog:
         return self._end
 
     @property
+    def synced(self) -> int:
+        """Position behind the newest frame that is on disk for good."""
+        return self._synced
+
+    @property
     def size(self) -> int:
         """Bytes kept."""
         return self._end - self.first
+
+    @property
+    def segments(self) -> list[tuple[int, int]]:
+        """Start and end of each segment, oldest first."""
+        with self._lock:
+            return list(zip(self._starts, [*self._starts[1:], self._end], strict=True)) if self._starts else []
 
     def append(self, packed: Sequence[bytes]) -> int:
         """Append packed frames; return the position behind them. Durable only after `sync`.
@@ -79,54 +110,115 @@ class SegmentLog:
         Raises OSError (disk full) with nothing appended: a part that was written is cut off again.
         """
         data = b"".join(packed)
-        if not self._starts or self._end - self._starts[-1] + len(data) > self._segment_bytes:
-            self._begin_segment()
-        self._write(data)
-        return self._end
+        with self._lock:
+            held = self._end - self._starts[-1] if self._starts else None
+            if held is None or (held and held + len(data) > self._segment_bytes):
+                self._begin_segment()
+            self._write(data)
+            return self._end
 
     def sync(self) -> None:
-        """Return when everything appended is on the disk itself."""
-        if self._file is not None and self._dirty:
-            os.fdatasync(self._file.fileno())
-            self._dirty = False
+        """Return when everything appended is on the disk itself.
+
+        Raises OSError with everything since the last sync taken back: after a failed sync the system
+        forgets which pages it never wrote, so that a second try would promise what nobody knows.
+        """
+        with self._lock:
+            if self._file is None or self._synced == self._end:
+                return
+            upto, handle = self._end, self._file
+        try:
+            os.fdatasync(handle.fileno())
+        except OSError:
+            with self._lock:
+                self._take_back()
+            raise
+        self._synced = upto
 
     def read(self, position: int) -> Iterator[tuple[int, Frame]]:
         """Frames from `position` on, each with the position behind it. Begins at the oldest kept.
 
-        Reads what was there when it was called; a frame being written is never seen in part.
-        Raises StoreDamaged where bytes turned bad after opening.
+        Reads what was there when it was called; a frame being written is never seen in part. Damage
+        found on the way is set aside and stepped over, as on opening.
         """
         end = self._end
-        for index, start in enumerate(self._starts):
-            stop = self._starts[index + 1] if index + 1 < len(self._starts) else end
-            if stop <= position or start >= end:
-                continue
-            data = self._path(start).read_bytes()[: stop - start]
-            offset = max(position - start, 0)
-            while offset < len(data):
-                if start + offset in self._holes:
-                    offset = self._holes[start + offset] - start
-                    continue
-                frame, offset = frames.unpack_from(data, offset)
-                yield start + offset, frame
+        while position < end:
+            chunk = self.chunk(position, _READ_BYTES, upto=end)
+            offset = 0
+            for behind, _ in chunk.heads:
+                frame, offset = frames.unpack_from(chunk.data, offset)
+                yield behind, frame
+            position = chunk.end
+
+    def chunk(self, position: int, most: int, upto: int | None = None) -> Chunk:
+        """Whole frames from `position` on, `most` bytes of one segment; a single larger frame comes alone.
+
+        `upto` bounds the reading; without it only what is synced is given. Holes are stepped over, so
+        the data may be empty although `end` moved; where nothing is left, `end` is `position`.
+        """
+        with self._lock:
+            upto = self._synced if upto is None else upto
+            position = max(position, self.first)
+            while position in self._holes:
+                position = self._holes[position]
+            if position >= upto or not self._starts:
+                return Chunk(b"", (), position)
+            index = bisect_right(self._starts, position) - 1
+            start = self._starts[index]
+            stop = min(self._starts[index + 1] if index + 1 < len(self._starts) else self._end, upto)
+            hole = min((at for at in self._holes if position < at < stop), default=stop)
+            return self._chunk(start, position, hole, most)
 
     def trim(self, position: int) -> int:
         """Drop whole segments that end at or before `position`; return the bytes dropped."""
         dropped = 0
-        while len(self._starts) > 1 and self._starts[1] <= position:
-            dropped += self._starts[1] - self._starts[0]
-            self._path(self._starts.pop(0)).unlink()
+        with self._lock:
+            while len(self._starts) > 1 and self._starts[1] <= position:
+                dropped += self._starts[1] - self._starts[0]
+                self._path(self._starts[0]).unlink(missing_ok=True)
+                self._starts.pop(0)
         return dropped
 
     def close(self) -> None:
         """Sync and close."""
         self.sync()
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
 
     def _path(self, start: int) -> Path:
         return self.folder / f"{start:020d}.seg"
+
+    def _chunk(self, start: int, position: int, stop: int, most: int) -> Chunk:
+        data = _read(self._path(start), position - start, min(max(most, HEADER.size), stop - position), stop - position)
+        if not data:
+            return self._step_over(start, position, stop, "the file is gone or shorter than it was")
+        heads: list[tuple[int, Head]] = []
+        offset = 0
+        while offset < len(data):
+            try:
+                head, behind = frames.head_at(data, offset)
+            except EOFError:
+                if heads:
+                    break
+                return self._step_over(start, position, stop, "a frame is cut short")
+            except StoreDamaged as error:
+                if heads:
+                    break
+                return self._step_over(start, position, stop, str(error))
+            offset = behind
+            heads.append((position + behind, head))
+        return Chunk(data[:offset], tuple(heads), position + offset)
+
+    def _step_over(self, start: int, position: int, stop: int, what: str) -> Chunk:
+        """Bytes turned bad since opening: set them aside and say where the next frame begins."""
+        data = _read(self._path(start), 0, stop - start, stop - start)
+        following = _next_frame(data, position - start + 1)
+        end = stop - start if following is None else following
+        damage = Damage(self._path(start), position - start, end - (position - start), what)
+        self._set_aside(start, data, [damage])
+        return Chunk(b"", (), start + end)
 
     def _write(self, data: bytes) -> None:
         if self._file is None:
@@ -143,20 +235,35 @@ class SegmentLog:
             self._file.seek(at)
             raise
         self._end += len(data)
-        self._dirty = True
+
+    def _take_back(self) -> None:
+        """Cut off everything behind the last sync. It lies in the last segment: a new one syncs the old."""
+        self._end = self._synced
+        if self._file is not None:
+            at = max(self._end - self._starts[-1], 0)
+            self._file.truncate(at)
+            self._file.seek(at)
 
     def _begin_segment(self) -> None:
         self.close()
         path = self._path(self._end)
         path.touch()
-        _sync_folder(self.folder)
         self._starts.append(self._end)
-        opening = b"".join(self._preamble())
-        if opening:
-            self._write(opening)
+        try:
+            _sync_folder(self.folder)
+            opening = b"".join(self._preamble())
+            if opening:
+                self._write(opening)
+        except OSError:
+            # A segment without its preamble could not be read by itself: better none.
+            self._starts.pop()
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+            path.unlink(missing_ok=True)
+            raise
 
     def _recover(self) -> None:
-        self._end = self._starts[-1] if self._starts else 0
         for start in self._starts:
             self._end = start + self._check(start, last=start == self._starts[-1])
 
@@ -168,11 +275,15 @@ class SegmentLog:
         offset = 0
         while offset < len(data):
             try:
-                _, end = frames.unpack_from(data, offset)
+                _, end = frames.head_at(data, offset)
+                self.found += 1
             except (StoreDamaged, EOFError) as error:
                 following = _next_frame(data, offset + 1)
-                if following is None and last and isinstance(error, EOFError):
-                    os.truncate(path, offset)
+                torn = isinstance(error, EOFError) or not any(data[offset:])
+                if following is None and last and torn:
+                    # Cut short, or blocks that the file system promised and never wrote: not yet synced.
+                    if self._may_write:
+                        os.truncate(path, offset)
                     break
                 end = len(data) if following is None else following
                 bad.append(Damage(path, offset, end - offset, str(error) or "a frame is cut short"))
@@ -189,11 +300,26 @@ class SegmentLog:
         for damage in bad:
             self._holes[start + damage.offset] = start + damage.offset + damage.length
             target = lost / f"{start + damage.offset:020d}.bin"
-            if not target.exists():
-                lost.mkdir(exist_ok=True)
-                target.write_bytes(data[damage.offset : damage.offset + damage.length])
-                _sync_folder(lost)
+            if self._may_write and not target.exists():
                 self.damage.append(damage)
+                with suppress(OSError):  # a full disk must not keep what is whole from being read
+                    lost.mkdir(exist_ok=True)
+                    target.write_bytes(data[damage.offset : damage.offset + damage.length])
+                    _sync_folder(lost)
+
+
+def _read(path: Path, offset: int, size: int, most: int) -> bytes:
+    """`size` bytes at `offset`, and up to `most` where the first frame is longer; b"" when the file is gone."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            file.seek(offset)
+            data = file.read(size)
+            if len(data) == size >= HEADER.size:
+                whole = min(HEADER.size + HEADER.unpack_from(data)[1], most)
+                data += file.read(whole - size) if whole > size else b""
+            return data
+    except FileNotFoundError:
+        return b""
 
 
 def _next_frame(data: bytes, offset: int) -> int | None:
@@ -201,7 +327,7 @@ def _next_frame(data: bytes, offset: int) -> int | None:
     at = data.find(MAGIC, offset)
     while at >= 0:
         try:
-            frames.unpack_from(data, at)
+            frames.head_at(data, at)
         except (StoreDamaged, EOFError):
             at = data.find(MAGIC, at + 1)
         else:

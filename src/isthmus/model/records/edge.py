@@ -35,7 +35,10 @@ class SourceChanged(Record, frozen=True, kw_only=True):
 
 
 class SamplesDropped(Record, frozen=True, kw_only=True):
-    """The buffer was full and let its oldest go: exactly these. Path: plant#source/name."""
+    """Frames that never reach the site: exactly these. Path: plant#source/name.
+
+    The buffer was full and let its oldest go, or bytes on its disk turned bad, or the site cannot read them.
+    """
 
     emitter: ClassVar[str] = "edge/buffer"
 
@@ -44,7 +47,9 @@ class SamplesDropped(Record, frozen=True, kw_only=True):
     rows: int
     first_seq: int
     last_seq: int
-    why: Literal["size", "age", "disk full"]
+    why: Literal["size", "age", "disk full", "damaged", "refused"]
+    detail: str = ""
+    """What a person needs to know beside the numbers; "" mostly."""
 
 
 class DeviceIdentified(Record, frozen=True, kw_only=True):

@@ -33,6 +33,19 @@ class SamplesQuarantined(Record, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
 
 
+class FramesMissing(Record, frozen=True, kw_only=True):
+    """A source's frames jumped over some numbers. Path: plant#source/name; ordinal: the first number.
+
+    The edge let them go (its SamplesDropped says so), or they come later, carried by hand.
+    """
+
+    emitter: ClassVar[str] = "site/ingest"
+
+    epoch: int
+    first_seq: int
+    last_seq: int
+
+
 class CertificateExpiring(Record, frozen=True, kw_only=True):
     """A certificate of the link ends soon or has ended. Path: plant#conduit/name."""
 

@@ -1,0 +1,1 @@
+"""Modbus/TCP for `sources/modbus.py`: telegrams, one connection, blocks, and registers to columns."""

@@ -1,0 +1,215 @@
+"""What must hold between the sections of a plant file: names that point somewhere, and rules of the boundary."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter as Tally
+from collections.abc import Iterator, Mapping, Sequence
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from isthmus.edge.config import EdgeSection
+from isthmus.edge.source import SourceSection, Tag
+from isthmus.model.calendar import Calendar, mistakes_in
+from isthmus.model.equipment import check_path
+from isthmus.model.plant import Counter, Machine, PlantSection, Product, Reason
+from isthmus.model.samples import ValueKind
+from isthmus.model.units import UnitMistake, check_unit
+from isthmus.model.zones import Conduit, Zone, ZoneKind
+from isthmus.plantfile.draft import Draft
+from isthmus.plantfile.lines import Place
+from isthmus.plantfile.shape import Fault, nearest
+from isthmus.production.rules import check_state
+from isthmus.web.config import WebSection
+from isthmus.web.config import mistakes_in as web_mistakes
+from isthmus.wire.frame import source_id
+
+_OUTWARDS = {ZoneKind.SAFETY: 0, ZoneKind.CONTROL: 1, ZoneKind.SUPERVISORY: 2, ZoneKind.DMZ: 3, ZoneKind.ENTERPRISE: 4}
+"""How far from the process a zone stands: what dials must not stand further out than what is dialled."""
+
+_UNIQUE = (
+    ("calendar", "name"),
+    ("zone", "name"),
+    ("conduit", "name"),
+    ("source", "name"),
+    ("machine", "path"),
+    ("machine", "name"),
+    ("product", "code"),
+    ("reason", "code"),
+)
+
+
+def faults_between(draft: Draft) -> Iterator[Fault]:
+    """Every fault that only shows when sections are held against each other."""
+    yield from _plant(draft)
+    yield from _unique(draft)
+    yield from _zones(draft)
+    yield from _sources(draft)
+    yield from _machines(draft)
+    yield from _products(draft)
+    for what, mend in web_mistakes(draft.one("web", WebSection) or WebSection()):
+        yield Fault(("web", "listen"), what, mend)
+    edge, conduits = draft.one("edge", EdgeSection), draft.names("conduit", "name")
+    if edge and conduits and edge.conduit not in conduits:
+        yield _unknown(("edge", "conduit"), "conduit", edge.conduit, conduits)
+
+
+def tags_of(source: SourceSection) -> Sequence[Tag]:
+    """The tags of a source, whatever its protocol."""
+    return tuple(getattr(source, "tags", ()))
+
+
+def _unknown(place: Place, table: str, name: str, known: Sequence[str]) -> Fault:
+    mend = nearest(name, known) or f"write a [[{table}]] first"
+    return Fault(place, f'no [[{table}]] is called "{name}"', mend)
+
+
+def _plant(draft: Draft) -> Iterator[Fault]:
+    plant = draft.one("plant", PlantSection)
+    if plant:
+        try:
+            check_path(plant.path)
+            if plant.path.count("/") != 1:
+                yield Fault(("plant", "path"), f'"{plant.path}" must be enterprise/site', "for example acme/northgate")
+        except ValueError as error:
+            yield Fault(("plant", "path"), str(error))
+        try:
+            ZoneInfo(plant.time_zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            what = f'no time zone is called "{plant.time_zone}"'
+            yield Fault(("plant", "time_zone"), what, "for example Europe/London")
+    for place, calendar in draft.each("calendar", Calendar):
+        for sentence in mistakes_in(calendar):
+            yield Fault(place, sentence)
+
+
+def _unique(draft: Draft) -> Iterator[Fault]:
+    for table, key in _UNIQUE:
+        seen: set[str] = set()
+        for index, name in enumerate(draft.names(table, key)):
+            if name in seen:
+                yield Fault((table, index, key), f'another [[{table}]] has the {key} "{name}" already')
+            seen.add(name)
+
+
+def _zones(draft: Draft) -> Iterator[Fault]:
+    kinds = {}
+    for place, zone in draft.each("zone", Zone):
+        kinds[zone.name] = zone.kind
+        for number, network in enumerate(zone.networks):
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                yield Fault((*place, "networks", number), str(error), "write it as 10.4.1.0/24")
+    for place, conduit in draft.each("conduit", Conduit):
+        for key, name in (("initiator", conduit.initiator), ("responder", conduit.responder)):
+            if name not in draft.names("zone", "name"):
+                yield _unknown((*place, key), "zone", name, draft.names("zone", "name"))
+            elif kinds.get(name) is ZoneKind.SAFETY:
+                what = f"a conduit may not end in the safety zone {name}"
+                yield Fault((*place, key), what, "Isthmus never speaks with safety systems")
+        yield from _direction(conduit, kinds, place)
+
+
+def _direction(conduit: Conduit, kinds: Mapping[str, ZoneKind], place: Place) -> Iterator[Fault]:
+    """Supervisory may poll control; everything else is dialled from the OT side outwards."""
+    opens, dialled = kinds.get(conduit.initiator), kinds.get(conduit.responder)
+    if opens is None or dialled is None or opens is ZoneKind.SUPERVISORY:
+        return
+    if _OUTWARDS[opens] > _OUTWARDS[dialled]:
+        what = f"conduit {conduit.name} is opened from {conduit.initiator} towards OT"
+        yield Fault((*place, "initiator"), what, "turn it round: the OT side dials, nothing opens a port towards it")
+
+
+def _sources(draft: Draft) -> Iterator[Fault]:
+    kinds = {zone.name: zone.kind for _, zone in draft.each("zone", Zone)}
+    zones = draft.names("zone", "name")
+    numbers = Tally(source_id(name) for name in set(draft.names("source", "name")))
+    for place, source in draft.each("source", SourceSection):
+        if numbers[source_id(source.name)] > 1:
+            yield Fault((*place, "name"), f"{source.name} has the same number on the wire as another", "rename it")
+        if zones and source.zone not in zones:
+            yield _unknown((*place, "zone"), "zone", source.zone, zones)
+        elif kinds.get(source.zone) is ZoneKind.SAFETY:
+            what = f"source {source.name} stands in the safety zone {source.zone}"
+            yield Fault((*place, "zone"), what, "Isthmus never reads safety systems")
+        yield from _tags(source, place)
+
+
+def _tags(source: SourceSection, place: Place) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for number, tag in enumerate(tags_of(source)):
+        at = (*place, "tags", number)
+        if tag.name in seen:
+            yield Fault((*at, "name"), f"source {source.name} has two tags called {tag.name}")
+        seen.add(tag.name)
+        if tag.deadband and tag.kind is not ValueKind.F64:
+            yield Fault((*at, "deadband"), f"{tag.name} is {tag.kind.value}; a deadband is for f64 alone")
+        try:
+            check_unit(tag.unit)
+        except UnitMistake as error:
+            if "install" not in str(error):  # a bare edge has no table of units; the site's check has
+                yield Fault((*at, "unit"), str(error))
+
+
+def _machines(draft: Draft) -> Iterator[Fault]:
+    plant = draft.one("plant", PlantSection)
+    calendars, zones = draft.names("calendar", "name"), draft.names("zone", "name")
+    tags = {
+        f"{source.name}/{tag.name}": tag for _, source in draft.each("source", SourceSection) for tag in tags_of(source)
+    }
+    unusable = set(draft.names("source", "name")) - {source.name for _, source in draft.each("source", SourceSection)}
+    for place, machine in draft.each("machine", Machine):
+        try:
+            check_path(f"{plant.path if plant else 'enterprise/site'}/{machine.path}")
+            if machine.path.count("/") != 2:  # noqa: PLR2004  area, work centre, work unit
+                yield Fault((*place, "path"), f'"{machine.path}" must be area/work-centre/work-unit')
+        except ValueError as error:
+            yield Fault((*place, "path"), str(error))
+        if machine.calendar not in calendars:
+            yield _unknown((*place, "calendar"), "calendar", machine.calendar, calendars)
+        if zones and machine.zone not in zones:
+            yield _unknown((*place, "zone"), "zone", machine.zone, zones)
+        for sentence in check_state(machine.state):
+            yield Fault((*place, "state"), sentence)
+        for at, name, numeric in _used(machine):
+            if name.partition("/")[0] not in unusable:
+                yield from _tag_used((*place, *at), name, tags, numeric=numeric)
+
+
+def _tag_used(place: Place, name: str, tags: Mapping[str, Tag], *, numeric: bool) -> Iterator[Fault]:
+    if name not in tags:
+        yield Fault(place, f"no source has a tag {name}", nearest(name, list(tags)))
+    elif numeric and tags[name].kind in (ValueKind.STR, ValueKind.BOOL):
+        yield Fault(place, f"{name} is {tags[name].kind.value}; a counter counts in i64 or f64")
+    elif tags[name].deadband:
+        yield Fault(place, f"{name} has a deadband", "a state, counter or order must come unfiltered")
+
+
+def _used(machine: Machine) -> Iterator[tuple[Place, str, bool]]:
+    """Every tag that a machine's section names: where, the name, and whether it must be a number."""
+    for role, name in machine.state.tags.items():
+        yield ("state", "tags", role), name, False
+    for key in ("good", "total", "scrap", "rework"):
+        counter: Counter | None = getattr(machine, key)
+        if counter is not None:
+            yield (key, "tag"), counter.tag, True
+    for key in ("order", "stop_code"):
+        name = getattr(machine, key)
+        if name is not None:
+            yield (key,), name, False
+
+
+def _products(draft: Draft) -> Iterator[Fault]:
+    paths = draft.names("machine", "path")
+    for place, product in draft.each("product", Product):
+        for number, cycle in enumerate(product.cycles):
+            if cycle.machine != "*" and cycle.machine not in paths:
+                yield _no_machine((*place, "cycles", number, "machine"), cycle.machine, paths)
+    for place, reason in draft.each("reason", Reason):
+        for number, path in enumerate(reason.machines):
+            if path not in paths:
+                yield _no_machine((*place, "machines", number), path, paths)
+
+
+def _no_machine(place: Place, path: str, paths: Sequence[str]) -> Fault:
+    return Fault(place, f'no [[machine]] has the path "{path}"', nearest(path, paths))

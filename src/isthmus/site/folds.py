@@ -1,0 +1,259 @@
+"""The fold runner: gives each work unit's folds what happened, in order, and logs what follows from it.
+
+Late samples, late records and corrections lead back to the last moment before them, and forward again;
+what differs is logged as a revision. One unit's trouble or backlog never holds another: each turn folds
+one bounded stretch of each unit. See docs/architecture.md "Folds".
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+
+import numpy as np
+
+from isthmus.model.records import Key, Record
+from isthmus.model.records.site import Recomputed
+from isthmus.model.samples import Series
+from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S, iso
+from isthmus.site.checkpoints import Checkpoints
+from isthmus.site.course import Course
+from isthmus.site.ingest import Arrived
+from isthmus.site.merge import History, Want
+from isthmus.site.progress import Progress, target
+from isthmus.site.site import Site
+from isthmus.site.unit import FoldIsWrong, Moment, Unit, differences
+from isthmus.site.views import facts
+
+_log = logging.getLogger(__name__)
+_PAUSE_S: Final = 0.2
+_PREVIEW_NS: Final = NS_PER_S
+_PREVIEW_MOST_NS: Final = 2 * NS_PER_HOUR
+"""A unit that is further behind than this is not previewed: it would cost more than it tells."""
+_REST: Final = 4
+"""After folding again a unit rests this many times as long as it took, before late data leads it back once more."""
+_REST_MOST_NS: Final = 60 * NS_PER_S
+_REMEMBER_EVERY: Final = 1000
+
+
+class FoldRunner:
+    """Runs the folds of every work unit of a site. `arrived` may come from any thread."""
+
+    def __init__(
+        self,
+        site: Site,
+        *,
+        lateness_s: float,
+        keep_days: int | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._site, self._now_ns = site, now_ns
+        self._lateness_ns = int(lateness_s * NS_PER_S)
+        self._keep_ns = None if keep_days is None else keep_days * NS_PER_DAY
+        self._checkpoints = Checkpoints(site.folder / "checkpoints.sqlite")
+        self._progress: defaultdict[str, Progress] = defaultdict(lambda: Progress(self._lateness_ns))
+        self._courses: list[Course] = []
+        self._by_source: defaultdict[str, list[Course]] = defaultdict(list)
+        self._history = History(site.historian, site.tags)
+        self._again: dict[str, _Again] = {}
+        self._rests_until: dict[str, int] = {}
+        self._position = self._stored_position = self._checkpoints.position
+        self._previewed_ns = 0
+        self.stopped: dict[str, str] = site.stopped
+        """By work unit, why its figures stand still."""
+        for path, folds in site.folds.items():
+            self._add(Unit(site.plant, site.plant.machines[path], folds))
+
+    def arrived(self, arrived: Arrived) -> None:
+        """Samples are on disk. What is late is marked, on disk, before this returns."""
+        if not len(arrived.time_ns):
+            return
+        now = self._now_ns()
+        self._progress[arrived.source].note(arrived.epoch, int(arrived.time_ns.max()), now)
+        first = int(arrived.time_ns.min())
+        for course in self._by_source[arrived.source]:
+            if first >= course.done_ns:
+                continue
+            numbers = [number for tag in course.unit.tags for number in self._history.numbers(tag)]
+            late = arrived.time_ns[np.isin(arrived.tag, numbers) & (arrived.time_ns < course.done_ns)]
+            if len(late):
+                # What an edge found when it began, it did not see happen: that is no reason to begin earlier.
+                late = np.maximum(late, min(course.origin_ns, arrived.epoch))
+                self._mark(course, int(late.min()), int(late.max()), f"late samples of {arrived.source}", now)
+
+    def run(self, stop: threading.Event) -> None:
+        """Fold until told to stop. The one loop that goes on after a failure."""
+        while not stop.is_set():
+            more = False
+            try:
+                more = self.turn()
+                if self._now_ns() - self._previewed_ns >= _PREVIEW_NS:
+                    self._previewed_ns = self._now_ns()
+                    self.preview()
+            except OSError as error:
+                _log.error("folding waits: %s; it is tried again each second", error)
+                stop.wait(1)
+            if not more:
+                stop.wait(_PAUSE_S)
+        self._remember(every=1)
+
+    def turn(self) -> bool:
+        """Fold at most one bounded stretch of each unit; True while there is more to do at once."""
+        self._look_for_late_records()
+        steps = [step for course in self._courses if (step := self._begin(course)) is not None]
+        wants = [_want(step.course, step.moment, step.end_ns) for step in steps]
+        done = [
+            step
+            for step, series in zip(steps, self._history.read_all(wants), strict=True)
+            if self._guarded(step.course, partial(self._fold, step, series))
+        ]
+        changed = [record for step in done for record in step.changed]
+        if changed:
+            self._site.append(changed)
+        for step in done:
+            self._finish(step)
+        return any(step.course.cursor.time_ns < step.target_ns - NS_PER_S for step in done)
+
+    def preview(self) -> None:
+        """Show what is still open in each unit, as if it ended now."""
+        now = self._now_ns()
+        shown = [
+            (course, course.newest)
+            for course in self._courses
+            if course.unit.path not in self.stopped and now - course.newest.time_ns <= _PREVIEW_MOST_NS
+        ]
+        wants = [_want(course, moment, max(now, moment.time_ns)) for course, moment in shown]
+        for (course, moment), want, series in zip(shown, wants, self._history.read_all(wants), strict=True):
+            self._guarded(course, partial(self._preview, course, moment, want.end_ns, series))
+
+    def close(self) -> None:
+        """Close what it keeps on disk."""
+        self._checkpoints.close()
+
+    def _add(self, unit: Unit) -> None:
+        oldest = 0 if self._keep_ns is None else self._now_ns() - self._keep_ns
+        course = Course(unit, self._checkpoints, self._now_ns(), oldest)
+        self._courses.append(course)
+        for source in unit.sources:
+            self._by_source[source].append(course)
+
+    def _guarded(self, course: Course, work: Callable[[], None]) -> bool:
+        """Do one unit's work. A fold that fails is a bug: its unit stops, with a sentence, and no other."""
+        try:
+            work()
+        except FoldIsWrong as error:
+            path = course.unit.path
+            self.stopped[path] = f"figures of {path} stand still at {iso(course.cursor.time_ns)}: {error}"
+            _log.exception("%s; other machines go on", self.stopped[path])
+            kinds = [kind.__name__ for kind in course.unit.emits]
+            self._site.namespace.put_previews(path, kinds, [])  # nothing that stands still may look live
+            return False
+        return True
+
+    def _begin(self, course: Course) -> _Step | None:
+        unit, now = course.unit, self._now_ns()
+        resting = course.late and 0 < self._rests_until.get(unit.path, 0) - now < _REST_MOST_NS
+        if resting or unit.path in self.stopped:
+            return None
+        until = target([self._progress[source] for source in unit.sources], now, self._lateness_ns)
+        stretch = course.begin(until)
+        if stretch is None:
+            return None
+        if course.again:
+            self._again.setdefault(unit.path, _Again(stretch[0].time_ns, now))
+        return _Step(course, *stretch, until)
+
+    def _fold(self, step: _Step, series: Mapping[str, Series]) -> None:
+        unit, moment, end = step.course.unit, step.moment, step.end_ns
+        folded = unit.fold(moment, end, series, self._outside(step.course, moment, end))
+        step.changed = differences(folded.facts, self._logged(unit, moment.time_ns, end))
+        step.reached = unit.moment(end, folded.states)
+
+    def _finish(self, step: _Step) -> None:
+        """The step's facts are on disk."""
+        again = self._again.get(step.course.unit.path)
+        if again is not None:
+            again.changed += len(step.changed)
+        if step.reached is not None and step.course.finish(step.reached) and again is not None:
+            self._told_again(step.course, again, self._now_ns())
+
+    def _told_again(self, course: Course, again: _Again, now: int) -> None:
+        path = course.unit.path
+        del self._again[path]
+        ended = self._now_ns()
+        self._rests_until[path] = ended + _REST * (ended - again.since_ns)
+        why, course.why = course.why, ""
+        if again.changed:
+            told = Recomputed(
+                path=path, time_ns=now, start_ns=again.start_ns, facts_changed=again.changed, why=why or "late data"
+            )
+            self._site.append([told])
+
+    def _preview(self, course: Course, moment: Moment, end: int, series: Mapping[str, Series]) -> None:
+        unit = course.unit
+        folded = unit.fold(moment, end, series, self._outside(course, moment, end))
+        previews = unit.previews(folded.states, end)
+        self._site.namespace.put_previews(unit.path, [kind.__name__ for kind in unit.emits], previews)
+
+    def _outside(self, course: Course, moment: Moment, end_ns: int) -> list[Record]:
+        """What people, doors and edges said that holds from within the stretch; at the origin also what was known."""
+        unit = course.unit
+        if not unit.reads:
+            return []
+        found = facts.between(self._site.views, unit.reads, moment.time_ns, end_ns)
+        if moment.time_ns == course.origin_ns:
+            found += facts.newest_before(self._site.views, unit.reads, moment.time_ns)
+        return [record for record in found if not record.gone and unit.concerns(record)]
+
+    def _logged(self, unit: Unit, start_ns: int, end_ns: int) -> dict[Key, Record]:
+        found = facts.between(self._site.views, unit.emits, start_ns, end_ns, path=unit.path)
+        return {record.key: record for record in found}
+
+    def _look_for_late_records(self) -> None:
+        """Read what the log gained; what holds from behind a unit's frontier is late."""
+        now = self._now_ns()
+        for position, record in self._site.log.read(self._position):
+            for course in self._courses:
+                if record.time_ns < course.done_ns and course.unit.concerns(record):
+                    first = max(record.time_ns, course.origin_ns)
+                    self._mark(course, first, first, f"{type(record).__name__} said afterwards", now)
+            self._position = position
+        self._remember(every=_REMEMBER_EVERY)
+
+    def _remember(self, every: int) -> None:
+        """Store how far the log was looked at. Looking twice costs only time."""
+        if self._position - self._stored_position >= every:
+            self._checkpoints.position = self._stored_position = self._position
+
+    def _mark(self, course: Course, first_ns: int, last_ns: int, why: str, now: int) -> None:
+        """Late data of before history begins cannot be folded: what came with it then is gone."""
+        oldest = 0 if self._keep_ns is None else now - self._keep_ns
+        if last_ns >= oldest:
+            course.mark(max(first_ns, oldest), last_ns, why)
+
+
+def _want(course: Course, moment: Moment, end_ns: int) -> Want:
+    """At its origin a unit is also told what was in force: a state that nobody changed since last week."""
+    return Want(course.unit.tags, moment.time_ns, end_ns, before=moment.time_ns == course.origin_ns)
+
+
+class _Step:
+    """One unit's part of a turn: a stretch to fold, and what came of it."""
+
+    def __init__(self, course: Course, moment: Moment, end_ns: int, target_ns: int) -> None:
+        self.course, self.moment, self.end_ns, self.target_ns = course, moment, end_ns, target_ns
+        self.changed: list[Record] = []
+        self.reached: Moment | None = None
+
+
+class _Again:
+    """Folding again, in progress."""
+
+    def __init__(self, start_ns: int, since_ns: int) -> None:
+        self.start_ns, self.since_ns = start_ns, since_ns
+        self.changed = 0

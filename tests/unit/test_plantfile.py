@@ -1,0 +1,150 @@
+"""The plant file: every mistake at once, each with its line, its cause and its mend."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomlkit
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.model.errors import PlantFileError
+from isthmus.plantfile import load, read
+from isthmus.plantfile.lines import lines_of
+from isthmus.plantfile.schema import schema
+
+GOOD = """\
+[plant]
+name = "Northgate Works"
+path = "acme/northgate"
+time_zone = "Europe/London"
+
+[[calendar]]
+name = "two-shift"
+shifts = [
+  { name = "Early", start = "06:00", end = "14:00", breaks = ["10:00-10:15"] },
+  { name = "Late", start = "14:00", end = "22:00" },
+]
+
+[[machine]]
+path = "machining/line-a/cnc-01"
+name = "CNC-01"
+calendar = "two-shift"
+
+[[product]]
+code = "SHAFT-20"
+cycles = [{ machine = "machining/line-a/cnc-01", seconds = 42.0 }]
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "plant.toml"
+    path.write_text(text)
+    return path
+
+
+def sentences(folder: Path, text: str) -> list[str]:
+    return [f"{mistake.line}: {mistake.what}" for mistake in read(written(folder, text))[1]]
+
+
+def test_a_good_file_gives_whole_machine_paths_and_the_standard_zones(tmp_path: Path) -> None:
+    plant_file = load(written(tmp_path, GOOD))
+    assert list(plant_file.plant.machines) == ["acme/northgate/machining/line-a/cnc-01"]
+    assert [zone.name for zone in plant_file.zones] == ["control", "supervisory", "enterprise"]
+    assert [conduit.name for conduit in plant_file.conduits] == [plant_file.edge.conduit]
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "told"),
+    [
+        ('time_zone = "Europe/London"', 'time_zone = "Europe/Lodnon"', '4: no time zone is called "Europe/Lodnon"'),
+        ('path = "acme/northgate"', 'path = "acme"', '3: "acme" must be enterprise/site'),
+        ('calendar = "two-shift"', 'calendar = "tow-shift"', '16: no [[calendar]] is called "tow-shift"'),
+        ('name = "CNC-01"', "name = 5", "15: name = 5 must be text, not empty"),
+        ('name = "CNC-01"\n', "", "13: name is missing"),
+        ("seconds = 42.0", "seconds = -1", "20: seconds = -1 must be a number, more than 0"),
+        ('end = "22:00"', 'end = "29:00"', "6: shift Late: '29:00' is no time of day; write HH:MM, for example 06:00"),
+        ("line-a/cnc-01", "line-a/CNC 01", "14: 'CNC 01' in 'acme/northgate/machining/line-a/CNC 01' may have only"),
+        ('time_zone = "Europe/London"', 'time_zone = "Europe/London', "4: this is not TOML"),
+        ("[[product]]", "[[prodcut]]", "18: unknown key prodcut"),
+    ],
+)
+def test_each_mistake_is_named_with_its_line(tmp_path: Path, was: str, becomes: str, told: str) -> None:
+    assert was in GOOD
+    found = sentences(tmp_path, GOOD.replace(was, becomes, 1))
+    assert any(sentence.startswith(told) for sentence in found), found
+
+
+def test_all_mistakes_are_told_in_one_go_and_one_does_not_hide_another(tmp_path: Path) -> None:
+    text = GOOD.replace('"Europe/London"', '"Mars/North"').replace('name = "CNC-01"', "nmae = 5")
+    text += '\n[kpi]\nmicro_stop_s = -3\n\n[[source]]\nkind = "telex"\nname = "x"\n'
+    lines = [sentence.partition(":")[0] for sentence in sentences(tmp_path, text)]
+    assert lines == ["4", "13", "15", "23", "26"]
+
+
+def test_an_unknown_key_is_answered_with_the_nearest_known_one(tmp_path: Path) -> None:
+    mistakes = read(written(tmp_path, GOOD.replace("calendar = ", "calender = ")))[1]
+    assert "did you mean calendar?" in {mistake.mend for mistake in mistakes}
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(PlantFileError, match="isthmus init"):
+        load(tmp_path / "plant.toml")
+
+
+def test_nothing_may_be_read_in_a_safety_zone_and_nothing_dials_towards_ot(tmp_path: Path) -> None:
+    zones = """
+[[zone]]
+name = "control"
+kind = "control"
+[[zone]]
+name = "sis"
+kind = "safety"
+[[zone]]
+name = "office"
+kind = "enterprise"
+[[conduit]]
+name = "uplink"
+initiator = "office"
+responder = "control"
+[[conduit]]
+name = "peek"
+initiator = "control"
+responder = "sis"
+"""
+    found = " ".join(sentences(tmp_path, GOOD + zones))
+    assert "conduit uplink is opened from office towards OT" in found
+    assert "a conduit may not end in the safety zone sis" in found
+
+
+def test_the_schema_for_editors_knows_every_table() -> None:
+    defs = schema()["$defs"]
+    assert {"plant", "machine", "calendar", "zone", "edge"} <= set(defs["Sections"]["properties"])
+
+
+_NAMES = st.text("abcxyz_-", min_size=1, max_size=6)
+_LEAVES = st.one_of(st.integers(-5, 5), st.booleans(), st.text(max_size=8), st.lists(st.integers(0, 3), max_size=3))
+_FLAT = st.dictionaries(_NAMES, _LEAVES, max_size=3)
+_DEEP = st.dictionaries(_NAMES, st.one_of(_LEAVES, _FLAT, st.lists(_FLAT, min_size=1, max_size=2)), max_size=3)
+_TABLES = st.dictionaries(_NAMES, st.one_of(_LEAVES, _DEEP, st.lists(_DEEP, min_size=1, max_size=3)), max_size=4)
+
+
+@given(_TABLES)
+def test_every_key_of_any_file_is_found_on_a_line_that_shows_it(tree: dict[str, Any]) -> None:
+    text = tomlkit.dumps(tree)
+    places, lines = lines_of(text), text.split("\n")
+
+    def walk(node: object, place: tuple[str | int, ...]) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                assert (*place, key) in places, (text, place, key)
+                assert key in lines[places[(*place, key)] - 1], (text, place, key)
+                walk(value, (*place, key))
+        elif isinstance(node, list) and node and isinstance(node[0], dict):
+            for index, value in enumerate(node):
+                walk(value, (*place, index))
+
+    walk(tomllib.loads(text), ())
