@@ -26,9 +26,9 @@ from isthmus.web.respond import html, in_thread
 
 SORTS = {
     "plant": "plant file",
-    "state": "state, worst first",
-    "oee": "OEE, lowest first",
-    "scrap": "scrap, most first",
+    "state": "worst state",
+    "oee": "lowest OEE",
+    "scrap": "most scrap",
     "name": "name",
 }
 _WORST = (State.DOWN, State.UNKNOWN, State.STARVED, State.BLOCKED, State.IDLE, State.SETUP, State.RUN)
