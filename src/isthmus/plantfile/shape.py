@@ -217,5 +217,5 @@ def _limit_words(limit: msgspec.Meta) -> list[str]:
 
 
 def description(wanted: Any) -> str:  # noqa: ANN401  types are values here
-    """What a field's own description says of it, "" where it has none."""
-    return next((limit.description for limit in plain(wanted)[1] if limit.description), "")
+    """What a field says of itself, else what its type says, else ""."""
+    return next((limit.description for limit in reversed(plain(wanted)[1]) if limit.description), "")
