@@ -160,6 +160,10 @@ def test_a_clock_set_back_never_gives_an_epoch_twice(tmp_path: Path) -> None:
     assert epochs == sorted(set(epochs))
 
 
+def on_disk(buffer: Buffer) -> bool:
+    return buffer.lanes[-1].on_disk
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "SEGMENT_BYTES", 50_000)
@@ -234,17 +238,17 @@ def test_a_disk_that_takes_nothing_is_said_and_reading_goes_on_in_memory(
     buffer = opened(tmp_path)
     buffer.put("line", noise(0))
     buffer.flush()
-    broken = True
-    failing(monkeypatch, lambda: OSError(errno.EIO, "Input/output error") if broken else None)
+    faults: list[OSError | None] = [OSError(errno.EIO, "Input/output error")]
+    failing(monkeypatch, lambda: faults[-1])
     for number in range(1, 5):
         buffer.put("line", noise(number * 1000))
         buffer.flush()
     assert "Input/output error" in buffer.trouble
-    assert not buffer.lanes[-1].on_disk
-    broken = False
+    assert not on_disk(buffer)
+    faults.append(None)
     buffer._next_probe = 0
     buffer._look_after()
-    assert buffer.lanes[-1].on_disk
+    assert on_disk(buffer)
     assert buffer.trouble == ""
     buffer.put("line", noise(5000))
     buffer.flush()
@@ -391,6 +395,19 @@ def test_more_than_the_disk_can_keep_up_with_is_let_go_and_counted(
     (record,) = told(buffer)
     assert (record.rows, record.why, buffer.dropped_rows) == (3000, "size", 3000)
     assert drained(buffer) == list(range(3000, 8000))
+    buffer.close()
+
+
+def test_a_source_that_gives_what_is_no_batch_of_its_tags_costs_only_itself(tmp_path: Path) -> None:
+    buffer = opened(tmp_path)
+    buffer.put("line", noise(0, 10))
+    buffer.flush()
+    buffer.put("line", columns(ValueKind.I64, [7], [1], [0], [5]))
+    buffer.tell(LinkChanged(path=f"{PLANT}#conduit/uplink", time_ns=1, up=True))
+    buffer.flush()
+    (record,) = told(buffer)
+    assert (record.why, record.rows, "beyond its 2 tags" in record.detail) == ("damaged", 1, True)
+    assert drained(buffer) == list(range(10))
     buffer.close()
 
 

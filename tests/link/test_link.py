@@ -9,7 +9,7 @@ import ssl
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import numpy as np
@@ -124,6 +124,64 @@ def test_a_site_that_takes_the_connection_and_is_silent_costs_one_deadline(
             await until(lambda: edge.uplink.now.cause and "was silent" not in edge.uplink.now.cause)
             async with place.listening():
                 await until(lambda: place.taker.values.get("line") == list(range(500)))
+
+    run(story())
+
+
+class Line:
+    """A line between edge and site that can go dead without a word, and come back."""
+
+    def __init__(self, port: int) -> None:
+        self.dead = False
+        self._port = port
+        self._parts: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._through, "127.0.0.1", 0)
+        self.port = int(self._server.sockets[0].getsockname()[1])
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for part in self._parts:
+            part.cancel()
+        await asyncio.wait(self._parts)
+
+    async def _through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._port)
+        for source, target in ((reader, back), (there, writer)):
+            self._parts.append(asyncio.create_task(self._pump(source, target)))
+
+    async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(65536):
+                while self.dead:  # noqa: ASYNC110  a dead line tells nobody
+                    await asyncio.sleep(0.02)
+                target.write(data)
+        finally:
+            target.transport.abort()
+
+
+def test_a_line_that_goes_dead_again_and_again_loses_and_doubles_nothing(
+    place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uplink, "DEADLINE", httpx.Timeout(0.4))
+
+    async def story() -> None:
+        async with (
+            place.listening(),
+            Line(place.port) as line,
+            Edge(place.enrolled(), f"https://127.0.0.1:{line.port}") as edge,
+        ):
+            for cut in range(4):
+                await feed(edge, 20, cut * 4000)
+                line.dead = True
+                await feed(edge, 20, cut * 4000 + 2000)
+                await until(lambda: not edge.uplink.now.up)
+                line.dead = False
+                await until(lambda: edge.uplink.now.up)
+            await until(lambda: len(place.taker.values.get("line", [])) >= 16_000)
+        assert place.taker.values["line"] == list(range(16_000))
 
     run(story())
 
@@ -268,6 +326,7 @@ def test_the_site_cuts_the_conduit_and_only_two_people_here_open_it(place: Place
             await until(lambda: edge.gate.latch.told and edge.gate.closed)
             place.cut = False
             await feed(edge, 5, 500)
+            await asyncio.sleep(0.5)  # what was on its way when the gate closed has arrived
             bodies = place.taker.bodies
             await asyncio.sleep(0.7)
             assert place.taker.bodies == bodies
@@ -429,6 +488,47 @@ def test_an_endless_body_is_cut_off(place: Place, run: Run, monkeypatch: pytest.
             reply = await client.post(place.url + FRAMES, content=endless(), headers={VERSION_HEADER: "1"})
             assert reply.status_code == 413
         assert place.taker.bodies == 0
+
+    run(story())
+
+
+def test_a_line_too_slow_for_a_large_body_is_sent_small_ones(
+    place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uplink, "DEADLINE", httpx.Timeout(0.4))
+    monkeypatch.setattr(uplink, "LEAST_BODY", 2_000)
+    monkeypatch.setattr(uplink, "MAX_BODY", 100_000)
+    taken = place.taker.take
+
+    def slow(edge: str, body: bytes) -> Answer:
+        time.sleep(len(body) / 30_000)
+        return taken(edge, body)
+
+    monkeypatch.setattr(place.taker, "take", slow)
+
+    async def story() -> None:
+        async with Edge(place.enrolled(), place.url) as edge:
+            for number in range(40):
+                edge.buffer.put("line", counts(number * 100).set_column(1, "time_ns", noisy()))
+                await asyncio.to_thread(edge.buffer.flush)
+            assert edge.buffer.waiting > 30_000
+            async with place.listening():
+                await until(lambda: place.taker.values.get("line") == list(range(4000)), 30)
+
+    run(story())
+
+
+def noisy() -> pa.Array:
+    """Times that hardly compress."""
+    return pa.array(np.random.default_rng().integers(0, 2**60, 100))
+
+
+def test_a_taken_address_is_said_in_words(place: Place, run: Run) -> None:
+    async def story() -> None:
+        async with place.listening():
+            with pytest.raises(UsageError, match="another site may run here"):
+                async with place.listening():
+                    pass
 
     run(story())
 

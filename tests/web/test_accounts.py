@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import world as worlds
 from litestar.testing import TestClient
+from visits import make_silent  # noqa: F401  fixtures
 
-from conftest import Visitor
+import web_world as worlds
 from isthmus.model.time import NS_PER_HOUR, NS_PER_S
 from isthmus.web.accounts import AccountRefused, Accounts, Cost, Look, Person
 from isthmus.web.config import WebSection, mistakes_in
 from isthmus.web.server import address, first_link
+from web_world import Visitor
 
 CHEAP = Cost(n=16, r=1, p=1)
 ADMIN = Person(name="ann", full_name="Ann", role="administrator")

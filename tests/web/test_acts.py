@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-import world as worlds
 from litestar.testing import TestClient
+from visits import make_fresh  # noqa: F401  fixtures
 
-from conftest import Visitor
+import web_world as worlds
 from isthmus.model.records import Record
 from isthmus.model.records.people import JobStarted, JobStopped, ParkedDecided, QuantityCorrected, ReasonGiven
+from web_world import Visitor
 
 Visit = Callable[[str], Visitor]
 BELOW = worlds.below("CNC-02")

@@ -8,9 +8,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
-import world as worlds
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwright, Request, expect, sync_playwright
+from visits import make_chromium, make_fresh, make_serve  # noqa: F401  fixtures
 
+import web_world as worlds
 from isthmus.model import status as st
 from isthmus.model.records.edge import SourceChanged
 from isthmus.model.records.production import StateChanged

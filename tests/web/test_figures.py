@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-import world as worlds
 from hypothesis import given
 from hypothesis import strategies as some
 
+import web_world as worlds
 from isthmus.model.plant import Machine
 from isthmus.model.records.production import Elements, Indicator, StateChanged
 from isthmus.model.states import Element, State

@@ -7,8 +7,9 @@ import json
 import time
 from typing import Any
 
-import world as worlds
+from visits import make_fresh  # noqa: F401  fixtures
 
+import web_world as worlds
 from isthmus.model import status as st
 from isthmus.model.records.production import StateChanged
 from isthmus.model.states import State

@@ -9,16 +9,17 @@ from pathlib import Path
 
 import httpx
 import pytest
-import world as worlds
 from litestar import Litestar
 from litestar.testing import TestClient
+from visits import make_client, make_fresh, make_silent, make_told, make_visit  # noqa: F401  fixtures
 
-from conftest import Visitor
+import web_world as worlds
 from isthmus.model.records.production import Elements, Indicator
 from isthmus.model.time import NS_PER_MINUTE
 from isthmus.web import app as web_app
 from isthmus.web.figures.shifts import on_day
 from isthmus.web.roles import ROLES
+from web_world import Visitor
 
 Visit = Callable[[str], Visitor]
 MACHINE = f"/machine/{worlds.below('CNC-02')}"

@@ -41,6 +41,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faults", action="store_true", help="cut, kill and freeze by a fixed script; needs --for 150")
     parser.add_argument("--no-erp", action="store_true", help="leave the ERP out")
     parser.add_argument("--port", type=int, default=8600, help="of the pages (8600; 0 takes a free one)")
+    parser.add_argument(
+        "--history", type=float, metavar="DAYS", help="days of past production to begin with (7; 0 with --for)"
+    )
     parser.add_argument("--folder", type=Path, help="keep everything in this folder; a temporary one by default")
 
 
@@ -60,15 +63,16 @@ def run(args: argparse.Namespace) -> int:
         folder=folder.resolve(), seed=args.seed, seconds=args.seconds, erp=not args.no_erp, web_port=args.port
     )
     try:
-        asyncio.run(_show(settings, headless=args.headless, faults=args.faults))
+        days = args.history if args.history is not None else 0.0 if args.seconds else 7.0
+        asyncio.run(_show(settings, headless=args.headless, faults=args.faults, days=days))
     finally:
         if args.folder is None:
             shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 
-async def _show(settings: Settings, *, headless: bool, faults: bool) -> None:
-    from isthmus.run import demo, demo_story  # noqa: PLC0415  as above
+async def _show(settings: Settings, *, headless: bool, faults: bool, days: float) -> None:
+    from isthmus.run import demo, demo_history, demo_story  # noqa: PLC0415  as above
     from isthmus.run.demo_summary import summary  # noqa: PLC0415  as above
 
     began = time.monotonic()
@@ -83,8 +87,10 @@ async def _show(settings: Settings, *, headless: bool, faults: bool) -> None:
             tell(f"log in once by {link}")
             await asyncio.to_thread(webbrowser.open, link)
         demo.put_to_work(stage)
+        past = asyncio.ensure_future(asyncio.to_thread(demo_history.send, stage, days, settings.seed, tell))
         happenings = demo_story.story(settings.seconds) + (demo_story.faults() if faults else [])
         await demo_story.play(stage, happenings, tell)
+        await past
         if settings.seconds is None:
             tell("the plant goes on until Ctrl-C")
             await asyncio.Event().wait()

@@ -30,11 +30,13 @@ import msgspec
 import pyarrow as pa
 
 from isthmus.edge import lane as lanes
-from isthmus.edge.lane import Dropped, Lane, MemoryLog
+from isthmus.edge.groups import FRAME_BYTES, GROUP_ROWS, grouped, joined
+from isthmus.edge.lane import Dropped, Lane
+from isthmus.edge.memory import MemoryLog
 from isthmus.model.errors import UsageError
 from isthmus.model.records import Record
 from isthmus.model.records.edge import ConduitCut, ConduitReopened, SamplesDropped
-from isthmus.model.samples import TagInfo, kind_of
+from isthmus.model.samples import TagInfo
 from isthmus.model.time import NS_PER_DAY, NS_PER_S
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import Dictionary
@@ -43,8 +45,6 @@ from isthmus.wire.link import Acknowledged
 OWN: Final = "_edge"
 """The edge's own source, under which its records travel; no [[source]] can be called so."""
 GROUP_S: Final = 0.2
-GROUP_ROWS: Final = 10_000
-FRAME_BYTES: Final = 4 * 1024 * 1024
 MOST_PENDING_ROWS: Final = 2_000_000
 MEMORY_BYTES: Final = 64 * 1024 * 1024
 _PROBE_NS: Final = 5 * NS_PER_S
@@ -87,7 +87,6 @@ class Buffer:
         self._full = asyncio.Event()
         self._lock = Lock()
         self._flushing = Lock()
-        folder.mkdir(parents=True, exist_ok=True)
         self._held = _hold(folder)
         self.stopped_ns = self._last_alive()
         """When an earlier process was last alive, if it did not end in an orderly way; else None."""
@@ -200,8 +199,9 @@ class Buffer:
         if self._overtake and self.lanes[-1].on_disk:
             self._overtake = False
             self._begin(self._disk_lane() or self._memory_lane())
-        if pending or records:
-            self._store(pending, records)
+        whole = {source: self._group(source, batches) for source, batches in pending.items()}
+        if whole or records:
+            self._store(whole, records)
         now = time.monotonic_ns()
         if now >= self._next_look:
             self._next_look = now + _HOUSEKEEPING_NS
@@ -238,6 +238,17 @@ class Buffer:
                 self._seq = seq
                 lane.frames += len(packed)
                 return
+
+    def _group(self, source: str, batches: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
+        """What one source gave, joined; a source that gave what is no batch of its tags costs only itself."""
+        try:
+            return grouped(batches, len(self._tags[source]))
+        except (ValueError, TypeError, KeyError, pa.ArrowException) as error:
+            now, rows = self._clock(), sum(batch.num_rows for batch in batches)
+            self.dropped_rows += rows
+            detail = f"the source gave what is no batch of its tags: {error}; please report this"
+            self.let_go([Dropped(source, now, now, 0, rows, 0, 0)], "damaged", detail)
+            return []
 
     def _begin(self, lane: Lane) -> None:
         if self.lanes:
@@ -278,7 +289,7 @@ class Buffer:
         """The frames and the sequence numbers behind them; nothing is given out until they are stored."""
         seq, out = dict(self._seq), []
         for source, batches in pending.items():
-            for batch in _grouped(batches):
+            for batch in batches:
                 seq[source] += 1
                 out.append(frames.pack(frames.of_samples(self._ids[source], epoch, seq[source], batch)))
         if records:
@@ -360,14 +371,14 @@ class Buffer:
                     record.first_seq,
                     record.last_seq,
                 )
-                parts[source] = _joined(before, parts[source]) if source in parts else before
+                parts[source] = joined(before, parts[source]) if source in parts else before
             elif isinstance(record, (SamplesDropped, ConduitCut, ConduitReopened)):
                 self.tell(record)
             else:
                 lost += 1
         if lost:
             own = Dropped(OWN, records[0].time_ns, records[-1].time_ns, 0, lost, 0, 0)
-            parts[OWN] = _joined(parts[OWN], own) if OWN in parts else own
+            parts[OWN] = joined(parts[OWN], own) if OWN in parts else own
         return list(parts.values())
 
     def _oldest_ns(self) -> int | None:
@@ -422,35 +433,14 @@ class Buffer:
         self.trouble = trouble
 
 
-def _grouped(batches: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
-    """Joined by value kind, in pieces that make frames of a bounded size."""
-    by_kind: dict[str, list[pa.RecordBatch]] = {}
-    for batch in batches:
-        by_kind.setdefault(kind_of(batch), []).append(batch)
-    out = []
-    for held in by_kind.values():
-        whole = pa.concat_batches(held) if len(held) > 1 else held[0]
-        rows = max(1, min(GROUP_ROWS, FRAME_BYTES * whole.num_rows // max(whole.nbytes, 1)))
-        out += [whole.slice(start, rows) for start in range(0, whole.num_rows, rows)]
-    return out
-
-
-def _joined(before: Dropped, after: Dropped) -> Dropped:
-    """Two losses of one source as one. The numbers between may be of two epochs: the counts are exact."""
-    return Dropped(
-        after.source,
-        min(before.start_ns, after.start_ns),
-        max(before.end_ns, after.end_ns),
-        before.frames + after.frames,
-        before.rows + after.rows,
-        min(before.first_seq, after.first_seq),
-        max(before.last_seq, after.last_seq),
-    )
-
-
 def _hold(folder: Path) -> int:
-    """Lock the folder for this process. Raises UsageError when another process writes there."""
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    """Lock the folder for this process. Raises UsageError when another process writes there, or none can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        msg = f"{folder} cannot be written ({error.strerror}); mend its rights or choose another [edge] data"
+        raise UsageError(msg) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

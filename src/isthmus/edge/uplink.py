@@ -33,6 +33,7 @@ from isthmus.wire.segment import Chunk
 
 IN_ORDER_BYTES: Final = 4 * MAX_BODY
 """A backlog up to this size goes before what is new; a larger one beside it."""
+LEAST_BODY: Final = 32 * 1024
 HELLO_S: Final = 5.0
 """With nothing to send, an empty body asks this often whether the site is there."""
 DEADLINE: Final = httpx.Timeout(connect=5.0, read=20.0, write=20.0, pool=10.0)
@@ -78,8 +79,8 @@ class LinkNow(msgspec.Struct, kw_only=True):
 
 
 class _Failed(Exception):
-    def __init__(self, cause: str, status: int = 0) -> None:
-        self.cause, self.status = cause, status
+    def __init__(self, cause: str, status: int = 0, *, broke: bool = False) -> None:
+        self.cause, self.status, self.broke = cause, status, broke
         super().__init__(cause)
 
 
@@ -88,6 +89,8 @@ class _Part:
 
     def __init__(self, name: Literal["live", "backlog"]) -> None:
         self.name = name
+        self.most = MAX_BODY
+        """Bytes of the next body: less after one that did not get through, for lines that are slow."""
         self.alone = 0
         """Frames that are sent one by one, since a body with them was refused."""
         self.refusals = 0
@@ -160,12 +163,13 @@ class Uplink:
     async def _send(self, lane: Lane, part: _Part) -> None:
         """One body and its answer. Raises _Failed."""
         opening = b"" if lane.epoch in self._introduced else await asyncio.to_thread(lane.dictionaries)
-        most = 1 if part.alone else max(MAX_BODY - len(opening), 1)
+        most = 1 if part.alone else max(min(part.most, MAX_BODY - len(opening)), 1)
         chunk = await asyncio.to_thread(lane.body, most)
         part.frames = len(chunk.heads)
         answer = await self._post(opening + chunk.data)
         self._introduced.add(lane.epoch)
         part.alone, part.refusals = max(part.alone - 1, 0), 0
+        part.most = min(part.most * 2, MAX_BODY)
         await self._obey(lane, chunk, answer)
 
     async def _post(self, body: bytes) -> Answer:
@@ -182,7 +186,8 @@ class Uplink:
                 raise _Failed(_refusal(reply.status_code, said), reply.status_code)
             answer = msgspec.json.decode(said, type=Answer)
         except (httpx.HTTPError, OSError, TimeoutError, UsageError, httpx.InvalidURL) as error:
-            raise _Failed(_words(error, self._site)) from error
+            broke = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
+            raise _Failed(_words(error, self._site), broke=broke) from error
         except msgspec.MsgspecError as error:
             msg = f"what answers at {self._site} is no site of isthmus"
             raise _Failed(msg) from error
@@ -215,6 +220,8 @@ class Uplink:
 
     async def _wait_after(self, failed: _Failed, lane: Lane, part: _Part) -> None:
         self._introduced.clear()
+        if failed.broke or failed.status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+            part.most = max(part.most // 4, LEAST_BODY)
         if failed.status == httpx.codes.BAD_REQUEST:
             # Again with every dictionary and frame by frame, so that one bad frame stops nobody.
             part.alone = part.alone or part.frames

@@ -81,7 +81,10 @@ async def _listening(server: LinkServer, listen: str) -> AsyncIterator[None]:
 def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> tuple[Site, FoldRunner, Ingest]:
     """Open the stores, from the disk upwards; the stack closes them the other way round."""
     plant, folder = file.plant, file.site.data
-    store = stack.enter_context(Store(folder / "history", file.historian, told=untold.append))
+    try:
+        store = stack.enter_context(Store(folder / "history", file.historian, told=untold.append))
+    except OSError as error:
+        raise UsageError(error.strerror or str(error)) from error
     folds = {path: folds_of(plant, machine) for path, machine in plant.machines.items()}
     site = Site(plant, folder, store, store.tags, folds=folds)
     stack.callback(site.close)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from isthmus.sim.northgate import ARTICLES, MACHINES, NAME, PATH, REASONS, ZONE
+from isthmus.sim.northgate import ARTICLES, MACHINES, NAME, PATH, REASONS, ZONE, past_cycle_s
 from isthmus.sim.servers.opcua import MACHINERY, PACKML
 from isthmus.sim.world import MachineSpec
 
@@ -224,7 +224,8 @@ def _machine(machine: MachineSpec) -> str:
     tag = f"{machine.name}/"
     head = (
         f'[[machine]]\npath = "{machine.path}"\nname = "{machine.name.upper()}"\ncalendar = "three-shift"\n'
-        f'erp_work_centre = "{machine.name.upper()}"\ncost_per_hour = "60"\norder = "{tag}order"\n'
+        f'erp_work_centre = "{machine.name.upper()}"\ncost_per_hour = "60"\n'
+        f'ideal_cycle_s = {past_cycle_s(machine)}\norder = "{tag}order"\n'
         f'good = {{ tag = "{tag}parts-good", width = {machine.counter_bits} }}\n'
         f'scrap = {{ tag = "{tag}parts-scrap", width = {machine.counter_bits} }}\n'
     )

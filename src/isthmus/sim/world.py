@@ -18,8 +18,6 @@ from isthmus.model.time import NS_PER_S
 
 Value = float | int | str | bool
 
-ANALOGUE_NS: Final = NS_PER_S
-"""How often the slow signals (load, heat, power) are sampled."""
 POWER_W: Final = {State.RUN: 7200.0, State.SETUP: 2100.0, State.IDLE: 1500.0, State.DOWN: 900.0, State.OFF: 40.0}
 AMBIENT_C: Final = 21.0
 WARMEST_C: Final = 58.0
@@ -50,6 +48,8 @@ class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
     slower: float = 1.06
     """Mean cycle over ideal cycle."""
     counter_bits: int = 32
+    analogue_s: float = 1.0
+    """How often the slow signals (load, heat, power) are sampled."""
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,11 +191,12 @@ class Machine:
             self._set("state", state.value)
 
     def _sample(self, now_ns: int) -> None:
-        self._analogue_ns = now_ns + ANALOGUE_NS
+        seconds = self.spec.analogue_s
+        self._analogue_ns = now_ns + int(seconds * NS_PER_S)
         running = self._state is State.RUN
-        self._heat_c += ((WARMEST_C if running else AMBIENT_C) - self._heat_c) * 0.01
+        self._heat_c += ((WARMEST_C if running else AMBIENT_C) - self._heat_c) * (1 - 0.99**seconds)
         power_w = POWER_W.get(self._state, POWER_W[State.IDLE]) * self._chance.gauss(1.0, 0.02)
-        self._energy_wh += power_w / 3600
+        self._energy_wh += power_w * seconds / 3600
         saved, self._now_ns = self._now_ns, now_ns
         self._set("spindle_speed", round(self._chance.gauss(8200, 15), 1) if running else 0.0)
         self._set("spindle_load", round(min(max(self._chance.gauss(44, 6), 0), 100), 1) if running else 0.0)

@@ -51,6 +51,13 @@ def kept_before(file: Path, path: str, shape: str, time_ns: int) -> Moment | Non
     return Moment(row[0], tuple(msgspec.msgpack.decode(row[1], type=list[bytes]))) if row else None
 
 
+def begun(file: Path, path: str) -> int | None:
+    """Since when a unit is folded, for reading alone; None when it never was."""
+    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)) as db:
+        row = db.execute("SELECT origin_ns FROM unit WHERE path = ?", (path,)).fetchone()
+    return int(row[0]) if row else None
+
+
 class Checkpoints:
     """`checkpoints.sqlite`. Any thread may call; what is written is on disk when a method returns."""
 

@@ -61,7 +61,10 @@ class _Refused(Exception):
 
 
 class LinkServer:
-    """`async with LinkServer(...)` listens; `cut` says whether an edge's conduit shall be closed."""
+    """`async with LinkServer(...)` listens; `cut` says whether an edge's conduit shall be closed.
+
+    Raises UsageError when the address is taken or no address of this machine.
+    """
 
     def __init__(
         self,
@@ -88,16 +91,23 @@ class LinkServer:
     async def __aenter__(self) -> Self:
         self._certificates.prepare([self._host.strip("[]")])
         self._context = tls.server_context(self._certificates.folder)
-        self._server = await asyncio.start_server(
-            self._connected,
-            self._host.strip("[]"),
-            self._port,
-            ssl=self._context,
-            ssl_handshake_timeout=HANDSHAKE_S,
-            ssl_shutdown_timeout=2.0,
-            limit=_READ,
-            backlog=MOST_CONNECTIONS,
-        )
+        try:
+            self._server = await asyncio.start_server(
+                self._connected,
+                self._host.strip("[]"),
+                self._port,
+                ssl=self._context,
+                ssl_handshake_timeout=HANDSHAKE_S,
+                ssl_shutdown_timeout=2.0,
+                limit=_READ,
+                backlog=MOST_CONNECTIONS,
+            )
+        except OSError as error:
+            msg = (
+                f"[site] listen = {self._host}:{self._port} cannot be listened on ({error.strerror}); "
+                "another site may run here, or choose another address"
+            )
+            raise UsageError(msg) from error
         self._looking = asyncio.create_task(self._look_after())
         return self
 

@@ -14,7 +14,7 @@ import msgspec
 
 from isthmus.model.records import Key, Record
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, Interval
-from isthmus.site.checkpoints import kept_before
+from isthmus.site.checkpoints import begun, kept_before
 from isthmus.site.historian.reader import Reader
 from isthmus.site.merge import History, Want
 from isthmus.site.unit import Unit
@@ -37,7 +37,7 @@ def replay(
     """What would differ among the facts of these kinds within [start_ns, end_ns), in order of time.
 
     `folder` is the site's data folder. Begins with the states that the site kept before the stretch;
-    where it kept none, a day earlier, knowing nothing.
+    where it kept none, a day earlier, but not before the site began to fold.
     """
     views = ViewsReader(folder / "views.sqlite")
     try:
@@ -56,18 +56,20 @@ def replay(
 
 def _folded(folder: Path, unit: Unit, history: Reader, views: ViewsReader, span: Interval) -> Iterator[Record]:
     start_ns, end_ns = span
+    origin = begun(folder / "checkpoints.sqlite", unit.path) or 0
     kept = kept_before(folder / "checkpoints.sqlite", unit.path, unit.shape, start_ns)
-    moment = kept or unit.fresh(start_ns - NS_PER_DAY)
+    moment = kept or unit.fresh(max(start_ns - NS_PER_DAY, origin))
     known = [] if kept else facts.newest_before(views, unit.reads, moment.time_ns)
+    first = kept is None
     samples = History(history, history.tags)
     while moment.time_ns < end_ns:
         end = min(moment.time_ns + _STRETCH_NS, end_ns)
-        series = samples.read(Want(unit.tags, moment.time_ns, end))
+        series = samples.read(Want(unit.tags, moment.time_ns, end, before=first))
         said = known + facts.between(views, unit.reads, moment.time_ns, end)
         outside = [record for record in said if not record.gone and unit.concerns(record)]
         folded = unit.fold(moment, end, series, outside)
         yield from (fact for fact in folded.facts if fact.time_ns >= start_ns)
-        moment, known = unit.moment(end, folded.states), []
+        moment, known, first = unit.moment(end, folded.states), [], False
 
 
 def _content(fact: Record) -> dict[str, object]:

@@ -33,6 +33,11 @@ _HEIGHT: Final = {
 }
 _PATTERN: Final = {State.PLANNED: "planned", State.UNKNOWN: "no-data"}
 _LETTER: Final = {State.BLOCKED: "B", State.STARVED: "S"}
+_STEPS: Final = (
+    (2 * NS_PER_HOUR, NS_PER_HOUR),
+    (NS_PER_HOUR, 15 * NS_PER_MINUTE),
+    (20 * NS_PER_MINUTE, 10 * NS_PER_MINUTE),
+)
 _LETTER_SHARE = 1.6
 _LEAST_SHARE = 0.25
 _WEIGHT: Final = {State.DOWN: 2, State.UNKNOWN: 2}
@@ -106,7 +111,7 @@ def in_words(stretches: Sequence[Stretch]) -> str:
 def hours(house: House, window: Window) -> Markup:
     """The time axis below a large strip."""
     whole = window.end_ns - window.start_ns
-    step = NS_PER_HOUR if whole > 2 * NS_PER_HOUR else 15 * NS_PER_MINUTE if whole > NS_PER_HOUR else 5 * NS_PER_MINUTE
+    step = next((step for longer, step in _STEPS if whole > longer), NS_PER_MINUTE)
     offset = to_datetime(window.start_ns, house.site.plant.zone).utcoffset()
     shift_ns = int(offset.total_seconds()) * 1_000_000_000 if offset else 0
     at = -(-(window.start_ns + shift_ns) // step) * step - shift_ns

@@ -11,7 +11,7 @@ from isthmus.sim.bus import changes
 from isthmus.sim.servers.mtconnect_agent import Agent, Component, Device, Item
 from isthmus.sim.world import Value
 
-_EXECUTION = {"RUN": "ACTIVE", "IDLE": "READY", "SETUP": "READY", "DOWN": "INTERRUPTED", "OFF": "STOPPED"}
+EXECUTION = {"RUN": "ACTIVE", "IDLE": "READY", "SETUP": "READY", "DOWN": "INTERRUPTED", "OFF": "STOPPED"}
 _ITEMS = {
     "good": "good",
     "scrap": "bad",
@@ -81,7 +81,7 @@ def device(machine: str) -> Device:
 def tell(agent: Agent, signal: str, time_ns: int, value: Value) -> None:
     """One change of the machine, in the agent's words."""
     if signal == "state":
-        agent.update("exec", _EXECUTION.get(str(value), "READY"), time_ns)
+        agent.update("exec", EXECUTION.get(str(value), "READY"), time_ns)
         agent.update("mode", "SETUP" if value == "SETUP" else "PRODUCTION", time_ns)
     elif signal == "alarm":
         agent.condition("alarm", "Fault" if value else "Normal", time_ns, code=str(value))

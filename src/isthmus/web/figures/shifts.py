@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime, time
+from typing import Final
 
 import msgspec
 
 from isthmus.model.calendar import ShiftInstance, shift_at, shifts_between
 from isthmus.model.plant import Machine, Plant
-from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, Interval, from_datetime
+from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, Interval, from_datetime
 
 _BACK_DAYS = 14
 
@@ -67,6 +69,30 @@ def asked(plant: Plant, machine: Machine, now_ns: int, key: str) -> Window | Non
         if shift.day == wanted and shift.name == name and shift.start_ns <= now_ns:
             return _window(shift, now_ns)
     return None
+
+
+SPANS: Final[Mapping[str, int]] = {"shift": 0, "60": 60, "10": 10}
+"""What a strip may show: the whole shift, or the last minutes of it."""
+
+
+def zoomed(window: Window, minutes: int) -> Window:
+    """The last `minutes` of a shift in progress, for a strip; the shift itself for 0 or when it is over."""
+    if not minutes or not window.current:
+        return window
+    start = window.now_ns - minutes * NS_PER_MINUTE
+    return msgspec.structs.replace(window, start_ns=start, end_ns=window.now_ns)
+
+
+def fitting(window: Window, known_since_ns: int | None) -> str:
+    """The span that a strip shows by itself: what is known, when that is but the end of a long shift."""
+    if not window.current or known_since_ns is None:
+        return "shift"
+    known = window.now_ns - known_since_ns
+    for span in ("10", "60"):
+        minutes = SPANS[span]
+        if known <= minutes * NS_PER_MINUTE and window.end_ns - window.start_ns > 4 * minutes * NS_PER_MINUTE:
+            return span
+    return "shift"
 
 
 def on_day(plant: Plant, machine: Machine, now_ns: int, day: str) -> list[Window]:

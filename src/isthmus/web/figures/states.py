@@ -77,6 +77,11 @@ def fill(changes: Iterable[StateChanged], start_ns: int, end_ns: int) -> list[St
     return out
 
 
+def known_since(strip: Iterable[Stretch]) -> int | None:
+    """When a strip begins to know something, None when it never does."""
+    return next((one.start_ns for one in strip if one.state is not State.UNKNOWN), None)
+
+
 def now(house: House, path: str) -> StateChanged | None:
     """The state a machine is in, None when nothing was ever heard of it."""
     live = previews(house, path)

@@ -94,6 +94,9 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
     silent = {source.name for source in sources.all_sources(house) if not source.up}
     live = machines.machine_now(house, machine, now, silent)
     strip = states.stretches(house, machine.path, window.start_ns, window.now_ns)
+    span = asked["span"] if asked.get("span") in shifts.SPANS else shifts.fitting(window, states.known_since(strip))
+    zoomed = shifts.zoomed(window, shifts.SPANS[span])
+    zoomed_strip = states.stretches(house, machine.path, zoomed.start_ns, zoomed.now_ns)
     found = stops_.stops_in(house, machine, window)
     indicator = indicators.of_shift(house, machine.path, window)
     ladder = losses.ladder(house.site.plant, indicator, window, found) if indicator else None
@@ -111,7 +114,8 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
     out: dict[str, Markup] = {
         "head": cells.head(live, now, house.local),
         "link": cells.link(machine_sources, now, house),
-        "strip": drawing.strip(house, strip, window, height=64, link=link),
+        "strip": drawing.strip(house, zoomed_strip, zoomed, height=64, link=link),
+        "axis": drawing.hours(house, zoomed),
         "minutes": cells.minutes(indicator, ladder, window, opened, link, house.site.plant),
         "events": cells.events(line, behind, link, house.local)
         if line
@@ -141,7 +145,7 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
         "run": jobs.open_run(house, machine.path),
         "asked": asked,
         "can": {what: roles.may(person.role, what) for what in ("reason", "job", "quantity")},
-        "axis": drawing.hours(house, window),
+        "span": span,
     }
     last = house.site.namespace.last(chosen) if chosen else None
     data = {"trend": {"tag": chosen, "time_ns": last.time_ns, "value": _drawn(last.value)}} if last else {}

@@ -15,7 +15,7 @@ from isthmus.model.states import State
 from isthmus.model.time import NS_PER_S
 from isthmus.web import render, strip
 from isthmus.web.accounts import Session
-from isthmus.web.figures import attention, indicators, machines, orders, shifts, sources, stops
+from isthmus.web.figures import attention, indicators, machines, orders, shifts, sources, states, stops
 from isthmus.web.figures.attention import Need
 from isthmus.web.figures.jobs import ideal_cycle_s
 from isthmus.web.figures.machines import MachineNow
@@ -50,24 +50,26 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
     shown = sorted((one for one in everyone if line in ("", one.line)), key=_order(sort))
     needs = attention.needs(house, everyone, now)
     window = _common(everyone, now)
+    span = _span(everyone, window, asked.get("span", ""))
+    shown_from = shifts.zoomed(window, shifts.SPANS[span])
     cells = render.macros("cells/plant.html")
     out: dict[str, Markup] = {
         "when": cells.when(window, house.local, now),
         "health": cells.health(*_health(house), _coverage(everyone)),
-        "span-from": Markup("%s") % house.local.time(window.start_ns),
-        "span-to": Markup("%s") % house.local.time(window.end_ns),
+        "span-from": Markup("%s") % house.local.time(shown_from.start_ns),
+        "span-to": Markup("%s") % house.local.time(shown_from.end_ns),
         "needs": cells.needs(needs),
         "sofar": cells.sofar(_so_far(house, everyone, needs, now)),
         **nav.counts(needs),
     }
     for one in shown:
         out[f"{one.slug}-state"] = cells.state(one, now)
-        out[f"{one.slug}-strip"] = strip.strip(house, one.strip, one.window)
+        out[f"{one.slug}-strip"] = _strip(house, one, span)
         out[f"{one.slug}-job"] = cells.job(one)
         out[f"{one.slug}-count"] = cells.count(one)
         out[f"{one.slug}-oee"] = cells.oee(one)
     lines = list(dict.fromkeys(one.line for one in everyone))
-    context = {"machines": shown, "lines": lines, "line": line, "sort": sort, "sorts": SORTS}
+    context = {"machines": shown, "lines": lines, "line": line, "sort": sort, "sorts": SORTS, "span": span}
     return render.Built("plant.html", context, out)
 
 
@@ -90,6 +92,20 @@ def _common(everyone: list[MachineNow], now: int) -> Window:
         return Window(name="", key="", start_ns=now, end_ns=now + 1, now_ns=now, planned=(), current=True)
     span = windows.most_common(1)[0][0]
     return next(one.window for one in everyone if (one.window.start_ns, one.window.end_ns) == span)
+
+
+def _span(everyone: list[MachineNow], window: Window, wanted: str) -> str:
+    """What the strips show: what was asked for, else what fits to how much is known."""
+    if wanted in shifts.SPANS:
+        return wanted
+    known = [since for one in everyone if (since := states.known_since(one.strip)) is not None]
+    return shifts.fitting(window, min(known, default=None))
+
+
+def _strip(house: House, one: MachineNow, span: str) -> Markup:
+    window = shifts.zoomed(one.window, shifts.SPANS[span])
+    shown = one.strip if window is one.window else states.stretches(house, one.path, window.start_ns, window.now_ns)
+    return strip.strip(house, shown, window)
 
 
 def _health(house: House) -> tuple[int, int]:

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import httpx
 from litestar import Litestar
+from litestar.testing import TestClient
 
 from isthmus.model import status as st
 from isthmus.model.calendar import Calendar, Shift, shift_at
@@ -124,6 +126,33 @@ class World(NamedTuple):
         batch = columns(kind, [number] * len(times_ns), times_ns, [st.GOOD] * len(times_ns), list(values))
         self.site.historian.append([Batch(number, 1, seq, times_ns[-1], batch)])
         self.site.namespace.put_samples({f"{source}/{tag}": Last(times_ns[-1], st.GOOD, values[-1])})
+
+
+class Visitor:
+    """Somebody with a browser that runs no script."""
+
+    def __init__(self, client: TestClient[Litestar], role: str) -> None:
+        self.client = client
+        client.cookies.clear()
+        form = {"name": role, "password": PASSWORD, "after": "/"}
+        answer = client.post("/log-in", data=form, follow_redirects=False)
+        assert answer.status_code == 303, answer.text
+        self.token = answer.cookies["isthmus"]
+
+    def get(self, address: str) -> httpx.Response:
+        self._be()
+        return self.client.get(address, follow_redirects=False)
+
+    def post(self, address: str, **fields: str) -> httpx.Response:
+        """Send a form with the token that this session's pages carry."""
+        self._be()
+        session = self.client.app.state.house.accounts.session(self.token)
+        assert session is not None
+        return self.client.post(address, data={"form": session.form, **fields}, follow_redirects=False)
+
+    def _be(self) -> None:
+        self.client.cookies.clear()
+        self.client.cookies.set("isthmus", self.token)
 
 
 @contextmanager
