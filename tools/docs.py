@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from manual import commands, flow, plant_file, records, words
+from manual import commands, flow, northgate, plant_file, records, words
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES = {
@@ -17,6 +17,7 @@ PAGES = {
     "reference/status.md": words.status_page,
     "reference/indicators.md": words.indicators_page,
     "reference/failures.md": words.failures_page,
+    "../examples/plants/northgate.toml": northgate.page,
 }
 """Page by page: its path in docs/ and who makes it."""
 
