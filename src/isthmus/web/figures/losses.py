@@ -45,6 +45,8 @@ class Ladder(msgspec.Struct, frozen=True, kw_only=True):
     """All losses of a window."""
 
     length_ns: int
+    quantum_ns: int
+    """The step to which its minutes are rounded."""
     lines: tuple[Loss, ...]
 
 
@@ -82,7 +84,8 @@ def ladder(plant: Plant, indicator: Indicator, window: Window, stops: Sequence[S
 def _add_up(groups: Sequence[tuple[str, str, Sequence[_Part]]], good_ns: int) -> Ladder:
     parts = [part for _, _, inside in groups for part in inside]
     total = sum(part.length_ns for part in parts) + good_ns
-    quantum = words.quantum_for(total)
+    observed = total - sum(part.length_ns for part in parts if part.key == "unobserved")
+    quantum = words.quantum_for(observed)
     rounded = words.rounded_parts([good_ns, *(part.length_ns for part in reversed(parts))], quantum)
     shown = dict(zip((part.key for part in reversed(parts)), rounded[1:], strict=True))
     left, left_shown = total, sum(rounded)
@@ -95,7 +98,7 @@ def _add_up(groups: Sequence[tuple[str, str, Sequence[_Part]]], good_ns: int) ->
             if part.length_ns or part.key in ("planned", "unobserved", "scrap"):
                 lines.append(_line(part.key, part.name, part.length_ns, left, shown[part.key], part.tone))
     lines.append(_line("good", "Good pieces at ideal speed", good_ns, 0, left_shown, "run", total=True))
-    return Ladder(length_ns=total, lines=tuple(lines))
+    return Ladder(length_ns=total, quantum_ns=quantum, lines=tuple(lines))
 
 
 def _line(  # noqa: PLR0913, PLR0917  one line of a table

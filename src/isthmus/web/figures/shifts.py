@@ -71,7 +71,7 @@ def asked(plant: Plant, machine: Machine, now_ns: int, key: str) -> Window | Non
     return None
 
 
-SPANS: Final[Mapping[str, int]] = {"shift": 0, "60": 60, "10": 10}
+SPANS: Final[Mapping[str, int]] = {"shift": 0, "60": 60, "10": 10, "3": 3}
 """What a strip may show: the whole shift, or the last minutes of it."""
 
 
@@ -88,7 +88,7 @@ def fitting(window: Window, known_since_ns: int | None) -> str:
     if not window.current or known_since_ns is None:
         return "shift"
     known = window.now_ns - known_since_ns
-    for span in ("10", "60"):
+    for span in ("3", "10", "60"):
         minutes = SPANS[span]
         if known <= minutes * NS_PER_MINUTE and window.end_ns - window.start_ns > 4 * minutes * NS_PER_MINUTE:
             return span
