@@ -172,7 +172,7 @@ class Tryton:
 
     # -- looking for what was told
 
-    def _find(self, command: AnyCommand, order: Row) -> Receipt | None:  # noqa: PLR0911  one for each command
+    def _find(self, command: AnyCommand, order: Row) -> Receipt | None:
         if isinstance(command, TakeBackStart):
             return None
         if isinstance(command, StartOrder):
