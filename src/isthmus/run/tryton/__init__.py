@@ -1,6 +1,6 @@
 """A real Tryton on this machine, for the demo and the tests: installed, filled, started, stopped.
 
-    cache/environment/          Tryton's own virtual environment, pinned by tryton-requirements.txt
+    cache/environment/          Tryton's own virtual environment, pinned by requirements.txt
     cache/base-<hash>.sqlite    a database with every module and a company, built once
     cache/plant-<hash>.sqlite   the same with a caller's plant, kept for the day
     folder/erp.sqlite           a copy of that, with the configuration and the log beside it
@@ -33,14 +33,14 @@ import httpx
 import msgspec
 
 from isthmus.model.errors import ErpAway, UsageError
-from isthmus.run.tryton_plant import ErpPlant
+from isthmus.run.tryton.plant import ErpPlant
 
 Tell = Callable[[str, float], None]
 """Told what is being done now, and the share of it that is done, 0 to 1."""
 
 _HERE: Final = Path(__file__).parent
-_REQUIREMENTS: Final = _HERE / "tryton-requirements.txt"
-_SETUP: Final = _HERE / "tryton_setup.py"
+_REQUIREMENTS: Final = _HERE / "requirements.txt"
+_SETUP: Final = _HERE / "setup_in_tryton.py"
 _MODULES: Final = (
     "production_work",
     "production_routing",

@@ -22,8 +22,8 @@ from isthmus.model.errors import UsageError
 from isthmus.plantfile import PlantFile, load
 from isthmus.run import tryton
 from isthmus.run.child import Child
-from isthmus.run.demo_plant import Job, controllers, erp_plant, jobs
-from isthmus.run.line import Line
+from isthmus.run.show.line import Line
+from isthmus.run.show.orders import Job, controllers, erp_plant, jobs
 from isthmus.sim.northgate import MACHINES, work
 from isthmus.sim.northgate_file import Addresses, plant_text
 from isthmus.sim.processes import SimulatedPlant

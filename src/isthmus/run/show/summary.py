@@ -14,7 +14,7 @@ from isthmus.model.records.edge import SamplesDropped
 from isthmus.model.records.production import Counted, RunEnded, StateChanged
 from isthmus.model.records.site import FramesMissing
 from isthmus.model.states import State
-from isthmus.run.demo import Stage
+from isthmus.run.show.stage import Stage
 from isthmus.sim.northgate import MACHINES, PATH
 from isthmus.site.historian.store import Store
 from isthmus.site.views import facts

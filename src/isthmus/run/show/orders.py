@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from isthmus.run.tryton_plant import (
+from isthmus.run.tryton.plant import (
     ErpInbound,
     ErpInput,
     ErpOrder,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from isthmus.model.errors import IsthmusError
-from isthmus.run.demo import OPERATOR, Stage, Tell
+from isthmus.run.show.stage import OPERATOR, Stage, Tell
 from isthmus.sim.northgate import MACHINES
 
 Act = Callable[[Stage], Awaitable[None]]

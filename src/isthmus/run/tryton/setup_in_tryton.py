@@ -1,7 +1,7 @@
 """Fills an empty Tryton with a plant: run by Tryton's own interpreter, never imported by ours.
 
-    python tryton_setup.py CONFIG DATABASE base            company, chart of accounts, units
-    python tryton_setup.py CONFIG DATABASE plant < plant   what run/tryton.py `ErpPlant` describes, as JSON
+    python setup_in_tryton.py CONFIG DATABASE base            company, chart of accounts, units
+    python setup_in_tryton.py CONFIG DATABASE plant < plant   what plant.py `ErpPlant` describes, as JSON
 
 The second prints one JSON line: the REST key of the gateway's user and the orders that were made.
 """

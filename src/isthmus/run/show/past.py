@@ -17,7 +17,7 @@ import msgspec
 from isthmus.model.samples import TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_MINUTE, NS_PER_S
 from isthmus.plantfile import tags_of
-from isthmus.run.demo import Stage, Tell
+from isthmus.run.show.stage import Stage, Tell
 from isthmus.sim.northgate import MACHINES, PATH, past_cycle_s
 from isthmus.sim.northgate_tags import told
 from isthmus.sim.world import Change, MachineSpec, Value, Work, World

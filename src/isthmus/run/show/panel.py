@@ -12,8 +12,8 @@ from contextlib import suppress
 from html import escape
 from typing import Final, NamedTuple
 
-from isthmus.run.demo import Stage, Tell
-from isthmus.run.demo_story import breaks, cut_link, freeze, kill_edge, kill_site, stop_erp, unplug
+from isthmus.run.show.stage import Stage, Tell
+from isthmus.run.show.story import breaks, cut_link, freeze, kill_edge, kill_site, stop_erp, unplug
 
 _WAIT_S: Final = 5.0
 _MOST_REQUEST: Final = 8192
