@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from isthmus.model import query as q
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
-from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S, Interval
-from isthmus.site.historian import Historian
+from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S, Interval
+from isthmus.site.historian import Historian, rollup
 from isthmus.site.historian.reference import Question, answer, past_of
 from isthmus.site.historian.store import Store
 from isthmus.site.historian.tags import TagBook
@@ -24,7 +24,7 @@ from isthmus.site.historian.tags import TagBook
 T0 = 20_400 * NS_PER_DAY
 EVER = 2**62
 KINDS = (ValueKind.F64, ValueKind.I64, ValueKind.BOOL, ValueKind.STR)
-MOMENTS = st.integers(0, 60).map(lambda step: T0 + step * NS_PER_HOUR + step % 7)
+MOMENTS = st.integers(0, 180).map(lambda step: T0 + step * 20 * NS_PER_MINUTE + step % 7)
 VALUES: dict[ValueKind, st.SearchStrategy[Any]] = {
     ValueKind.F64: st.sampled_from([0.0, 1.0, 1.5, -2.25, 3e5, 0.1 + 0.2, math.nan]),
     ValueKind.I64: st.integers(-5, 5) | st.sampled_from([2**53 + 1, 2**62, 250, 255]),
@@ -42,13 +42,13 @@ def writings(draw: st.DrawFn) -> list[tuple[ValueKind, list[tuple[int, int, int,
         number = draw(st.integers(0, 3))
         row = st.tuples(st.just(number + 1), MOMENTS, STATUS, st.none() | VALUES[KINDS[number]])
         after = draw(st.sampled_from(["", "seal", "seal", "compact"]))
-        out.append((KINDS[number], draw(st.lists(row, min_size=1, max_size=20)), after))
+        out.append((KINDS[number], draw(st.lists(row, min_size=1, max_size=40)), after))
     return out
 
 
 @st.composite
 def operators(draw: st.DrawFn) -> q.Operator:
-    bucket = draw(st.sampled_from([NS_PER_HOUR, 7 * NS_PER_HOUR + 1, NS_PER_DAY]))
+    bucket = draw(st.sampled_from([NS_PER_HOUR, 7 * NS_PER_HOUR + 1, NS_PER_DAY, 90 * NS_PER_MINUTE]))
     window = st.tuples(MOMENTS, MOMENTS).map(lambda pair: Interval(min(pair), max(pair)))
     return draw(
         st.one_of(
@@ -58,7 +58,7 @@ def operators(draw: st.DrawFn) -> q.Operator:
             st.integers(0, NS_PER_DAY).map(lambda at: q.TimeWeightedMean(bucket_ns=bucket, origin_ns=T0 + at)),
             st.lists(window, max_size=4).map(lambda windows: q.StateDurations(windows=tuple(windows))),
             st.lists(MOMENTS, max_size=5, unique=True).map(lambda at: q.AsOf(at_ns=tuple(at))),
-            st.tuples(st.integers(2, 12), st.sampled_from(["minmax", "lttb"])).map(
+            st.tuples(st.integers(2, 24), st.sampled_from(["minmax", "lttb"])).map(
                 lambda pair: q.Decimate(points=pair[0], method=pair[1])  # type: ignore[arg-type]
             ),
             st.sampled_from([0, 8, 16]).map(lambda width: q.CounterDelta(bucket_ns=bucket, width=width)),
@@ -85,6 +85,12 @@ def same(one: object, other: object) -> bool:
     if isinstance(one, float) and isinstance(other, float):
         return (math.isnan(one) and math.isnan(other)) or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
     return one == other
+
+
+@pytest.fixture(autouse=True)
+def every_tag_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tags with a sample or two are rolled up by the minute too."""
+    monkeypatch.setattr(rollup, "BUSY_ROWS", 1)
 
 
 def assert_same(table: pa.Table, wanted: list[tuple[Any, ...]]) -> None:
@@ -117,6 +123,7 @@ def test_every_text_says_what_the_reference_says(
             assert_same(store.query(operator, tags, start_ns, end_ns), wanted)
             chosen = np.array(sorted(tags), np.int32)
             assert_same(store._engine.ask(view, operator, chosen, start_ns, end_ns), wanted)
+            assert_same(store._engine.ask(view, operator, chosen, start_ns, end_ns, rolled=False), wanted)
 
 
 HISTORIANS: dict[str, Callable[[Path], Any]] = {"store": lambda folder: Store(folder, background=False)}

@@ -50,10 +50,10 @@ def drained(buffer: Buffer) -> list[int]:
 
 def drained_lane(lane: Lane) -> Iterator[int]:
     while (chunk := lane.body(100_000)).heads:
-        upto: dict[int, int] = {}
+        upto: dict[tuple[int, int], int] = {}
         for frame in frames.unpack_all(chunk.data):
             if frame.kind is not FrameKind.DICTIONARY:
-                upto[frame.source] = frame.seq
+                upto[frame.source, frame.epoch] = frame.seq
             if frame.kind is FrameKind.SAMPLES:
                 yield from (value for value in frames.samples(frame).column("value").to_pylist() if value is not None)
         assert lane.acknowledge(chunk, upto)

@@ -234,7 +234,7 @@ def test_days_that_need_not_be_kept_are_let_go_whole(tmp_path: Path) -> None:
             store.seal()
         store.maintain()
         assert [(time_ns - T0) // NS_PER_DAY for _, time_ns in kept(store, tag)] == [2, 3, 4]
-        assert len(list((tmp_path / "segments").glob("*/*.parquet"))) == 3
+        assert len(list((tmp_path / "segments").glob("*/*-L*.parquet"))) == 3
 
 
 def test_a_merge_leaves_one_segment_and_no_mark_of_late_data(store: Store) -> None:

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _show(settings: Settings, *, headless: bool, faults: bool, days: float) -> None:
-    from isthmus.run import demo, demo_history, demo_story  # noqa: PLC0415  as above
+    from isthmus.run import demo, demo_history, demo_panel, demo_story  # noqa: PLC0415  as above
     from isthmus.run.demo_summary import summary  # noqa: PLC0415  as above
 
     began = time.monotonic()
@@ -86,6 +86,8 @@ async def _show(settings: Settings, *, headless: bool, faults: bool, days: float
             link = demo.first_link(stage)
             tell(f"log in once by {link}")
             await asyncio.to_thread(webbrowser.open, link)
+        panel = demo_panel.Panel(stage, tell)
+        tell(f"make something happen: {await panel.open()}")
         demo.put_to_work(stage)
         past = asyncio.ensure_future(asyncio.to_thread(demo_history.send, stage, days, settings.seed, tell))
         happenings = demo_story.story(settings.seconds) + (demo_story.faults() if faults else [])
@@ -95,6 +97,7 @@ async def _show(settings: Settings, *, headless: bool, faults: bool, days: float
             tell("the plant goes on until Ctrl-C")
             await asyncio.Event().wait()
         else:
+            panel.close()
             end_ns = stage.start_ns + int(settings.seconds * 1e9)
             await asyncio.sleep(max((end_ns - time.time_ns()) / 1e9, 0))
             await stage.edge.stop()

@@ -87,7 +87,7 @@ class Buffer:
         self._full = asyncio.Event()
         self._lock = Lock()
         self._flushing = Lock()
-        self._held = _hold(folder)
+        self._held = hold(folder)
         self.stopped_ns = self._last_alive()
         """When an earlier process was last alive, if it did not end in an orderly way; else None."""
         self._started_ns, self._started = clock(), time.monotonic_ns()
@@ -178,9 +178,9 @@ class Buffer:
 
     def take_acknowledgements(self, taken: Sequence[Acknowledged]) -> None:
         """Forget what the site says it has; used for acknowledgements that were carried by hand."""
+        upto = {(item.source, item.epoch): item.seq for item in taken}
         for lane in self.lanes:
-            upto = {item.source: item.seq for item in taken if item.epoch == lane.epoch}
-            while upto and lane.acknowledge(lane.body(FRAME_BYTES), upto):
+            while lane.acknowledge(lane.body(FRAME_BYTES), upto):
                 pass
 
     def refused(self, lane: Lane) -> None:
@@ -433,7 +433,7 @@ class Buffer:
         self.trouble = trouble
 
 
-def _hold(folder: Path) -> int:
+def hold(folder: Path) -> int:
     """Lock the folder for this process. Raises UsageError when another process writes there, or none can."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

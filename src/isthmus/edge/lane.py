@@ -69,6 +69,8 @@ class Lane:
         self.log = log
         self._folder = folder
         self._lock = Lock()
+        self.opening: Callable[[], Sequence[bytes]] | None = None
+        """Says other dictionaries than those at the start of the segment: a relay learns them on its way."""
         self.finished = False
         """True when nothing is written to it any more."""
         self.acknowledged = max(self._load(), log.first)
@@ -103,6 +105,8 @@ class Lane:
 
     def dictionaries(self) -> bytes:
         """The dictionary frames that what is sent next leans on: those at the start of its segment."""
+        if self.opening is not None:
+            return b"".join(self.opening())
         start = max((start for start, _ in self.log.segments if start <= self.acknowledged), default=self.log.first)
         out = []
         for _, frame in self.log.read(start):
@@ -111,11 +115,11 @@ class Lane:
             out.append(frames.pack(frame))
         return b"".join(out) or self._preamble
 
-    def acknowledge(self, chunk: Chunk, upto: Mapping[int, int]) -> bool:
-        """Take the site's word: `upto` is source to seq. True when something was acknowledged."""
+    def acknowledge(self, chunk: Chunk, upto: Mapping[tuple[int, int], int]) -> bool:
+        """Take the site's word: `upto` is (source, epoch) to seq. True when something was acknowledged."""
         position = self.acknowledged
         for behind, head in chunk.heads:
-            if head.kind is not FrameKind.DICTIONARY and head.seq > upto.get(head.source, 0):
+            if head.kind is not FrameKind.DICTIONARY and head.seq > upto.get((head.source, head.epoch), 0):
                 break
             position = behind
         if position <= self.acknowledged:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -59,7 +60,7 @@ async def listen(address: str, look: Callable[[], EdgeNow]) -> asyncio.Server:
     """Serve the page until the server is closed. Raises UsageError for an address that is not loopback's, or taken."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
-    if not (host == "localhost" or ipaddress.ip_address(host).is_loopback):
+    if not _is_loopback(host):
         msg = f"[edge] status = {address!r}: an edge listens on loopback alone; write 127.0.0.1:8710"
         raise UsageError(msg)
 
@@ -80,6 +81,10 @@ async def listen(address: str, look: Callable[[], EdgeNow]) -> asyncio.Server:
 
 def respond(head: bytes, now: EdgeNow) -> bytes:
     """The HTTP answer to a request's head: `/` is the page, `/status.json` the same for programs."""
+    host = re.search(rb"\r\nhost: *\[?([^\r\]]*?)\]?(?::\d+)?\r\n", head, re.IGNORECASE)
+    if host and not _is_loopback(host[1].decode("latin-1")):
+        # A page from elsewhere that had its own name point here must not read this one.
+        return _http("403 Forbidden", "text/plain", "This page is for this machine; open it as 127.0.0.1.")
     method, _, rest = head.partition(b" ")
     path = rest.partition(b" ")[0].partition(b"?")[0]
     if method != b"GET" or path not in {b"/", b"/status.json"}:
@@ -87,6 +92,13 @@ def respond(head: bytes, now: EdgeNow) -> bytes:
     if path == b"/status.json":
         return _http("200 OK", "application/json", json.dumps(msgspec.to_builtins(now, str_keys=True)))
     return _http("200 OK", "text/html; charset=utf-8", page(now, time.time_ns()))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def page(now: EdgeNow, at_ns: int) -> str:

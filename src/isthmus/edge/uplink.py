@@ -9,22 +9,24 @@ its order. Bodies grow with what waits, up to 8 MB, so the pace does not hang on
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
 import ssl
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import httpx
 import msgspec
 
-from isthmus.edge.buffer import Buffer
 from isthmus.edge.gate import Gate
 from isthmus.edge.lane import Lane
 from isthmus.model.errors import UsageError
+from isthmus.model.records import Record
 from isthmus.model.records.edge import LinkChanged
 from isthmus.model.time import NS_PER_S, iso
 from isthmus.wire import tls
@@ -84,6 +86,20 @@ class _Failed(Exception):
         super().__init__(cause)
 
 
+class Waiting(Protocol):
+    """What is carried: the edge's `Buffer`, or the `RelayStore` of a relay."""
+
+    lanes: list[Lane]
+    unread: int
+    fresh: asyncio.Event
+
+    @property
+    def waiting_frames(self) -> int: ...  # noqa: D102  Buffer says what each of these promises
+    def tell(self, record: Record) -> None: ...  # noqa: D102
+    def let_overtake(self) -> None: ...  # noqa: D102
+    def refused(self, lane: Lane) -> None: ...  # noqa: D102
+
+
 class _Part:
     """One of the two streams of bodies, and how it deals with a frame that the site refuses."""
 
@@ -101,7 +117,11 @@ class _Part:
 class Uplink:
     """One edge's way to its site. `run` ends only when it is cancelled."""
 
-    def __init__(self, site: str, folder: Path, path: str, buffer: Buffer, gate: Gate) -> None:
+    def __init__(  # noqa: PLR0913  each is one thing that it joins
+        self, site: str, folder: Path, path: str, buffer: Waiting, gate: Gate, *, overtake: bool = True
+    ) -> None:
+        """With `overtake=False` the oldest always goes first: a relay keeps the order in which it took."""
+        self._overtake = overtake
         self.now = LinkNow(since_ns=time.time_ns())
         self._site, self._tls, self._path, self._buffer, self._gate = site.rstrip("/"), folder, path, buffer, gate
         self._client: httpx.AsyncClient | None = None
@@ -118,17 +138,25 @@ class Uplink:
                 self._gate.proved(await self._prove())
                 self._say(f"the gate is closed by {self._gate.latch.by}: {self._gate.latch.reason}")
                 await self._gate.until(closed=False)
-            shut = asyncio.create_task(self._gate.until(closed=True))
-            carry = asyncio.create_task(self._carry())
             try:
-                await asyncio.wait({shut, carry}, return_when=asyncio.FIRST_COMPLETED)
+                await self._carry_until_shut()
             finally:
-                for task in (shut, carry):
-                    task.cancel()
-                await asyncio.wait({shut, carry})
                 await self._hang_up()
-            if carry.done() and not carry.cancelled():
-                carry.result()
+                _close_what_was_cancelled()
+
+    async def _carry_until_shut(self) -> None:
+        shut = asyncio.create_task(self._gate.until(closed=True))
+        carry = asyncio.create_task(self._carry())
+        try:
+            await asyncio.wait({shut, carry}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (shut, carry):
+                task.cancel()
+            await asyncio.wait({shut, carry})
+            failed = None if carry.cancelled() else carry.exception()
+            del task, shut, carry
+        if failed is not None:
+            raise failed
 
     async def _carry(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -156,7 +184,8 @@ class Uplink:
         behind = [lane for lane in older if lane.waiting]
         if part == "backlog":
             return behind[0] if behind else None
-        if 0 < sum(lane.waiting for lane in behind) + self._buffer.unread <= IN_ORDER_BYTES:
+        waits = sum(lane.waiting for lane in behind) + self._buffer.unread
+        if waits and (waits <= IN_ORDER_BYTES or not self._overtake):
             return None
         return newest if newest.waiting or time.monotonic() - self._spoken > HELLO_S else None
 
@@ -197,7 +226,7 @@ class Uplink:
 
     async def _obey(self, lane: Lane, chunk: Chunk, answer: Answer) -> None:
         """Take in what the site says: what it has, whether to close, a renewed certificate."""
-        upto = {item.source: item.seq for item in answer.acknowledged if item.epoch == lane.epoch}
+        upto = {(item.source, item.epoch): item.seq for item in answer.acknowledged}
         if chunk.heads and not await asyncio.to_thread(lane.acknowledge, chunk, upto):
             msg = "the site took the frames and acknowledged none of them"
             raise _Failed(msg)
@@ -307,6 +336,13 @@ class _Gated(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+def _close_what_was_cancelled() -> None:
+    """Close sockets at once that a request left to the collector when it was cancelled within its handshake."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 async def _read(reply: httpx.Response) -> bytes:

@@ -81,8 +81,9 @@ class Decimate(_Operator, frozen=True, kw_only=True):
     """At most `points` points a tag that look like all of them: tag, time_ns, value.
 
     Usable numbers only, each a sample that was. `minmax` keeps both extremes of each stretch; `lttb`
-    the largest triangles (Steinarsson 2013) among four times as many extremes. A tag with no more than
-    `points` comes whole.
+    the largest triangles (Steinarsson 2013) among four times as many extremes. Stretches of ten
+    minutes and more are whole minutes, of ten hours and more whole hours. A tag with no more than
+    `points` comes whole; fewer than four are never made of more.
     """
 
     points: int = 600

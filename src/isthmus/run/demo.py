@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from isthmus.model.errors import UsageError
 from isthmus.plantfile import PlantFile, load
 from isthmus.run import tryton
 from isthmus.run.child import Child
@@ -82,6 +83,7 @@ async def stage(settings: Settings, tell: Tell) -> AsyncIterator[Stage]:
 
     Raises UsageError or ErpAway, each in words, when a part cannot come up.
     """
+    _demand_free(settings.web_port)
     folder = settings.folder
     folder.mkdir(parents=True, exist_ok=True)
     wanted = jobs(settings.seconds)
@@ -213,6 +215,15 @@ async def _until_read(file: PlantFile, edge: Child) -> None:
     if silent:
         msg = f"the edge reads nothing from {', '.join(sorted(silent))}; it says:\n{edge.last_words()}"
         raise TimeoutError(msg)
+
+
+def _demand_free(port: int) -> None:
+    """Raise UsageError when somebody has the pages' port: their pages would pass for ours."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        msg = f"port {port}: {os.strerror(error.errno or 0)}; another demonstration may run here. --port 0 takes a free one"
+        raise UsageError(msg) from error
 
 
 def _free_ports(count: int) -> list[int]:

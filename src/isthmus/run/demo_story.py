@@ -48,8 +48,8 @@ async def _performed(happening: Happening, stage: Stage, tell: Tell) -> None:
 def story(seconds: float | None) -> list[Happening]:
     """Breakdowns, and a reason entered by a person; in a bounded run also the end of the working day."""
     out = [
-        Happening(22, "CNC-03 breaks down: spindle drive F0457", _breaks("cnc-03", 35, "F0457 spindle drive")),
-        Happening(40, "Press-2 stops: hydraulics", _breaks("press-2", 25, "HYDRAULICS")),
+        Happening(22, "CNC-03 breaks down: spindle drive F0457", breaks("cnc-03", 35, "F0457 spindle drive")),
+        Happening(40, "Press-2 stops: hydraulics", breaks("press-2", 25, "HYDRAULICS")),
         Happening(60, "J. Hughes enters the reason of Press-2's stop", _reason("press-2", "HYDRAULICS")),
     ]
     if seconds is not None:
@@ -60,16 +60,18 @@ def story(seconds: float | None) -> list[Happening]:
 def faults() -> list[Happening]:
     """The fixed script: everything overlaps, everything is over by 110 s."""
     return [
-        Happening(15, "the link is cut for 60 s", _cut_link(60)),
-        Happening(25, "the edge is killed", _kill_edge),
-        Happening(35, "the site is killed", _kill_site),
-        Happening(45, "the ERP is down for 30 s", _stop_erp(30)),
-        Happening(50, "Press-1's controller hangs for 15 s", _freeze("press-1", 15)),
-        Happening(55, "CNC-02's controller loses power for 20 s", _unplug("cnc-02", 20)),
+        Happening(15, "the link is cut for 60 s", cut_link(60)),
+        Happening(25, "the edge is killed", kill_edge),
+        Happening(35, "the site is killed", kill_site),
+        Happening(45, "the ERP is down for 30 s", stop_erp(30)),
+        Happening(50, "Press-1's controller hangs for 15 s", freeze("press-1", 15)),
+        Happening(55, "CNC-02's controller loses power for 20 s", unplug("cnc-02", 20)),
     ]
 
 
-def _breaks(machine: str, seconds: float, alarm: str) -> Act:
+def breaks(machine: str, seconds: float, alarm: str) -> Act:
+    """A machine stops in the middle of what it does, with an alarm."""
+
     async def act(stage: Stage) -> None:
         stage.plant.world.machines[machine].break_down(seconds, alarm)
 
@@ -125,7 +127,9 @@ async def _newest_stop(client: httpx.AsyncClient, below: str) -> dict[str, Any]:
     raise TimeoutError(msg)
 
 
-def _cut_link(seconds: float) -> Act:
+def cut_link(seconds: float) -> Act:
+    """Nothing passes between edge and site for so long."""
+
     async def act(stage: Stage) -> None:
         await stage.line.cut()
         await asyncio.sleep(seconds)
@@ -135,7 +139,8 @@ def _cut_link(seconds: float) -> Act:
     return act
 
 
-async def _kill_edge(stage: Stage) -> None:
+async def kill_edge(stage: Stage) -> None:
+    """Kill -9 of the edge; it is started again."""
     stage.edge.kill()
     names = {machine.name for machine in MACHINES}
 
@@ -146,7 +151,8 @@ async def _kill_edge(stage: Stage) -> None:
     await _recovers(stage, "edge_kill", reads_again)
 
 
-async def _kill_site(stage: Stage) -> None:
+async def kill_site(stage: Stage) -> None:
+    """Kill -9 of the site; it is started again."""
     began = time.monotonic()
     stage.site.kill()
     await asyncio.sleep(0.5)
@@ -160,7 +166,9 @@ async def _kill_site(stage: Stage) -> None:
     stage.recovered_s["site_kill"] = round(time.monotonic() - began, 2)
 
 
-def _stop_erp(seconds: float) -> Act:
+def stop_erp(seconds: float) -> Act:
+    """The ERP is not there for so long."""
+
     async def act(stage: Stage) -> None:
         if stage.erp is None:
             return
@@ -173,7 +181,9 @@ def _stop_erp(seconds: float) -> Act:
     return act
 
 
-def _freeze(machine: str, seconds: float) -> Act:
+def freeze(machine: str, seconds: float) -> Act:
+    """A controller hangs for so long."""
+
     async def act(stage: Stage) -> None:
         stage.plant.freeze(machine)
         await asyncio.sleep(seconds)
@@ -183,7 +193,9 @@ def _freeze(machine: str, seconds: float) -> Act:
     return act
 
 
-def _unplug(machine: str, seconds: float) -> Act:
+def unplug(machine: str, seconds: float) -> Act:
+    """A controller loses power for so long and comes back with other node ids."""
+
     async def act(stage: Stage) -> None:
         stage.plant.kill(machine)
         await asyncio.sleep(seconds)

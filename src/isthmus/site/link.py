@@ -13,16 +13,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Final, Self
+from pathlib import Path
+from typing import Final, Protocol, Self
 
 import h11
 import msgspec
 
 from isthmus.model.errors import StoreDamaged, UsageError
-from isthmus.site.certificates import Certificates
 from isthmus.wire import tls
 from isthmus.wire.frame import HEADER, MAX_PAYLOAD
 from isthmus.wire.link import (
@@ -33,6 +33,7 @@ from isthmus.wire.link import (
     VERSION_HEADER,
     Answer,
     Authority,
+    Enrolled,
     EnrolRequest,
 )
 from isthmus.wire.tls import Peer
@@ -54,6 +55,18 @@ _log: Final = logging.getLogger(__name__)
 Take = Callable[[str, bytes], Answer]
 
 
+class Doorkeeper(Protocol):
+    """Who may come in: a site's `Certificates`, or the keeper of a relay."""
+
+    folder: Path
+
+    def prepare(self, hosts: Sequence[str] = ()) -> None: ...  # noqa: D102  Certificates says what each promises
+    def look_after(self) -> None: ...  # noqa: D102
+    def enrol(self, secret: str, request: str) -> Enrolled: ...  # noqa: D102
+    def refusal(self, peer: Peer | None) -> str: ...  # noqa: D102
+    def renewal(self, peer: Peer) -> str: ...  # noqa: D102
+
+
 class _Refused(Exception):
     def __init__(self, status: int, words: str) -> None:
         self.status, self.words = status, words
@@ -69,7 +82,7 @@ class LinkServer:
     def __init__(
         self,
         listen: str,
-        certificates: Certificates,
+        certificates: Doorkeeper,
         take: Take,
         cut: Callable[[str], bool] = lambda _: False,
     ) -> None:

@@ -62,7 +62,12 @@ def backup(folder: Path, target: Path) -> Copied:
     finally:
         lease.release()
     _drop_others(target, segments)
-    return Copied(len(segments), len(new), sum(each.bytes for each in new), sum(each.rows for each in segments))
+    return Copied(
+        len(segments),
+        len(new),
+        sum(each.bytes for each in new),
+        sum(each.rows for each in segments if not each.bucket_ns),
+    )
 
 
 def restore(source: Path, folder: Path) -> Copied:
@@ -85,7 +90,9 @@ def restore(source: Path, folder: Path) -> Copied:
     findings = list(verify(folder))
     if findings:
         raise StoreDamaged("\n".join(map(str, findings)))
-    return Copied(len(segments), len(segments), sum(e.bytes for e in segments), sum(e.rows for e in segments))
+    return Copied(
+        len(segments), len(segments), sum(e.bytes for e in segments), sum(e.rows for e in segments if not e.bucket_ns)
+    )
 
 
 def _segments_of(path: Path) -> list[Segment]:
@@ -93,7 +100,7 @@ def _segments_of(path: Path) -> list[Segment]:
     try:
         with manifest.transaction() as db:
             db.execute("DELETE FROM segment WHERE gone IS NOT NULL")
-        return manifest.segments()
+        return manifest.files()
     finally:
         manifest.close(single_file=True)
 

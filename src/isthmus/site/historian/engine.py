@@ -7,8 +7,8 @@ rows with the same (tag, time) are left out by an anti-join, only where there ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import duckdb
 import numpy as np
@@ -16,11 +16,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from isthmus.model.errors import StoreDamaged
-from isthmus.model.query import AsOf, Decimate, Last, Operator, Raw
+from isthmus.model.query import Aggregate, AsOf, Decimate, Last, Operator, Raw
 from isthmus.model.time import to_datetime
+from isthmus.site.historian import rollup
+from isthmus.site.historian.manifest import Segment
 from isthmus.site.historian.operators import RELATIONS, decimate, needed, texts
-from isthmus.site.historian.rows import Rows, concat, last_arrival_wins, to_table
-from isthmus.site.historian.view import View
+from isthmus.site.historian.rows import concat, last_arrival_wins, to_table
+from isthmus.site.historian.view import Asked, View
 
 MEMORY_LIMIT: Final = "256MB"
 _SETTINGS: Final = (
@@ -31,22 +33,30 @@ _SETTINGS: Final = (
     "SET GLOBAL preserve_insertion_order = false",
     "SET GLOBAL TimeZone = 'UTC'",
 )
-_DERIVED: Final = """
-SELECT *, coalesce(f64, i64::DOUBLE) AS num,
+_WORTH: Final = """
+       coalesce(f64, i64::DOUBLE) AS num,
        coalesce(f64 IS NOT NULL AND NOT isnan(f64) OR i64 IS NOT NULL OR str IS NOT NULL, false)
        AND status < 2147483648 AS usable,
        CASE WHEN usable THEN coalesce(str, i64::VARCHAR,
             CASE WHEN abs(f64) < 9007199254740992 AND f64 = trunc(f64) THEN f64::BIGINT::VARCHAR
-                 ELSE f64::VARCHAR END) END AS word
-FROM {source}
-"""
-_SEGMENTS: Final = """
-SELECT tag, epoch_ns(time) AS time_ns, (q::BIGINT & 4294967295)::UINTEGER AS status,
+                 ELSE f64::VARCHAR END) END AS word"""
+_DERIVED: Final = (
+    "SELECT *, {worth}, 1 AS n, usable::INTEGER AS good, CASE WHEN usable THEN num END AS total FROM {source}"
+)
+_DERIVED_ROLLED: Final = "SELECT *, {worth} FROM {source}"
+_VALUES: Final = """tag, epoch_ns(time) AS time_ns, (q::BIGINT & 4294967295)::UINTEGER AS status,
        CASE WHEN e IS NULL THEN f
             ELSE i / [1.0::DOUBLE, 10.0, 100.0, 1000.0, 10000.0][e + 1] END AS f64,
-       CASE WHEN e IS NULL THEN i END AS i64, s AS str
+       CASE WHEN e IS NULL THEN i END AS i64, s AS str"""
+_SEGMENTS: Final = "SELECT {values} FROM read_parquet({files}) WHERE {tags} AND {times}"
+_ROLLED: Final = """
+SELECT {values}, coalesce(n, 0) AS n, coalesce(good, 0) AS good,
+       CASE WHEN good > 0 THEN
+            coalesce(u, CASE WHEN e IS NULL THEN t ELSE t / [1.0::DOUBLE, 10.0, 100.0, 1000.0, 10000.0][e + 1] END)
+       END AS total
 FROM read_parquet({files}) WHERE {tags} AND {times}
 """
+_FEW: Final = "SELECT tag FROM ({samples}) GROUP BY tag HAVING sum(good) <= $points"
 _WITHOUT_LATE: Final = "SELECT sealed.* FROM ({sealed}) AS sealed ANTI JOIN late USING (tag, time_ns)"
 _LATE: Final = "SELECT * FROM late"
 
@@ -72,29 +82,72 @@ class Engine:
             return to_table(last_arrival_wins(concat([*opening, view.rows(tags, start_ns, end_ns)])))
         return self.ask(view, operator, tags, start_ns, end_ns)
 
-    def ask(self, view: View, operator: Operator, tags: NDArray[np.int32], start_ns: int, end_ns: int) -> pa.Table:
-        """As `query`, always by the operator's DuckDB text."""
+    def ask(  # noqa: PLR0913  a question, and whether rollups may answer it
+        self,
+        view: View,
+        operator: Operator,
+        tags: NDArray[np.int32],
+        start_ns: int,
+        end_ns: int,
+        *,
+        rolled: bool = True,
+    ) -> pa.Table:
+        """As `query`, always by the operator's DuckDB text; without rollups when told so."""
         if isinstance(operator, AsOf):
             start_ns, end_ns = min(operator.at_ns, default=0), max(operator.at_ns, default=-1) + 1
-        text = texts()[type(operator)]
-        asked = Asked(view, tags, start_ns, end_ns)
-        parameters: dict[str, object] = {**text.parameters(operator), "start": start_ns, "end": end_ns}
+        asked = Asked(view, tags, start_ns, end_ns, view.late(tags, start_ns, end_ns))
+        parameters: dict[str, object] = {"start": start_ns, "end": end_ns}
         if isinstance(operator, Decimate):
             parameters["width"] = decimate.width_ns(operator, start_ns, end_ns)
-        relations = needed(text.ASKS)
-        late = view.late(tags, start_ns, end_ns)
-        tables = {"late": to_table(late), "asked": pa.table({"tag": tags})}
-        if "opening" in relations:
-            tables["before"] = to_table(view.before(tags, start_ns))
-        made = {
-            "samples": _DERIVED.format(source=f"({_samples(asked, late)})"),
-            "opening": _DERIVED.format(source="before"),
-            **{name: sql for name, (_, sql) in RELATIONS.items()},
-        }
-        table = self._run(_with({name: made[name] for name in relations}, text.DUCKDB), parameters, tables)
+        use = self._rollups(asked, operator, parameters) if rolled else None
+        few = self._few(asked, operator, use)
+        if len(few):
+            parts = [(few, False), (np.setdiff1d(tags, few), True)]
+            found = [self.ask(view, operator, each, start_ns, end_ns, rolled=roll) for each, roll in parts if len(each)]
+            return pa.concat_tables(found).sort_by([("tag", "ascending"), ("time_ns", "ascending")])
+        table = self._answer(asked, operator, use, parameters)
         if isinstance(operator, Decimate) and operator.method == "lttb":
             table = _triangles(table, operator.points)
         return table
+
+    def _answer(
+        self, asked: Asked, operator: Operator, use: rollup.Use | None, parameters: Mapping[str, object]
+    ) -> pa.Table:
+        text = texts()[type(operator)]
+        relations = needed(text.ASKS)
+        tables = {"late": to_table(asked.late), "asked": pa.table({"tag": asked.tags})}
+        if "opening" in relations:
+            tables["before"] = to_table(asked.view.before(asked.tags, asked.start_ns))
+        made = {
+            "samples": _samples(asked, use),
+            "opening": _DERIVED.format(worth=_WORTH, source="before"),
+            **{name: sql for name, (_, sql) in RELATIONS.items()},
+        }
+        sql = _with({name: made[name] for name in relations}, text.DUCKDB)
+        return self._run(sql, {**text.parameters(operator), **parameters}, tables)
+
+    def _rollups(self, asked: Asked, operator: Operator, parameters: Mapping[str, object]) -> rollup.Use | None:
+        """The coarsest rollups that give exactly the same answer, or None."""
+        if isinstance(operator, Aggregate):
+            width = operator.bucket_ns
+        elif isinstance(operator, Decimate):
+            width = int(str(parameters["width"]))
+        else:
+            return None
+        for bucket_ns in sorted(rollup.BUCKETS, reverse=True):
+            if width % bucket_ns == 0:
+                use = rollup.usable(asked, bucket_ns)
+                if use is not None:
+                    return use
+        return None
+
+    def _few(self, asked: Asked, operator: Operator, use: rollup.Use | None) -> NDArray[np.int32]:
+        """Tags of which every sample is wanted, because there are so few: rollups do not have them."""
+        if use is None or not isinstance(operator, Decimate):
+            return np.empty(0, np.int32)
+        sql = _FEW.format(samples=_samples(asked, use))
+        table = self._run(sql, {"points": decimate.wanted(operator)}, {"late": to_table(asked.late)})
+        return np.intersect1d(table["tag"].to_numpy(), use.tags).astype(np.int32)
 
     def _run(self, sql: str, parameters: Mapping[str, object], tables: Mapping[str, pa.Table]) -> pa.Table:
         used = {name: value for name, value in parameters.items() if f"${name}" in sql}
@@ -109,32 +162,49 @@ class Engine:
                 raise StoreDamaged(msg) from error
 
 
-class Asked(NamedTuple):
-    """Of which samples something is asked."""
+def _samples(asked: Asked, use: rollup.Use | None) -> str:
+    """The relation of every sample asked for, each (tag, time) once; rollups in the place of those they stand for."""
+    if use is None:
+        return _DERIVED.format(worth=_WORTH, source=f"({_plain(asked, [(asked.tags, asked.start_ns, asked.end_ns)])})")
+    others = np.setdiff1d(asked.tags, use.tags)
+    pieces = [(others, asked.start_ns, asked.end_ns)] if len(others) else []
+    pieces += [(use.tags, *each) for each in rollup.between(use.stretches, asked.start_ns, asked.end_ns)]
+    rolled = " UNION ALL ".join(
+        _files(asked.view, use.rollups, use.tags, start, end, _ROLLED) for start, end in use.stretches
+    )
+    relations = [
+        _DERIVED.format(worth=_WORTH, source=f"({_plain(asked, pieces)})"),
+        _DERIVED_ROLLED.format(worth=_WORTH, source=f"({rolled})"),
+    ]
+    return " UNION ALL BY NAME ".join(relations)
 
-    view: View
-    tags: NDArray[np.int32]
-    start_ns: int
-    end_ns: int
 
-
-def _samples(asked: Asked, late: Rows) -> str:
-    """The relation of every sample asked for, each (tag, time) once."""
-    view, tags, start_ns, end_ns = asked
-    plain = [each for each in view.segments_of(tags, start_ns, end_ns) if not each.overlap]
-    if not plain:
+def _plain(asked: Asked, pieces: Sequence[tuple[NDArray[np.int32], int, int]]) -> str:
+    """Samples of these tags and stretches from the segments, and every late one."""
+    plain = [each for each in asked.view.segments_of(asked.tags, asked.start_ns, asked.end_ns) if not each.overlap]
+    parts = [found for each in pieces if (found := _files(asked.view, plain, *each, _SEGMENTS))]
+    if not parts:
         return _LATE
+    if asked.late.size and int(asked.late.time_ns.min()) <= max(each.time_max for each in plain):
+        parts = [_WITHOUT_LATE.format(sealed=" UNION ALL ".join(parts))]
+    return " UNION ALL ".join([*parts, _LATE] if asked.late.size else parts)
+
+
+def _files(  # noqa: PLR0913, PLR0917  what is read of which
+    view: View, segments: Sequence[Segment], tags: NDArray[np.int32], start_ns: int, end_ns: int, text: str
+) -> str:
+    """The rows of these tags within [start_ns, end_ns) from files, those of one unit together; "" for none."""
     parts = []
     for unit in ("ms", "us", "ns"):
-        files = [each for each in plain if each.unit == unit]
+        files = [
+            each for each in segments if each.unit == unit and each.time_max >= start_ns and each.time_min < end_ns
+        ]
         if files:
             first, last = min(each.time_min for each in files), max(each.time_max for each in files)
             times = _times(unit, max(start_ns, first), min(end_ns, last + 1))
             names = [f"'{str(view.files.folder / each.path).replace(chr(39), chr(39) * 2)}'" for each in files]
-            parts.append(_SEGMENTS.format(files=f"[{', '.join(names)}]", tags=_tags(tags), times=times))
-    if late.size and int(late.time_ns.min()) <= max(each.time_max for each in plain):
-        parts = [_WITHOUT_LATE.format(sealed=" UNION ALL ".join(parts))]
-    return " UNION ALL ".join([*parts, _LATE] if late.size else parts)
+            parts.append(text.format(values=_VALUES, files=f"[{', '.join(names)}]", tags=_tags(tags), times=times))
+    return " UNION ALL ".join(parts)
 
 
 def _tags(tags: NDArray[np.int32]) -> str:

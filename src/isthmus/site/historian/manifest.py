@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 from isthmus.model.errors import StoreDamaged
 
 NAME: Final = "manifest.sqlite"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 BUSY_S: Final = 30.0
 
 _SCHEMA: Final = """
@@ -37,13 +37,28 @@ CREATE TABLE IF NOT EXISTS segment (
     id INTEGER PRIMARY KEY AUTOINCREMENT, day INTEGER NOT NULL, level INTEGER NOT NULL, path TEXT NOT NULL,
     rows INTEGER NOT NULL, time_min INTEGER NOT NULL, time_max INTEGER NOT NULL,
     tag_min INTEGER NOT NULL, tag_max INTEGER NOT NULL, overlap INTEGER NOT NULL, unit TEXT NOT NULL,
-    bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, gone INTEGER);
+    bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, gone INTEGER, bucket_ns INTEGER NOT NULL DEFAULT 0,
+    tags BLOB NOT NULL DEFAULT x'', made_of TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS segment_day ON segment (day) WHERE gone IS NULL;
 CREATE TABLE IF NOT EXISTS taken (
     source INTEGER NOT NULL, epoch INTEGER NOT NULL, ranges BLOB NOT NULL, PRIMARY KEY (source, epoch)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, rows BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS snapshot (day INTEGER PRIMARY KEY, rows BLOB NOT NULL);
 """
+
+
+Packed = bytes
+
+
+_FROM_1: Final = """
+BEGIN IMMEDIATE;
+ALTER TABLE segment ADD COLUMN bucket_ns INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE segment ADD COLUMN tags BLOB NOT NULL DEFAULT x'';
+ALTER TABLE segment ADD COLUMN made_of TEXT NOT NULL DEFAULT '';
+UPDATE about SET value = 2 WHERE key = 'schema';
+COMMIT;
+"""
+"""Version 2 knows rollups."""
 
 
 class Segment(NamedTuple):
@@ -65,6 +80,12 @@ class Segment(NamedTuple):
     unit: str
     bytes: int
     sha256: str
+    bucket_ns: int = 0
+    """0 for samples; a rollup's bucket, see rollup.py"""
+    tags: Packed = b""
+    """A rollup's tags: int32 little-endian, in order, deflated."""
+    made_of: str = ""
+    """The ids of the segments that a rollup is made of, by comma."""
 
 
 _COLUMNS: Final = ", ".join(Segment._fields)
@@ -91,6 +112,8 @@ class Manifest:
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._db.executescript(_SCHEMA)
                 self._db.execute("INSERT OR IGNORE INTO about VALUES ('schema', ?)", (SCHEMA_VERSION,))
+                if self.about("schema") == 1:
+                    self._db.executescript(_FROM_1)
             found = self.about("schema")
         except sqlite3.DatabaseError as error:
             msg = f"{self.path} cannot be opened: {error}. Restore it with `isthmus history restore`"
@@ -143,7 +166,15 @@ class Manifest:
         return int(row[0]) if row else default
 
     def segments(self) -> list[Segment]:
-        """Every segment that counts, in the order of their ids."""
+        """Every segment of samples that counts, in the order of their ids."""
+        return [each for each in self.files() if not each.bucket_ns]
+
+    def rollups(self) -> list[Segment]:
+        """Every rollup that counts, in the order of their ids."""
+        return [each for each in self.files() if each.bucket_ns]
+
+    def files(self) -> list[Segment]:
+        """Both."""
         with self.lock:
             rows = self._db.execute(f"SELECT {_COLUMNS} FROM segment WHERE gone IS NULL ORDER BY id").fetchall()  # noqa: S608  our own column names
         return [Segment._make(row)._replace(overlap=bool(row[_OVERLAP])) for row in rows]

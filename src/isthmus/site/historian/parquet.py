@@ -39,7 +39,8 @@ FOR_EVER: Final = np.iinfo(np.int64).max
 _WHOLE_LIMIT: Final = 2.0**53
 _UNIT_NAME: Final = {1_000_000: "ms", 1_000: "us", 1: "ns"}
 _UNIT_NS: Final = {"ms": 1_000_000, "us": 1_000, "ns": 1}
-_DELTA: Final = {"tag": "DELTA_BINARY_PACKED", "time": "DELTA_BINARY_PACKED", "i": "DELTA_BINARY_PACKED"}
+_DELTA: Final = ("tag", "time", "i", "t")
+_DICTIONARY: Final = ("e", "s", "q", "n", "good")
 
 
 class Written(NamedTuple):
@@ -56,16 +57,20 @@ def write(path: Path, rows: Rows) -> Written:
 
     Raises OSError (disk full) with nothing left behind.
     """
+    return write_table(path, to_parquet_table(rows))
+
+
+def write_table(path: Path, table: pa.Table) -> Written:
+    """Write columns of the format, and of a rollup's (see rollup.py); raises as `write`."""
     sink = pa.BufferOutputStream()
-    table = to_parquet_table(rows)
     pq.write_table(
         table,
         sink,
         version="2.6",
         compression="zstd",
         row_group_size=ROW_GROUP,
-        use_dictionary=["e", "s", "q"],
-        column_encoding=_DELTA,
+        use_dictionary=[name for name in _DICTIONARY if name in table.column_names],
+        column_encoding={name: "DELTA_BINARY_PACKED" for name in _DELTA if name in table.column_names},
         write_statistics=["tag", "time"],
         store_schema=False,
         write_page_checksum=True,
@@ -100,11 +105,11 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def to_parquet_table(rows: Rows) -> pa.Table:
-    """The columns of the format, for rows in (tag, time) order."""
+def to_parquet_table(rows: Rows, known: NDArray[np.int8] | None = None) -> pa.Table:
+    """The columns of the format, for rows in (tag, time) order; `known` are their exponents, where known already."""
     scale = unit_ns(rows.time_ns)
     times = rows.time_ns // scale if scale > 1 else rows.time_ns
-    scaled, exponent = decimals(rows)
+    scaled, exponent = decimals(rows) if known is None else _with_exponents(rows, known)
     decimal = exponent >= 0
     return pa.table(
         {
@@ -139,6 +144,13 @@ def decimals(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
         scaled[todo[fits]] = whole[fits].astype(np.int64)
         exponent[todo[fits]] = power
         todo = todo[~fits]
+    return scaled, exponent
+
+
+def _with_exponents(rows: Rows, exponent: NDArray[np.int8]) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+    scaled = np.zeros(rows.size, np.int64)
+    decimal = np.flatnonzero(exponent >= 0)
+    scaled[decimal] = np.rint(rows.bits[decimal].view(np.float64) * POWERS[exponent[decimal]]).astype(np.int64)
     return scaled, exponent
 
 
@@ -214,6 +226,9 @@ class SegmentFile:
         ]
         """How much each row group takes on disk."""
         self._tags = _bounds([group.column(0).statistics for group in groups], 1)
+        self.group_rows = self._tags[:, 0], np.array([group.num_rows for group in groups], np.int64)
+        """Of each row group its lowest tag, and its rows."""
+        self.last_tag = int(self._tags[:, 1].max())
         unit = _UNIT_NS[self._file.schema_arrow.field("time").type.unit]
         self._times = _bounds([group.column(1).statistics for group in groups], unit)
 

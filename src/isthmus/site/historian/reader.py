@@ -39,6 +39,7 @@ class _Sealed(NamedTuple):
     generation: int
     wal: int
     segments: tuple[Segment, ...]
+    rollups: tuple[Segment, ...]
     newest: Newest
     snapshot_days: tuple[int, ...]
 
@@ -89,7 +90,13 @@ class Reader:
                 rows, newest = tail.head.rows(), tail.newest.copy()
             lease.hold(sealed.generation)
             yield View(
-                self._files, sealed.segments, (rows,), newest.rows, sealed.snapshot_days, self._manifest.snapshot
+                self._files,
+                sealed.segments,
+                sealed.rollups,
+                (rows,),
+                newest.rows,
+                sealed.snapshot_days,
+                self._manifest.snapshot,
             )
         finally:
             lease.release()
@@ -114,6 +121,7 @@ class Reader:
                 generation,
                 wal,
                 tuple(self._manifest.segments()),
+                tuple(self._manifest.rollups()),
                 Newest.unpack(self._manifest.state("sealed")),
                 tuple(self._manifest.snapshot_days()),
             )

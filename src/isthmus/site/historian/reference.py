@@ -251,7 +251,7 @@ def _decimate(ask: Question) -> Iterator[Row]:
         if len(points) > wanted(ask.operator):
             stretches: dict[int, list[tuple[int, float]]] = defaultdict(list)
             for time_ns, number in points:
-                stretches[(time_ns - ask.start_ns) // width].append((time_ns, number))
+                stretches[time_ns // width].append((time_ns, number))
             extremes = {min(found, key=lambda point: (point[1], point[0])) for found in stretches.values()}
             extremes |= {max(found, key=lambda point: (point[1], -point[0])) for found in stretches.values()}
             points = sorted(extremes)

@@ -31,7 +31,7 @@ from isthmus.model.query import Operator
 from isthmus.model.samples import Batch
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S, from_datetime
 from isthmus.site.config import HistorianSection
-from isthmus.site.historian import leases, upkeep
+from isthmus.site.historian import leases, rollup, upkeep
 from isthmus.site.historian.check import Bounds, Refused, Told, Trouble, sentence, sift
 from isthmus.site.historian.engine import Engine
 from isthmus.site.historian.head import Head
@@ -103,6 +103,7 @@ class Store:
         self._files, self._engine, self._pins = Files(self.folder), Engine(), leases.Pins()
         upkeep.sweep(self.folder, self._manifest)
         self._segments: tuple[Segment, ...] = tuple(self._manifest.segments())
+        self._rollups: tuple[Segment, ...] = tuple(self._manifest.rollups())
         self._generation = self._manifest.about("generation")
         self._received_ns = self._manifest.about("received_ns")
         self._taken = {(source, epoch): Taken.unpack(data) for source, epoch, data in self._manifest.taken()}
@@ -115,6 +116,7 @@ class Store:
         self._head_since_ns = self._received_ns
         self._busy_days: frozenset[int] = frozenset()
         self._damaged_days: set[int] = set()
+        self._texts_only: set[int] = set()
         self._missing()
         self._wal = SegmentLog(self.folder / "wal", segment_bytes=_WAL_BYTES)
         self._aside = SegmentLog(self.folder / "aside", segment_bytes=ASIDE_BYTES // 8)
@@ -187,6 +189,7 @@ class Store:
             view = View(
                 self._files,
                 self._segments,
+                self._rollups,
                 (*([self._due.rows] if self._due else []), self._head.rows()),
                 self._newest_of,
                 tuple(self._snapshot_days),
@@ -215,6 +218,7 @@ class Store:
                 if self._seal_due():
                     self._seal()
             self._let_go()
+            self._roll(self._received_ns // NS_PER_DAY, self._busy_days | self._damaged_days)
             if upkeep.mend_snapshot(self._manifest, self._files, self._segments):
                 with self._lock:
                     self._snapshot_days = self._manifest.snapshot_days()
@@ -226,11 +230,12 @@ class Store:
             self._seal()
 
     def compact(self) -> None:
-        """Seal the head, and merge every day that is not one run of segments, today's too."""
+        """Seal the head, merge every day that is not one run of segments, and roll all days up, today's too."""
         with self._upkeep:
             self._seal()
             while (what := upkeep.due(self._segments, _NEVER_TODAY, self._damaged_days)) is not None:
                 self._merge(what)
+            self._roll(_NEVER_TODAY, frozenset(self._damaged_days))
             upkeep.clear(self.folder, self._manifest, self._files, self._oldest_held)
 
     def _await_room(self) -> None:
@@ -294,7 +299,7 @@ class Store:
                 self._told(Told(Trouble.DAMAGED, f"{self.folder / 'wal'}: {error}", frame.source, frame.rows))
 
     def _missing(self) -> None:
-        for each in self._segments:
+        for each in (*self._segments, *self._rollups):
             path = self.folder / each.path
             if not path.exists() or path.stat().st_size != each.bytes:
                 what = f"{path} is not as it was written; restore it with `isthmus history restore`"
@@ -335,18 +340,34 @@ class Store:
             self._damaged_days.add(what.day)
             self._told(Told(Trouble.MISSING, str(error)))
 
+    def _roll(self, today: int, busy: frozenset[int]) -> None:
+        self._texts_only -= busy
+        while (what := rollup.due(self._segments, self._rollups, today, busy | self._texts_only)) is not None:
+            try:
+                new, generation = rollup.make(self.folder, self._manifest, self._files, what)
+                self._apply(upkeep.Change(new, what.stale, generation))
+                if not new:
+                    self._texts_only.add(what.day)
+            except StoreDamaged as error:
+                self._damaged_days.add(what.day)
+                self._told(Told(Trouble.MISSING, str(error)))
+                return
+            if self._seal_due():
+                self._seal()
+
     def _let_go(self) -> None:
         if self.section.keep_days is not None:
             first_kept = self._received_ns // NS_PER_DAY - self.section.keep_days
-            change = upkeep.let_go(self._manifest, self._segments, first_kept)
+            change = upkeep.let_go(self._manifest, first_kept)
             if change:
                 self._apply(change)
 
     def _apply(self, change: upkeep.Change) -> None:
         gone = {each.id for each in change.gone}
         with self._lock:
-            kept = [each for each in self._segments if each.id not in gone]
-            self._segments = tuple(sorted([*kept, *change.new]))
+            kept = [each for each in (*self._segments, *self._rollups) if each.id not in gone]
+            self._segments = tuple(sorted(each for each in (*kept, *change.new) if not each.bucket_ns))
+            self._rollups = tuple(sorted(each for each in (*kept, *change.new) if each.bucket_ns))
             self._generation = change.generation
             self._snapshot_days = self._manifest.snapshot_days()
 

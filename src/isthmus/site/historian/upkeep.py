@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from isthmus.site.historian.manifest import Manifest, Segment, put_segments
 from isthmus.site.historian.newest import Newest
-from isthmus.site.historian.parquet import ALWAYS, FOR_EVER
+from isthmus.site.historian.parquet import ALWAYS, FOR_EVER, SegmentFile
 from isthmus.site.historian.rows import Rows, Words, concat, last_arrival_wins, newest_of_each
 from isthmus.site.historian.seal import write_segment
 from isthmus.site.historian.view import Files
@@ -50,7 +51,7 @@ def due(segments: Sequence[Segment], today: int, busy: Collection[int] = ()) -> 
         days.setdefault(each.day, []).append(each)
     for day in sorted(days):
         found = days[day]
-        untidy = any(each.overlap for each in found) or sum(each.level == 0 for each in found) > 1
+        untidy = _has_late(found) or not disjoint(found)
         if day < today and day not in busy and untidy:
             return Merge(day, tuple(found), whole=True)
         level = found[-1].level
@@ -59,6 +60,12 @@ def due(segments: Sequence[Segment], today: int, busy: Collection[int] = ()) -> 
             tail = found[found.index(run[0]) :]
             return Merge(day, tuple(tail), whole=len(tail) == len(found))
     return None
+
+
+def disjoint(segments: Sequence[Segment]) -> bool:
+    """Whether no tag stands in two of these segments."""
+    ordered = sorted(segments, key=lambda each: each.tag_min)
+    return all(one.tag_max < other.tag_min for one, other in pairwise(ordered))
 
 
 def _has_late(segments: Sequence[Segment]) -> bool:
@@ -72,6 +79,7 @@ def merge(folder: Path, manifest: Manifest, files: Files, what: Merge) -> Change
     so. The other rows stay marked, unless all of the day was merged.
     """
     level = max(each.level for each in what.segments) + 1
+    stale = [each for each in manifest.rollups() if each.day == what.day]
     new: list[Segment] = []
     try:
         for rows, late in _merged(files, what.segments):
@@ -82,17 +90,17 @@ def merge(folder: Path, manifest: Manifest, files: Files, what: Merge) -> Change
                     part = rows.take(which)
                     new.append(write_segment(folder, segment_id, what.day, level, part, overlap=overlap))
         with manifest.transaction() as db:
-            generation = put_segments(db, new, [each.id for each in what.segments])
+            generation = put_segments(db, new, [each.id for each in (*what.segments, *stale)])
     except OSError:
         for each in new:
             (folder / each.path).unlink(missing_ok=True)
         raise
-    return Change(tuple(new), what.segments, generation)
+    return Change(tuple(new), (*what.segments, *stale), generation)
 
 
 def _merged(files: Files, segments: Sequence[Segment]) -> Iterator[tuple[Rows, NDArray[np.bool_]]]:
     """Tag range by tag range: rows, each (tag, time) once, and which of them came only from late segments."""
-    edges = _tag_ranges(segments)
+    edges = _tag_ranges([files.get(each.path) for each in segments])
     for first, last in zip(edges[:-1], edges[1:] - 1, strict=True):
         words = Words()
         parts: list[Rows] = []
@@ -115,17 +123,19 @@ def _settle(rows: Rows, late: NDArray[np.bool_]) -> tuple[Rows, NDArray[np.bool_
     return settled, last_arrival_wins(marks).bits.astype(bool)
 
 
-def _tag_ranges(segments: Sequence[Segment]) -> NDArray[np.int64]:
-    """Edges of tag ranges of about ROWS_AT_ONCE rows, were all tags of a segment equally busy."""
-    first, last = min(each.tag_min for each in segments), max(each.tag_max for each in segments)
-    total = sum(each.rows for each in segments)
-    pieces = min(-(-total // ROWS_AT_ONCE), last - first + 1)
-    return np.unique(np.linspace(first, last + 1, pieces + 1).astype(np.int64))
+def _tag_ranges(files: Sequence[SegmentFile]) -> NDArray[np.int64]:
+    """Edges of tag ranges of about ROWS_AT_ONCE rows, as far as row groups tell where the rows are."""
+    first, rows = (np.concatenate(column) for column in zip(*(file.group_rows for file in files), strict=True))
+    order = np.argsort(first)
+    piece = np.cumsum(rows[order]) // ROWS_AT_ONCE
+    begins = first[order][1:][piece[1:] != piece[:-1]]
+    last = max(file.last_tag for file in files)
+    return np.unique([int(first.min()), *begins.tolist(), last + 1])
 
 
-def let_go(manifest: Manifest, segments: Sequence[Segment], first_kept: int) -> Change | None:
+def let_go(manifest: Manifest, first_kept: int) -> Change | None:
     """Let whole days before `first_kept` go; None when there are none. Their snapshots go with them."""
-    gone = [each for each in segments if each.day < first_kept]
+    gone = [each for each in manifest.files() if each.day < first_kept]
     if not gone:
         return None
     with manifest.transaction() as db:
@@ -174,7 +184,7 @@ def clear(folder: Path, manifest: Manifest, files: Files, oldest_held: Callable[
 
 def sweep(folder: Path, manifest: Manifest) -> int:
     """On opening: delete files that no manifest names, left by a crash before they counted."""
-    known = {each.path for each in manifest.segments()} | {path for _, path, _ in manifest.gone()}
+    known = {each.path for each in manifest.files()} | {path for _, path, _ in manifest.gone()}
     swept = 0
     for path in (folder / "segments").glob("*/*"):
         if str(path.relative_to(folder)) not in known:

@@ -39,12 +39,18 @@ def verify(folder: Path) -> Iterator[Finding]:
     manifest = Manifest(folder, writing=False)
     try:
         with manifest.reading():
-            segments, gone = manifest.segments(), {path for _, path, _ in manifest.gone()}
+            segments, rollups, gone = manifest.segments(), manifest.rollups(), {path for _, path, _ in manifest.gone()}
             lease.hold(manifest.about("generation"))
         for each in segments:
             yield from verify_segment(folder, each)
+        for each in rollups:
+            if (
+                not (folder / each.path).exists()
+                or sha256((folder / each.path).read_bytes()).hexdigest() != each.sha256
+            ):
+                yield Finding(folder / each.path, "this rollup is not as it was written", _RESTORE)
         yield from _disjoint(folder, segments)
-        yield from _strays(folder, manifest, {each.path for each in segments} | gone)
+        yield from _strays(folder, manifest, {each.path for each in (*segments, *rollups)} | gone)
     finally:
         manifest.close()
         lease.release()
@@ -99,5 +105,5 @@ def _disjoint(folder: Path, segments: list[Segment]) -> Iterator[Finding]:
 def _strays(folder: Path, manifest: Manifest, known: set[str]) -> Iterator[Finding]:
     for path in sorted((folder / "segments").glob("*/*")):
         name = str(path.relative_to(folder))
-        if name not in known and name not in {each.path for each in manifest.segments()}:
+        if name not in known and name not in {each.path for each in manifest.files()}:
             yield Finding(path, "the manifest does not name it", "it is deleted at the site's next start")

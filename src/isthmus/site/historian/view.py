@@ -87,6 +87,7 @@ class View(NamedTuple):
     files: Files
     segments: tuple[Segment, ...]
     """In the order of their ids."""
+    rollups: tuple[Segment, ...]
     tails: tuple[Rows, ...]
     """What is not sealed yet, in order of arrival."""
     newest: Callable[[NDArray[np.int32] | None], Rows]
@@ -149,6 +150,18 @@ class View(NamedTuple):
     def _read(self, segment: Segment, tags: NDArray[np.int32] | None, start_ns: int, end_ns: int) -> Rows:
         first, last = (ALWAYS, FOR_EVER) if tags is None else (int(tags.min()), int(tags.max()))
         return within(self.files.rows(segment.path, first, last, start_ns, end_ns), tags, start_ns, end_ns)
+
+
+class Asked(NamedTuple):
+    """Of which samples something is asked."""
+
+    view: View
+    tags: NDArray[np.int32]
+    """In order, each once."""
+    start_ns: int
+    end_ns: int
+    late: Rows
+    """What `View.late` says of them."""
 
 
 def _by_tag(rows: Rows) -> Rows:

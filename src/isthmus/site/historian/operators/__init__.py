@@ -6,6 +6,8 @@ A text asks two relations, one row a sample, unique in (tag, time_ns):
     opening   the newest of each tag before $start, what was in force when the stretch began
 
     tag, time_ns, status, f64, i64, str    as they were written
+    n, good   how many samples the row stands for, and how many usable ones: 1 and 0 or 1, but for rollups
+    total     the sum of the usable numbers among them, null where there is none
     num       the value as a double, null for texts
     usable    true when there is a value, its status is not Bad and it is not NaN
     word      the value as text, whole numbers without a decimal point; null when not usable

@@ -13,16 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.model.query import Decimate
+from isthmus.model.time import NS_PER_HOUR, NS_PER_MINUTE
 
 OPERATOR = Decimate
 ASKS = ("samples",)
+_ROUNDED_FROM: Final = 10
+FEWEST: Final = 4
+"""Two stretches may be touched at least, of which two points each are kept."""
 PRESELECTED: Final = 4
 """Extremes looked at for each point that LTTB returns."""
 DUCKDB: Final = """
 WITH numbers AS (
-    SELECT tag, time_ns, num, (time_ns - $start) // $width AS stretch FROM samples
+    SELECT tag, time_ns, num, time_ns // $width AS stretch, good FROM samples
     WHERE usable AND num IS NOT NULL),
-few AS (SELECT tag FROM numbers GROUP BY tag HAVING count(*) <= $points),
+few AS (SELECT tag FROM numbers GROUP BY tag HAVING sum(good) <= $points),
 extremes AS (
     SELECT tag, stretch, min(struct_pack(num := num, time_ns := time_ns)) AS low,
            max(struct_pack(num := num, time_ns := -time_ns)) AS high
@@ -43,13 +47,21 @@ def parameters(operator: Decimate) -> dict[str, object]:
 
 def wanted(operator: Decimate) -> int:
     """How many points are taken from SQL."""
-    return operator.points * (PRESELECTED if operator.method == "lttb" else 1)
+    return max(operator.points, FEWEST) * (PRESELECTED if operator.method == "lttb" else 1)
 
 
 def width_ns(operator: Decimate, start_ns: int, end_ns: int) -> int:
-    """The length of the stretches of which both extremes are kept, in ns."""
-    stretches = max(wanted(operator) // 2, 1)
-    return max(-(-(end_ns - start_ns) // stretches), 1)
+    """The length of the stretches of which both extremes are kept, in ns; one begins at 1970-01-01T00:00Z.
+
+    One stretch more than fits may be touched. Long ones are whole minutes or hours, so that rollups
+    answer exactly what samples do.
+    """
+    stretches = max(wanted(operator) // 2 - 1, 1)
+    width = max(-(-(end_ns - start_ns) // stretches), 1)
+    for unit in (NS_PER_HOUR, NS_PER_MINUTE):
+        if width >= _ROUNDED_FROM * unit:
+            return -(-width // unit) * unit
+    return width
 
 
 def largest_triangles(time_ns: NDArray[np.int64], value: NDArray[np.float64], points: int) -> NDArray[np.intp]:
