@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -286,3 +287,20 @@ def test_a_log_put_back_from_elsewhere_is_taken_in_whole(tmp_path: Path) -> None
         with Store(tmp_path / "a", background=False) as store:
             store.append([batch(100, ValueKind.F64, [number(tag, T0 + 100)])])
             assert len(kept(store, tag)) == 50
+
+
+def test_a_history_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    with Store(tmp_path, background=False) as store:
+        tag = store.tags.intern(TagInfo(name="plc/speed", kind=ValueKind.F64))
+        store.append([batch(1, ValueKind.F64, [number(tag, T0)])])
+        store.seal()
+    with sqlite3.connect(tmp_path / "manifest.sqlite") as db:
+        for column in ("bucket_ns", "tags", "made_of"):
+            db.execute(f"ALTER TABLE segment DROP COLUMN {column}")
+        db.execute("UPDATE about SET value = 1 WHERE key = 'schema'")
+    db.close()
+    with Store(tmp_path, background=False) as store:
+        assert kept(store, tag) == {(tag, T0): (0, 1.0)}
+        store.compact()
+        with store.view() as view:
+            assert len(view.rollups) == 1

@@ -98,6 +98,7 @@ class Manifest:
     def __init__(self, folder: Path, *, writing: bool = True, name: str = NAME) -> None:
         self.path = folder / name
         self.lock = threading.RLock()
+        self._last_id = 0
         mode = "rwc" if writing else "ro"
         try:
             self._db = sqlite3.connect(
@@ -189,11 +190,13 @@ class Manifest:
         with self.transaction() as db:
             db.executemany("DELETE FROM segment WHERE id = ? AND gone IS NOT NULL", [(each,) for each in ids])
 
-    def next_id(self) -> int:
-        """The id that the next segment will have. Ids are never used twice."""
+    def reserve(self, count: int = 1) -> int:
+        """The first of `count` ids for new segments. Within a process none is given twice."""
         with self.lock:
             row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'segment'").fetchone()
-        return int(row[0]) + 1 if row else 1
+            first = max(int(row[0]) if row else 0, self._last_id) + 1
+            self._last_id = first + count - 1
+        return first
 
     def state(self, name: str) -> bytes | None:
         """A set of rows kept under a name."""

@@ -150,7 +150,7 @@ def make(folder: Path, manifest: Manifest, files: Files, what: Due) -> tuple[tup
     try:
         for bucket_ns, found in parts.items():
             if found:
-                new.append(_write(folder, manifest.next_id() + len(new), what, bucket_ns, found))
+                new.append(_write(folder, manifest.reserve(), what, bucket_ns, found))
         with manifest.transaction() as db:
             generation = put_segments(db, new, [each.id for each in what.stale])
     except OSError:

@@ -89,13 +89,16 @@ class Store:
             self._guard.release()
             raise
         self._wake, self._closing = threading.Event(), threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name="historian", daemon=True) if background else None
-        if self._keeper:
-            self._keeper.start()
+        # Two threads, so that a long merge never keeps the head from being sealed.
+        work = ((self._seal_what_is_due, self._wake), (self.maintain, self._closing)) if background else ()
+        self._threads = [threading.Thread(target=self._keep, args=each, daemon=True) for each in work]
+        for thread in self._threads:
+            thread.start()
 
     def _open(self) -> None:
-        # Taken in this order: one upkeep at a time; one append at a time; then what all share, briefly.
-        self._upkeep, self._door, self._lock = threading.Lock(), threading.Lock(), threading.RLock()
+        # Taken in this order: one upkeep at a time; one seal; one append; then what all share, briefly.
+        self._upkeep, self._seals = threading.Lock(), threading.Lock()
+        self._door, self._lock = threading.Lock(), threading.RLock()
         self._sealed_some = threading.Condition(self._lock)
         self._bounds = Bounds(_midnight_ns(self.section), int(self.section.future_s * NS_PER_S))
         self._manifest = Manifest(self.folder)
@@ -129,12 +132,12 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Stop the background thread and close; what is in the head is in the log too, and stays there."""
+        """Stop the background threads and close; what is in the head is in the log too, and stays there."""
         self._closing.set()
         self._wake.set()
-        if self._keeper:
-            self._keeper.join(_STOP_S)
-        with self._upkeep, self._lock:
+        for thread in self._threads:
+            thread.join(_STOP_S)
+        with self._upkeep, self._seals, self._lock:
             self._wal.close()
             self._aside.close()
             self._engine.close()
@@ -210,15 +213,11 @@ class Store:
 
         Raises OSError when the disk refuses; nothing is lost by it, and the next call tries again.
         """
+        self._seal_what_is_due()
         with self._upkeep:
-            if self._seal_due():
-                self._seal()
-            while (what := self._merge_due()) is not None:
-                self._merge(what)
-                if self._seal_due():
-                    self._seal()
+            self._merge_until(lambda: self._received_ns // NS_PER_DAY)
             self._let_go()
-            self._roll(self._received_ns // NS_PER_DAY, self._busy_days | self._damaged_days)
+            self._roll(self._received_ns // NS_PER_DAY, self._busy_days)
             if upkeep.mend_snapshot(self._manifest, self._files, self._segments):
                 with self._lock:
                     self._snapshot_days = self._manifest.snapshot_days()
@@ -226,16 +225,15 @@ class Store:
 
     def seal(self) -> None:
         """Seal the head now, whatever its size."""
-        with self._upkeep:
+        with self._seals:
             self._seal()
 
     def compact(self) -> None:
         """Seal the head, merge every day that is not one run of segments, and roll all days up, today's too."""
+        self.seal()
         with self._upkeep:
-            self._seal()
-            while (what := upkeep.due(self._segments, _NEVER_TODAY, self._damaged_days)) is not None:
-                self._merge(what)
-            self._roll(_NEVER_TODAY, frozenset(self._damaged_days))
+            self._merge_until(lambda: _NEVER_TODAY)
+            self._roll(_NEVER_TODAY, frozenset())
             upkeep.clear(self.folder, self._manifest, self._files, self._oldest_held)
 
     def _await_room(self) -> None:
@@ -249,7 +247,7 @@ class Store:
             if room():
                 return
             self._wake.set()
-            if not self._sealed_some.wait_for(room, ROOM_S if self._keeper else 0):
+            if not self._sealed_some.wait_for(room, ROOM_S if self._threads else 0):
                 raise OSError(errno.ENOSPC, f"{self.folder}: samples are refused until what waits in memory is sealed")
 
     def _fresh(self, batches: Sequence[Batch]) -> list[Batch]:
@@ -309,6 +307,11 @@ class Store:
         aged = self._head.count > 0 and self._received_ns - self._head_since_ns >= SEAL_AFTER_NS
         return aged or self._head.count >= self.section.seal_rows or self._due is not None
 
+    def _seal_what_is_due(self) -> None:
+        with self._seals:
+            while self._seal_due():
+                self._seal()
+
     def _seal(self) -> None:
         with self._door, self._lock:
             if self._due is None and self._head.count:
@@ -322,38 +325,47 @@ class Store:
         with self._lock:
             position, self._due = self._due.wal, None
             self._segments += sealed.segments
-            self._sealed, self._generation = sealed.newest, sealed.generation
+            self._sealed, self._generation = sealed.newest, max(self._generation, sealed.generation)
             self._snapshot_days = self._manifest.snapshot_days()
             self._busy_days = frozenset(each.day for each in sealed.segments)
             self._sealed_some.notify_all()
         with self._door:
             self._wal.trim(position)
 
-    def _merge_due(self) -> upkeep.Merge | None:
-        return upkeep.due(self._segments, self._received_ns // NS_PER_DAY, self._busy_days | self._damaged_days)
-
-    def _merge(self, what: upkeep.Merge) -> None:
-        try:
-            self._apply(upkeep.merge(self.folder, self._manifest, self._files, what))
-        except StoreDamaged as error:
-            # Left as it is for a person, and not tried again until the next start.
-            self._damaged_days.add(what.day)
-            self._told(Told(Trouble.MISSING, str(error)))
+    def _merge_until(self, today: Callable[[], int]) -> None:
+        while not self._closing.is_set():
+            # No seal is under way while it is settled which segments are older than the result.
+            with self._seals:
+                busy = self._damaged_days if today() == _NEVER_TODAY else self._busy_days | self._damaged_days
+                what = upkeep.due(self._segments, today(), busy)
+                if what is None:
+                    return
+                what = upkeep.reserved(self._manifest, what)
+            try:
+                self._apply(upkeep.merge(self.folder, self._manifest, self._files, what))
+            except StoreDamaged as error:
+                self._leave(what.day, error)
 
     def _roll(self, today: int, busy: frozenset[int]) -> None:
         self._texts_only -= busy
-        while (what := rollup.due(self._segments, self._rollups, today, busy | self._texts_only)) is not None:
+        while not self._closing.is_set():
+            leave = busy | self._texts_only | self._damaged_days
+            what = rollup.due(self._segments, self._rollups, today, leave)
+            if what is None:
+                return
             try:
                 new, generation = rollup.make(self.folder, self._manifest, self._files, what)
-                self._apply(upkeep.Change(new, what.stale, generation))
-                if not new:
-                    self._texts_only.add(what.day)
             except StoreDamaged as error:
-                self._damaged_days.add(what.day)
-                self._told(Told(Trouble.MISSING, str(error)))
-                return
-            if self._seal_due():
-                self._seal()
+                self._leave(what.day, error)
+                continue
+            self._apply(upkeep.Change(new, what.stale, generation))
+            if not new:
+                self._texts_only.add(what.day)
+
+    def _leave(self, day: int, error: StoreDamaged) -> None:
+        """A damaged day is left as it is for a person, and not tried again until the next start."""
+        self._damaged_days.add(day)
+        self._told(Told(Trouble.MISSING, str(error)))
 
     def _let_go(self) -> None:
         if self.section.keep_days is not None:
@@ -368,21 +380,19 @@ class Store:
             kept = [each for each in (*self._segments, *self._rollups) if each.id not in gone]
             self._segments = tuple(sorted(each for each in (*kept, *change.new) if not each.bucket_ns))
             self._rollups = tuple(sorted(each for each in (*kept, *change.new) if each.bucket_ns))
-            self._generation = change.generation
+            self._generation = max(self._generation, change.generation)
             self._snapshot_days = self._manifest.snapshot_days()
 
     def _oldest_held(self) -> int | None:
         with self._lock:
             return self._pins.oldest(lambda: leases.oldest_held(self.folder))
 
-    def _keep(self) -> None:
-        while True:
-            self._wake.wait(_IDLE_S)
-            if self._closing.is_set():
-                return
-            self._wake.clear()
+    def _keep(self, work: Callable[[], None], wake: threading.Event) -> None:
+        while not self._closing.is_set():
+            if wake.wait(_IDLE_S) and wake is self._wake:
+                wake.clear()
             try:
-                self.maintain()
+                work()
             except OSError as error:
                 self._told(Told(Trouble.DISK, f"{self.folder}: {error}; tried again in {_IDLE_S:g} s"))
                 self._closing.wait(_IDLE_S)
