@@ -29,7 +29,8 @@ _VLAN: Final = (0x8100, 0x88A8, 0x9100)
 _ETHERNET, _COOKED, _COOKED2 = 1, 113, 276
 _RAW_IP: Final = (12, 14, 101, 228, 229)
 _LOOPBACK: Final = (0, 108)
-_EXTENSIONS: Final = (0, 43, 44, 51, 60)
+_FRAGMENT, _AUTHENTICATION = 44, 51
+_EXTENSIONS: Final = (0, 43, _FRAGMENT, _AUTHENTICATION, 60)
 _L2, _L3, _L4 = 32, 44, 20
 """How many bytes of each header are looked at."""
 
@@ -102,7 +103,7 @@ def headers(window: Window) -> Headers:
         window,
         Headers(
             ether_type, vlan, source_mac, target_mac, l3, high[0], low[0], high[1], low[1], protocol,
-            *(np.zeros(len(l3), np.uint16) for _ in range(2)),
+            np.zeros(len(l3), np.uint16), np.zeros(len(l3), np.uint16),
             np.zeros(len(l3), np.uint8), np.zeros(len(l3), np.uint32), fragment, l4, stop,
         ),
         later,
@@ -157,7 +158,7 @@ def _link(window: Window) -> tuple[U16, U16, U64, U64, I64]:
     return ether_type, vlan, source, target, l3
 
 
-def _skip_extensions(  # noqa: PLR0913  it works on the columns that its caller fills
+def _skip_extensions(  # noqa: PLR0913, PLR0917  it works on the columns that its caller fills
     window: Window, six: NDArray[np.intp], protocol: U8, l4: I64, fragment: Bool, later: Bool
 ) -> None:
     """Step over IPv6 extension headers (RFC 8200, 4); at most eight, as more are no honest traffic."""
@@ -166,12 +167,11 @@ def _skip_extensions(  # noqa: PLR0913  it works on the columns that its caller 
         if not len(waiting):
             return
         rows, kind = _rows(window, l4[waiting], 8), protocol[waiting]
-        parts = kind == 44  # noqa: PLR2004  fragment header
+        parts = kind == _FRAGMENT
         fragment[waiting[parts]] = True
         later[waiting[parts]] = (_be(rows[parts], 2, 2) & 0xFFF8) != 0
-        size = np.where(
-            parts, 8, np.where(kind == 51, (rows[:, 1].astype(np.int64) + 2) * 4, (rows[:, 1].astype(np.int64) + 1) * 8)
-        )  # noqa: PLR2004, E501
+        units = rows[:, 1].astype(np.int64)
+        size = np.where(parts, 8, np.where(kind == _AUTHENTICATION, (units + 2) * 4, (units + 1) * 8))
         protocol[waiting] = rows[:, 0]
         l4[waiting] += size
         waiting = waiting[np.isin(protocol[waiting], _EXTENSIONS)]
