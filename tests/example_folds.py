@@ -119,6 +119,7 @@ class Indicators:
 
     class State(msgspec.Struct):
         start_ns: int = 0
+        end_ns: int = 0
         shift: str = ""
         good: float = 0
         run_ns: int = 0
@@ -139,11 +140,14 @@ class Indicators:
         if isinstance(item, StateChanged):
             state.runs = item.state is State.RUN
             return
+        if item.time_ns < state.end_ns:
+            return
         shift = shift_at(self.plant.calendars["main"], self.plant.zone, item.time_ns)
         if state.shift and (shift is None or shift.start_ns != state.start_ns):
             yield self._indicator(state, item.time_ns)
         if shift is not None and shift.start_ns != state.start_ns:
-            state.start_ns, state.shift, state.good, state.run_ns = shift.start_ns, shift.name, 0, 0
+            state.start_ns, state.end_ns, state.shift = shift.start_ns, shift.end_ns, shift.name
+            state.good, state.run_ns = 0, 0
 
     def preview(self, state: Indicators.State, now_ns: int) -> Iterable[Record]:
         if state.shift:

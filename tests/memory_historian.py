@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -28,6 +29,13 @@ _PLACE = {ValueKind.F64: 0, ValueKind.I64: 1, ValueKind.BOOL: 1, ValueKind.STR: 
 Row = tuple[int, float | None, int | None, str | None]
 
 
+class MemoryVersion(NamedTuple):
+    """The one number that a name has here."""
+
+    id: int
+    info: TagInfo
+
+
 class MemoryTags:
     """Names and numbers, counted from 1."""
 
@@ -46,6 +54,10 @@ class MemoryTags:
 
     def info(self, tag: int) -> TagInfo:
         return self._infos[tag]
+
+    def versions(self, name: str) -> list[MemoryVersion]:
+        number = self._numbers.get(name)
+        return [] if number is None else [MemoryVersion(number, self._infos[number])]
 
     def all(self) -> Mapping[int, TagInfo]:
         return dict(self._infos)
@@ -70,6 +82,9 @@ class MemoryHistorian:
                 if name not in self._taken:
                     self._taken.add(name)
                     self._take(batch)
+
+    def taken(self, source: int, epoch: int, seq: int) -> bool:
+        return (source, epoch, seq) in self._taken
 
     def query(self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
         assert isinstance(operator, Raw | Last), operator

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from example_folds import OTHER, PATH, folds_of, small_plant
-from memory_historian import MemoryHistorian, MemoryTags
 
+from example_folds import OTHER, PATH, folds_of, small_plant
 from isthmus.model.fold import Fold
+from isthmus.model.plant import Plant
 from isthmus.model.records import Record
 from isthmus.model.samples import TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_S
@@ -20,6 +20,7 @@ from isthmus.site.site import Site
 from isthmus.site.views.facts import records
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import Dictionary, Frame
+from memory_historian import MemoryHistorian, MemoryTags
 
 MONDAY = 20_000 * NS_PER_DAY - 3 * NS_PER_DAY + 6 * 3600 * NS_PER_S
 """A Monday at 06:00 UTC, when the early shift begins."""
@@ -38,7 +39,7 @@ def dictionary(source: str) -> Frame:
 
 def of_events(source: str, first_seq: int, events: Sequence[Event]) -> list[Frame]:
     """The events as frames: one for each kind of value among them."""
-    out = []
+    out: list[Frame] = []
     for tag, kind in KINDS.items():
         mine = [(at, value) for at, name, value in events if name == tag]
         if mine:
@@ -56,7 +57,7 @@ def body(*parts: Frame) -> bytes:
 class Spine:
     """Site, ingest and fold runner over one folder. The stores of samples outlive it, as a disk would."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each is one part of the stage
         self,
         folder: Path,
         now_ns: int = MONDAY,
@@ -64,16 +65,18 @@ class Spine:
         historian: Any = None,  # noqa: ANN401
         tags: Any = None,  # noqa: ANN401
         folds: Mapping[str, Sequence[Fold]] | None = None,
+        future_s: float = 300,
+        plant: Plant | None = None,
     ) -> None:
         self.now_ns = now_ns
         self.historian = historian if historian is not None else MemoryHistorian()
         self.tags = tags if tags is not None else MemoryTags()
-        plant = small_plant()
+        plant = plant or small_plant()
         if folds is None:
             folds = {PATH: folds_of(plant, PATH, "plc"), OTHER: folds_of(plant, OTHER, "other")}
         self.site = Site(plant, folder, self.historian, self.tags, folds=folds)
         self.runner = FoldRunner(self.site, lateness_s=5, now_ns=lambda: self.now_ns)
-        self.ingest = Ingest(self.site, future_s=300, arrived=self.runner.arrived, now_ns=lambda: self.now_ns)
+        self.ingest = Ingest(self.site, future_s=future_s, arrived=self.runner.arrived, now_ns=lambda: self.now_ns)
         self._seq: dict[str, int] = {}
 
     def send(self, events: Sequence[Event], source: str = "plc") -> None:

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from example_folds import OTHER, PATH, Counts, States, Stops, folds_of, small_plant
-from spine import MONDAY, Event, Spine
 
+from example_folds import OTHER, PATH, Counts, States, Stops, folds_of, small_plant
 from isthmus.model.errors import FoldsDisagree
-from isthmus.model.fold import Item
+from isthmus.model.fold import Fold, Item
 from isthmus.model.records import Record
 from isthmus.model.records.people import QuantityCorrected, ReasonGiven
 from isthmus.model.records.production import Counted, Indicator, StateChanged, StopExplained
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 from isthmus.site.graph import flow, in_order
+from spine import MONDAY, Event, Spine, body, dictionary, of_events
 
 HOUR, MINUTE, SECOND = NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 
@@ -184,7 +184,7 @@ def test_folding_again_stops_where_nothing_differs_any_more(spine: Spine, said_n
         steps.append(given[1])
         return fold(*given)
 
-    unit.fold = counted  # type: ignore[method-assign]
+    unit.fold = counted  # type: ignore[method-assign, assignment]
     said = ReasonGiven(path=PATH, time_ns=said_ns, end_ns=None, reason="TOOL", by="Ann", said_ns=spine.now_ns)
     spine.site.append([said])
     spine.settle()
@@ -203,7 +203,7 @@ def test_a_site_killed_at_work_repeats_to_equal_facts_and_no_duplicate(tmp_path:
         def killed(_: object) -> bool:
             raise KeyboardInterrupt
 
-        first.runner._courses[0].finish = killed  # type: ignore[method-assign]
+        first.runner._courses[0].finish = killed  # type: ignore[method-assign, assignment]
         first.now_ns += 10 * MINUTE
         first.send([event for event in events if MONDAY + 7 * HOUR <= event[0] < MONDAY + 7 * HOUR + 10 * MINUTE])
         with pytest.raises(KeyboardInterrupt):
@@ -245,6 +245,36 @@ def test_samples_from_before_the_site_was_set_up_move_its_beginning(spine: Spine
     assert indicators[0].good > 50
 
 
+def found(spine: Spine, seq: int, events: list[Event]) -> None:
+    """What an edge that begins now finds, stamped by the device with when it became so."""
+    epoch = spine.now_ns
+    sent = [part._replace(epoch=epoch) for part in (dictionary("plc"), *of_events("plc", seq, events))]
+    spine.ingest.take("edge-1", body(*sent))
+
+
+def test_a_state_that_stood_before_the_site_was_set_up_holds_from_its_beginning(spine: Spine) -> None:
+    spine.until(MONDAY + HOUR)
+    found(spine, 1, [(MONDAY - 20 * NS_PER_DAY, "state", "DOWN")])
+    spine.until(MONDAY + HOUR + MINUTE)
+    assert [fact.time_ns for fact in spine.facts()] == [MONDAY]
+    assert spine.runner._courses[0].origin_ns == MONDAY
+
+
+def test_a_device_that_says_again_what_it_said_before_brings_nothing_late(spine: Spine) -> None:
+    spine.send([(MONDAY + SECOND, "state", "RUN")])
+    live(spine, [(MONDAY + HOUR, "parts", 1), (MONDAY + 20 * HOUR, "parts", 2)], step_ns=HOUR)
+    cursor = spine.runner._courses[0].cursor
+
+    def late() -> bool:
+        return spine.runner._courses[0].late
+
+    found(spine, 1, [(MONDAY + SECOND, "state", "RUN"), (MONDAY + 20 * HOUR, "parts", 2)])
+    assert late() is False
+    found(spine, 3, [(MONDAY + SECOND, "state", "DOWN")])
+    assert late() is True
+    assert spine.runner._courses[0].cursor == cursor
+
+
 def test_previews_show_what_is_open_without_waiting_and_are_never_logged(spine: Spine) -> None:
     live(spine, story(MONDAY, 1))
     before = spine.site.log.position
@@ -279,7 +309,7 @@ def test_a_fold_that_fails_stops_its_own_machine_with_a_sentence_and_no_other(
             return super().step(state, item)
 
     plant = small_plant()
-    folds = {PATH: [Breaks(PATH, "plc")], OTHER: folds_of(plant, OTHER, "other")}
+    folds: dict[str, list[Fold]] = {PATH: [Breaks(PATH, "plc")], OTHER: folds_of(plant, OTHER, "other")}
     spine = Spine(tmp_path / "site", folds=folds)
     spine.now_ns += MINUTE
     for source in ("plc", "other"):
@@ -288,6 +318,7 @@ def test_a_fold_that_fails_stops_its_own_machine_with_a_sentence_and_no_other(
     assert [fact.path for fact in spine.facts()] == [OTHER]
     assert "production/states failed (ValueError: no rule holds)" in spine.site.stopped[PATH]
     assert "other machines go on" in caplog.text
+    assert spine.site.namespace.preview(PATH, "StateChanged") == ()
     spine.close()
 
 

@@ -173,3 +173,19 @@ def test_a_full_disk_appends_nothing_and_the_chain_goes_on_afterwards(tmp_path: 
     assert times(log) == [0, 1]
     assert log.verify() == []
     log.close()
+
+
+def test_positions_stay_right_behind_a_damaged_frame(tmp_path: Path) -> None:
+    filled(tmp_path)
+    path = sorted(tmp_path.glob("*.seg"))[1]
+    data = bytearray(path.read_bytes())
+    data[60] ^= 4
+    path.write_bytes(data)
+    log = RecordsLog(tmp_path, segment_bytes=700)
+    assert len(log.damage) == 1
+    log.append([fact(12)])
+    told = [(position, record.time_ns) for position, record in log.read(0)]
+    assert len(told) == 12
+    assert all(position == time_ns + 1 for position, time_ns in told)
+    assert [(position, record.time_ns) for position, record in log.read(11)] == [(12, 11), (13, 12)]
+    log.close()

@@ -33,7 +33,7 @@ from isthmus.edge import lane as lanes
 from isthmus.edge.lane import Dropped, Lane, MemoryLog
 from isthmus.model.errors import UsageError
 from isthmus.model.records import Record
-from isthmus.model.records.edge import SamplesDropped
+from isthmus.model.records.edge import ConduitCut, ConduitReopened, SamplesDropped
 from isthmus.model.samples import TagInfo, kind_of
 from isthmus.model.time import NS_PER_DAY, NS_PER_S
 from isthmus.wire import frame as frames
@@ -67,7 +67,9 @@ class Buffer:
         most_bytes: int,
         most_days: float,
         clock: Callable[[], int] = time.time_ns,
+        adopt: bool = True,
     ) -> None:
+        """With `adopt=False` what earlier processes left is taken over by `run`, beside the reading of devices."""
         self.trouble = ""
         """What is wrong with the disk, in words; "" when nothing is."""
         self.dropped_rows = 0
@@ -84,6 +86,7 @@ class Buffer:
         self._overflow: dict[str, Dropped] = {}
         self._full = asyncio.Event()
         self._lock = Lock()
+        self._flushing = Lock()
         folder.mkdir(parents=True, exist_ok=True)
         self._held = _hold(folder)
         self.stopped_ns = self._last_alive()
@@ -93,7 +96,12 @@ class Buffer:
         self.lanes: list[Lane] = []
         """Oldest first; the last one is being written."""
         self._overtake = False
-        self._adopt()
+        self._left = lanes.epochs(folder)
+        self._newest_epoch = max(self._left, default=0)
+        self.unread = sum(path.stat().st_size for epoch in self._left for path in (folder / str(epoch)).glob("*.seg"))
+        """Bytes of earlier processes that are not taken over yet."""
+        if adopt:
+            self._adopt()
         self._begin(self._disk_lane() or self._memory_lane())
 
     @property
@@ -134,20 +142,57 @@ class Buffer:
         self._overtake = True
 
     async def run(self) -> None:
-        """Flush in groups until cancelled, and once more at the end."""
-        try:
-            while True:
-                await asyncio.to_thread(self.flush)
-                said, self.fresh = self.fresh, asyncio.Event()
-                said.set()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._full.wait(), GROUP_S)
-                self._full.clear()
-        finally:
-            self.flush()
+        """Flush in groups until cancelled; `close` flushes what comes after."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.to_thread(self._adopt))
+            group.create_task(self._keep_flushing())
+
+    async def _keep_flushing(self) -> None:
+        while True:
+            await asyncio.to_thread(self.flush)
+            said, self.fresh = self.fresh, asyncio.Event()
+            said.set()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GROUP_S):
+                    await self._full.wait()
+            self._full.clear()
 
     def flush(self) -> None:
         """Put everything pending on disk. Never raises OSError: trouble is told and gone on with."""
+        with self._flushing:
+            self._flush()
+
+    def close(self) -> None:
+        """Flush and end in an orderly way: no gap will be told at the next start."""
+        self.flush()
+        for lane in self.lanes:
+            with suppress(OSError):
+                lane.log.close()
+        (self._folder / "alive").unlink(missing_ok=True)
+        os.close(self._held)
+
+    def let_go(self, dropped: Sequence[Dropped], why: Why, detail: str = "") -> None:
+        """Tell what will never reach the site."""
+        for part in dropped:
+            self.tell(self._record(part, why, detail))
+            _log.warning("buffer: %d rows of %s are let go (%s)", part.rows, part.source, why)
+
+    def take_acknowledgements(self, taken: Sequence[Acknowledged]) -> None:
+        """Forget what the site says it has; used for acknowledgements that were carried by hand."""
+        for lane in self.lanes:
+            upto = {item.source: item.seq for item in taken if item.epoch == lane.epoch}
+            while upto and lane.acknowledge(lane.body(FRAME_BYTES), upto):
+                pass
+
+    def refused(self, lane: Lane) -> None:
+        """Set the oldest frame of a lane aside: the site cannot read it."""
+        chunk = lane.body(1)
+        if chunk.heads:
+            gone = lane.skip(chunk, self._folder / "refused")
+            self.dropped_rows += sum(part.rows for part in gone)
+            self.let_go(gone, "refused", "set aside in buffer/refused")
+
+    def _flush(self) -> None:
         with self._lock:
             pending, records, overflow = self._pending, self._records, self._overflow
             self._pending, self._records, self._rows, self._overflow = {}, [], 0, {}
@@ -162,46 +207,19 @@ class Buffer:
             self._next_look = now + _HOUSEKEEPING_NS
             self._look_after()
 
-    def close(self) -> None:
-        """Flush and end in an orderly way: no gap will be told at the next start."""
-        self.flush()
-        for lane in self.lanes:
-            with suppress(OSError):
-                lane.log.close()
-        (self._folder / "alive").unlink(missing_ok=True)
-        os.close(self._held)
-
-    def let_go(self, dropped: Sequence[Dropped], why: Why, detail: str = "") -> None:
-        """Count and tell what will never reach the site."""
-        for part in dropped:
-            self.dropped_rows += part.rows
-            self.tell(self._record(part, why, detail))
-            _log.warning("buffer: dropped %d rows of %s (%s)", part.rows, part.source, why)
-
-    def take_acknowledgements(self, taken: Sequence[Acknowledged]) -> None:
-        """Forget what the site says it has; used for acknowledgements that were carried by hand."""
-        for lane in self.lanes:
-            upto = {item.source: item.seq for item in taken if item.epoch == lane.epoch}
-            while upto and lane.acknowledge(lane.body(FRAME_BYTES), upto):
-                pass
-
-    def refused(self, lane: Lane) -> None:
-        """Set the oldest frame of a lane aside: the site cannot read it."""
-        chunk = lane.body(1)
-        if chunk.heads:
-            self.let_go(lane.skip(chunk, self._folder / "refused"), "refused", "set aside in buffer/refused")
-
     def _adopt(self) -> None:
-        """What earlier processes left. Damage is told; a folder that cannot be read is left alone."""
-        for epoch in lanes.epochs(self._folder):
+        """Take over what earlier processes left. A folder that cannot be read is told and left alone."""
+        found = []
+        for epoch in self._left:
             try:
                 lane = lanes.on_disk(self._folder, epoch)
             except OSError as error:
                 self._say(f"{self._folder / str(epoch)}: {error.strerror}. What it holds is not sent")
                 continue
             lane.finished = True
-            lane.frames = sum(1 for behind, _ in lane.log.read(lane.acknowledged) if behind > lane.acknowledged)
-            self.lanes.append(lane)
+            found.append(lane)
+        self.lanes[:0] = found
+        self._left, self.unread = [], 0
 
     def _store(self, pending: Mapping[str, Sequence[pa.RecordBatch]], records: Sequence[Record]) -> None:
         while True:
@@ -229,7 +247,8 @@ class Buffer:
 
     def _next_epoch(self) -> int:
         """The time, but never one that was: the clock may have been set back."""
-        return max([self._clock(), *(lane.epoch + 1 for lane in self.lanes)])
+        self._newest_epoch = max(self._clock(), self._newest_epoch + 1)
+        return self._newest_epoch
 
     def _disk_lane(self) -> Lane | None:
         """A new epoch on disk, its dictionaries written; None when the disk does not take it."""
@@ -315,11 +334,41 @@ class Buffer:
                 self.lanes.remove(lane)
                 lane.remove()
                 return True
-            dropped = lane.drop_oldest()
-            if dropped is not None:
-                self.let_go(dropped, why)
+            gone = lane.drop_oldest()
+            if gone is not None:
+                self.let_go(self._kept_in_mind(*gone, why), why)
                 return True
         return False
+
+    def _kept_in_mind(self, dropped: Sequence[Dropped], records: Sequence[Record], why: Why) -> list[Dropped]:
+        """What goes now, joined with what is said to have gone before by the records that go with it.
+
+        A cut or an opening of the conduit is told anew; other records of the edge are let go and counted.
+        """
+        self.dropped_rows += sum(part.rows for part in dropped)
+        parts = {part.source: part for part in dropped}
+        lost = 0
+        for record in records:
+            if isinstance(record, SamplesDropped) and record.why == why and not record.detail:
+                source = record.path.rpartition("/")[2]
+                before = Dropped(
+                    source,
+                    record.start_ns,
+                    record.time_ns,
+                    record.frames,
+                    record.rows,
+                    record.first_seq,
+                    record.last_seq,
+                )
+                parts[source] = _joined(before, parts[source]) if source in parts else before
+            elif isinstance(record, (SamplesDropped, ConduitCut, ConduitReopened)):
+                self.tell(record)
+            else:
+                lost += 1
+        if lost:
+            own = Dropped(OWN, records[0].time_ns, records[-1].time_ns, 0, lost, 0, 0)
+            parts[OWN] = _joined(parts[OWN], own) if OWN in parts else own
+        return list(parts.values())
 
     def _oldest_ns(self) -> int | None:
         return min((oldest for lane in self.lanes if (oldest := lane.oldest_ns()) is not None), default=None)
@@ -384,6 +433,19 @@ def _grouped(batches: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
         rows = max(1, min(GROUP_ROWS, FRAME_BYTES * whole.num_rows // max(whole.nbytes, 1)))
         out += [whole.slice(start, rows) for start in range(0, whole.num_rows, rows)]
     return out
+
+
+def _joined(before: Dropped, after: Dropped) -> Dropped:
+    """Two losses of one source as one. The numbers between may be of two epochs: the counts are exact."""
+    return Dropped(
+        after.source,
+        min(before.start_ns, after.start_ns),
+        max(before.end_ns, after.end_ns),
+        before.frames + after.frames,
+        before.rows + after.rows,
+        min(before.first_seq, after.first_seq),
+        max(before.last_seq, after.last_seq),
+    )
 
 
 def _hold(folder: Path) -> int:

@@ -56,11 +56,12 @@ class Deadband:
         self, tag: NDArray[np.int32], time: NDArray[np.int64], status: NDArray[np.int64], value: NDArray[Any]
     ) -> NDArray[np.bool_]:
         """Which rows pass; each tag stands in them once."""
-        last = self._value[tag]
+        last, width = self._value[tag], self._width[tag]
         # NaN on one side passes: a number came or went. On both sides nothing changed.
-        moved = ~(np.abs(value - last) < self._width[tag]) & ~(np.isnan(value) & np.isnan(last))
+        with np.errstate(invalid="ignore"):  # infinity less infinity is NaN, and passes
+            moved = ~(np.abs(value - last) < width) & ~(np.isnan(value) & np.isnan(last))
         due = np.abs(time - self._time[tag]) >= self._heartbeat[tag]  # also when the device's clock went back
-        keep = moved | due | (status != self._status[tag])
+        keep = moved | due | (status != self._status[tag]) | (width == 0)
         passed = tag[keep]
         self._value[passed], self._time[passed], self._status[passed] = value[keep], time[keep], status[keep]
         return keep

@@ -140,4 +140,4 @@ class Gate:
         try:
             write(self._folder, self.latch)
         except OSError as error:
-            _log.error("gate: %s; the gate is %s until this process ends", error, "closed" if self.closed else "open")  # noqa: TRY400
+            _log.error("gate: %s; the gate is %s until this process ends", error, "closed" if self.closed else "open")

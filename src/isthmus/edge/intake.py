@@ -7,14 +7,15 @@ believes that it still runs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Final, Literal
+from collections.abc import Sequence
+from typing import Final, Literal, Protocol
 
 import msgspec
 import pyarrow as pa
 
 from isthmus.edge.buffer import Buffer
 from isthmus.edge.deadband import Deadband
+from isthmus.edge.held import Held
 from isthmus.edge.source import SourceSection, Tag
 from isthmus.model import status as st
 from isthmus.model.records.edge import TagFault
@@ -24,6 +25,12 @@ from isthmus.model.time import NS_PER_S
 State = Literal["connecting", "up", "away", "refused", "stopped"]
 _AHEAD_NS: Final = 300 * NS_PER_S
 """A device's clock further ahead than this is not followed when a loss is stamped."""
+
+
+class Changed(Protocol):
+    """Called when there is something new to tell."""
+
+    def __call__(self, *, at_once: bool) -> None: ...  # noqa: D102  said above
 
 
 class SourceNow(msgspec.Struct, kw_only=True):
@@ -42,9 +49,9 @@ class SourceNow(msgspec.Struct, kw_only=True):
 
 
 class Intake:
-    """The `Sink` of one source. `changed` is called when there is something new to tell."""
+    """The `Sink` of one source."""
 
-    def __init__(self, source: SourceSection, tags: Sequence[Tag], buffer: Buffer, changed: Callable[[], None]) -> None:
+    def __init__(self, source: SourceSection, tags: Sequence[Tag], buffer: Buffer, changed: Changed) -> None:
         self.now = SourceNow(name=source.name, tags=len(tags))
         self.heard = time.monotonic()
         """When the device last gave anything, by the steady clock."""
@@ -52,11 +59,13 @@ class Intake:
         """True once the device has answered since the last `begin`."""
         self._tags, self._buffer, self._changed = tuple(tags), buffer, changed
         self._deadband = Deadband(tags)
+        self._held = Held(len(tags))
         self._newest_ns = 0
         self._marked = False
 
     def begin(self) -> None:
-        """A new attempt to reach the device begins."""
+        """A new attempt to reach the device begins; what is still wrong with a tag, it tells again."""
+        self.now.faults.clear()
         self.answered = False
         self.heard = time.monotonic()
 
@@ -65,7 +74,7 @@ class Intake:
         if not batch.num_rows:
             return
         self._contact()
-        batch = self._deadband.passing(batch)
+        batch = self._deadband.passing(self._held.after_loss(batch, self._now_ns()))
         if batch.num_rows:
             self._newest_ns = max(self._newest_ns, int(batch.column("time_ns").to_numpy().max()))
             self.now.samples += batch.num_rows
@@ -75,21 +84,23 @@ class Intake:
     def up(self, *, address: str, security: str) -> None:
         """The device answers and its tags are being read."""
         self._contact()
+        before = (self.now.state, self.now.address, self.now.security)
         self.now.state, self.now.cause, self.now.next_try_ns = "up", "", None
         self.now.address, self.now.security = address, security
-        self._changed()
+        if before != ("up", address, security):
+            self._changed(at_once=True)
 
     def fault(self, tag: int, status: int, why: str) -> None:
         """One tag cannot be read, and why; a Good status takes it back."""
         if st.is_good(status):
             if self.now.faults.pop(tag, None):
-                self._changed()
+                self._changed(at_once=False)
             return
         said = TagFault(self._tags[tag].name, status, why)
         if self.now.faults.get(tag) != said:
             self.now.faults[tag] = said
             self._put_no_value([tag], self._now_ns(), status)
-            self._changed()
+            self._changed(at_once=False)
 
     def lose(self, status: int, at_ns: int | None = None) -> None:
         """Mark every tag at one moment, once for each loss."""
@@ -109,6 +120,7 @@ class Intake:
         return max(now, self._newest_ns + 1) if self._newest_ns - now < _AHEAD_NS else now
 
     def _put_no_value(self, tags: Sequence[int], at_ns: int, status: int) -> None:
+        self._held.lose(tags, at_ns)
         for kind in dict.fromkeys(self._tags[tag].kind for tag in tags):
             of_kind = [tag for tag in tags if self._tags[tag].kind is kind]
             self._buffer.put(self.now.name, no_value(kind, of_kind, at_ns, status))

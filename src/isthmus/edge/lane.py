@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, NamedTuple, Protocol
 
+from isthmus.model.records import Record
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import Frame, FrameKind
 from isthmus.wire.segment import Chunk, Damage, SegmentLog
@@ -24,24 +25,28 @@ _ACKED: Final = "acknowledged"
 
 
 class FrameLog(Protocol):
-    """What a lane asks of where its frames are: `SegmentLog` on disk, `MemoryLog` while the disk is full."""
+    """What a lane asks of where its frames are: `SegmentLog` on disk, `MemoryLog` while the disk is full.
+
+    `SegmentLog` says what each of these promises.
+    """
 
     damage: list[Damage]
+    found: int
 
     @property
-    def first(self) -> int: ...
+    def first(self) -> int: ...  # noqa: D102
     @property
-    def end(self) -> int: ...
+    def end(self) -> int: ...  # noqa: D102
     @property
-    def synced(self) -> int: ...
+    def synced(self) -> int: ...  # noqa: D102
     @property
-    def segments(self) -> list[tuple[int, int]]: ...
-    def append(self, packed: Sequence[bytes]) -> int: ...
-    def sync(self) -> None: ...
-    def read(self, position: int) -> Iterator[tuple[int, Frame]]: ...
-    def chunk(self, position: int, most: int) -> Chunk: ...
-    def trim(self, position: int) -> int: ...
-    def close(self) -> None: ...
+    def segments(self) -> list[tuple[int, int]]: ...  # noqa: D102
+    def append(self, packed: Sequence[bytes]) -> int: ...  # noqa: D102
+    def sync(self) -> None: ...  # noqa: D102
+    def read(self, position: int) -> Iterator[tuple[int, Frame]]: ...  # noqa: D102
+    def chunk(self, position: int, most: int) -> Chunk: ...  # noqa: D102
+    def trim(self, position: int) -> int: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
 
 
 class MemoryLog:
@@ -49,6 +54,7 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.damage: list[Damage] = []
+        self.found = 0
         self._runs: deque[tuple[int, bytes]] = deque()
         self._end = 0
         self._lock = Lock()
@@ -99,7 +105,9 @@ class MemoryLog:
 
     def chunk(self, position: int, most: int) -> Chunk:
         """Whole frames from `position` on, about `most` bytes."""
-        out, heads, size = [], [], 0
+        out: list[bytes] = []
+        heads: list[tuple[int, frames.Head]] = []
+        size = 0
         for behind, frame in self.read(position):
             packed = frames.pack(frame)
             if out and size + len(packed) > most:
@@ -144,9 +152,9 @@ class Lane:
         self._lock = Lock()
         self.finished = False
         """True when nothing is written to it any more."""
-        self.frames = 0
-        """Frames written in this process and not acknowledged yet, dictionaries included."""
         self.acknowledged = max(self._load(), log.first)
+        self.frames = log.found
+        """Frames that the site does not have, as found on opening and written since; at most a segment too many."""
 
     @property
     def on_disk(self) -> bool:
@@ -209,22 +217,28 @@ class Lane:
         self._advance(behind)
         return _count([frame], names)
 
-    def drop_oldest(self) -> list[Dropped] | None:
-        """Let the oldest segment go; what of it the site did not have. None when it is being written."""
+    def drop_oldest(self) -> tuple[list[Dropped], list[Record]] | None:
+        """Let the oldest segment go. None when it is being written.
+
+        What of it the site did not have: samples by source, and the edge's own records.
+        """
         segments = self.log.segments
         if not segments or (len(segments) == 1 and not (self.finished and self.waiting)):
             return None
         start, end = segments[0]
-        lost = []
+        lost: list[Frame] = []
+        records: list[Record] = []
         for behind, frame in self.log.read(start):
             if behind > end:
                 break
-            if behind > self.acknowledged:
+            if behind > self.acknowledged and frame.kind is FrameKind.RECORDS:
+                records += frames.records(frame)
+            elif behind > self.acknowledged:
                 lost.append(frame)
         dropped = _count(lost, self._names(start))
         self._advance(end)
         self.log.trim(end)
-        return dropped
+        return dropped, records
 
     def oldest_ns(self) -> int | None:
         """When the oldest segment was last written, by this machine's clock; None where it cannot be let go."""

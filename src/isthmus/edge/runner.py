@@ -33,6 +33,8 @@ DEMOTE_S: Final = 600.0
 """A device away for longer is tried at a fifteenth of the pace."""
 DEMOTED: Final = 15.0
 REFUSED_S: Final = 30.0
+LOOK_S: Final = 5.0
+"""How often a source is looked at that only runs."""
 END_S: Final = 10.0
 """How long a source may take to let go of its device."""
 TELL_S: Final = 0.2
@@ -72,6 +74,7 @@ class _Task:
         self._source, self._tags = cast("Source", source), tags_of(source)
         self._edge, self._path, self._buffer, self._turn = edge, path, buffer, turn
         self._identified = False
+        self._plan: Any = None
         self._telling: asyncio.TimerHandle | None = None
         self._tries = 0
         self._told = -math.inf
@@ -83,7 +86,7 @@ class _Task:
             # An earlier process ended without a word: from then until now nobody was looking.
             self.intake.lose(st.BAD_NO_COMMUNICATION, self._buffer.stopped_ns)
         try:
-            while True:
+            while True:  # noqa: ASYNC110  the waits are the point
                 await asyncio.sleep(await self._attempt())
         except asyncio.CancelledError:
             self._say("stopped", "the edge was stopped", None)
@@ -97,14 +100,17 @@ class _Task:
             if not self._identified:
                 self._identified = True
                 await identify(self._source, self._path, self._buffer, self._turn)
-            await self._watched(self._source.plan(self._tags, Limits()))
+            if self._plan is None:
+                # The same plan for every attempt: a source may note in it where to go on reading.
+                self._plan = self._source.plan(self._tags, Limits())
+            await self._watched(self._plan)
         except DeviceRefuses as error:
             return self._away(str(error), "refused", REFUSED_S * random.uniform(0.8, 1.2))  # noqa: S311  a wait
         except DeviceAway as error:
             return self._away(str(error), "away", self._pause())
         except _Rested:
             return 0.0
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  the one place
             # A bug in one source must not take the others with it; it is told with its trace.
             _log.exception("%s: unforeseen", self._path)
             return self._away(f"unforeseen: {error!r}; please report this", "away", self._pause())
@@ -119,11 +125,14 @@ class _Task:
                 left = (SILENT_S if self.intake.answered else FIRST_ANSWER_S) - quiet
                 if left <= 0:
                     break
-                await asyncio.wait([running], timeout=left)
+                await asyncio.wait([running], timeout=min(left, LOOK_S))
         finally:
             running.cancel()
             await asyncio.wait([running], timeout=END_S)
-        if running.done() and not running.cancelled():
+        if not running.done():
+            msg = f"the source did not let go of its device within {END_S:.0f} s; restart the edge and report this"
+            raise DeviceAway(msg)
+        if not running.cancelled():
             running.result()
         elif self.intake.answered:
             raise _Rested
@@ -157,9 +166,11 @@ class _Task:
         if other or steady - self._told > AGAIN_S:
             self._tell()
 
-    def _changed(self) -> None:
-        """Something is new; it is told in a moment, together with what else changes by then."""
-        if self._telling is None:
+    def _changed(self, *, at_once: bool) -> None:
+        """Something is new; faults are told in a moment, together with what else changes by then."""
+        if at_once:
+            self._tell()
+        elif self._telling is None:
             self._telling = asyncio.get_running_loop().call_later(TELL_S, self._tell)
 
     def _tell(self) -> None:
@@ -184,5 +195,5 @@ class _Task:
         )
 
 
-class _Rested(Exception):  # noqa: N818  it is no failure
+class _Rested(Exception):
     """The source gave nothing for long and is begun anew, without a gap being told."""

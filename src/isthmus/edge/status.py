@@ -55,8 +55,8 @@ class EdgeNow(msgspec.Struct, kw_only=True):
     trouble: str
 
 
-async def serve(address: str, look: Callable[[], EdgeNow]) -> None:
-    """Serve the page until cancelled. Raises UsageError for an address that is not loopback's, or taken."""
+async def listen(address: str, look: Callable[[], EdgeNow]) -> asyncio.Server:
+    """Serve the page until the server is closed. Raises UsageError for an address that is not loopback's, or taken."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     if not (host == "localhost" or ipaddress.ip_address(host).is_loopback):
@@ -72,12 +72,10 @@ async def serve(address: str, look: Callable[[], EdgeNow]) -> None:
         writer.close()
 
     try:
-        server = await asyncio.start_server(answer, host, int(port), limit=_MOST_REQUEST)
+        return await asyncio.start_server(answer, host, int(port), limit=_MOST_REQUEST)
     except OSError as error:
         msg = f"[edge] status = {address!r}: {error.strerror}; another edge may run here, or choose another port"
         raise UsageError(msg) from error
-    async with server:
-        await server.serve_forever()
 
 
 def respond(head: bytes, now: EdgeNow) -> bytes:
@@ -166,7 +164,7 @@ def _ago(then_ns: int | None, at_ns: int) -> str:
 
 def _in(then_ns: int | None, at_ns: int) -> str:
     if then_ns is None:
-        return "–"
+        return "-"
     return "now" if then_ns <= at_ns else f"in {_span(then_ns - at_ns)}"
 
 

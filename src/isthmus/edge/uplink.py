@@ -13,7 +13,7 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
@@ -55,6 +55,16 @@ _WORDS: Final[Mapping[int, str]] = {
 }
 
 
+_KINDS: Final[Sequence[tuple[type[Exception], str]]] = (
+    (httpx.ConnectTimeout, "{site} does not answer; is the machine on, does a firewall drop the connection?"),
+    (httpx.ConnectError, "{site} cannot be reached ({text}); is the site running?"),
+    (httpx.TimeoutException, "{site} took the connection and then was silent"),
+    (TimeoutError, "{site} took the connection and then was silent"),
+    # A site that does not know our authority closes within the handshake, and TLS 1.3 lets us see only that.
+    (httpx.NetworkError, "the connection to {site} broke ({text}); if this goes on, enrol this machine again"),
+)
+
+
 class LinkNow(msgspec.Struct, kw_only=True):
     """How the link fares at this moment, for the status page."""
 
@@ -67,10 +77,22 @@ class LinkNow(msgspec.Struct, kw_only=True):
     alarm: str = ""
 
 
-class _Failed(Exception):  # noqa: N818  internal: the answer to one request
+class _Failed(Exception):
     def __init__(self, cause: str, status: int = 0) -> None:
         self.cause, self.status = cause, status
         super().__init__(cause)
+
+
+class _Part:
+    """One of the two streams of bodies, and how it deals with a frame that the site refuses."""
+
+    def __init__(self, name: Literal["live", "backlog"]) -> None:
+        self.name = name
+        self.alone = 0
+        """Frames that are sent one by one, since a body with them was refused."""
+        self.refusals = 0
+        self.frames = 0
+        """Frames in the body that was sent last."""
 
 
 class Uplink:
@@ -82,7 +104,6 @@ class Uplink:
         self._client: httpx.AsyncClient | None = None
         self._introduced: set[int] = set()
         self._tries = 0
-        self._refusals = 0
         self._spoken = 0.0
         self._told: bool | None = None
         self._stale: list[httpx.AsyncClient] = []
@@ -108,22 +129,23 @@ class Uplink:
 
     async def _carry(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._sender("live"))
-            group.create_task(self._sender("backlog"))
+            group.create_task(self._sender(_Part("live")))
+            group.create_task(self._sender(_Part("backlog")))
 
-    async def _sender(self, part: Literal["live", "backlog"]) -> None:
+    async def _sender(self, part: _Part) -> None:
         """Send one part of the buffer, body after body, for ever."""
         while True:
             fresh = self._buffer.fresh
-            lane = self._lane(part)
+            lane = self._lane(part.name)
             if lane is None:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(fresh.wait(), 1.0)
+                    async with asyncio.timeout(1.0):
+                        await fresh.wait()
                 continue
             try:
-                await self._send(lane)
+                await self._send(lane, part)
             except _Failed as failed:
-                await self._wait_after(failed, lane)
+                await self._wait_after(failed, lane, part)
 
     def _lane(self, part: Literal["live", "backlog"]) -> Lane | None:
         """What this part has to send now. A greeting is due when nothing was sent for a while."""
@@ -131,17 +153,19 @@ class Uplink:
         behind = [lane for lane in older if lane.waiting]
         if part == "backlog":
             return behind[0] if behind else None
-        if behind and sum(lane.waiting for lane in behind) <= IN_ORDER_BYTES:
+        if 0 < sum(lane.waiting for lane in behind) + self._buffer.unread <= IN_ORDER_BYTES:
             return None
         return newest if newest.waiting or time.monotonic() - self._spoken > HELLO_S else None
 
-    async def _send(self, lane: Lane) -> None:
+    async def _send(self, lane: Lane, part: _Part) -> None:
         """One body and its answer. Raises _Failed."""
         opening = b"" if lane.epoch in self._introduced else await asyncio.to_thread(lane.dictionaries)
-        most = 1 if self._refusals else max(MAX_BODY - len(opening), 1)
+        most = 1 if part.alone else max(MAX_BODY - len(opening), 1)
         chunk = await asyncio.to_thread(lane.body, most)
+        part.frames = len(chunk.heads)
         answer = await self._post(opening + chunk.data)
         self._introduced.add(lane.epoch)
+        part.alone, part.refusals = max(part.alone - 1, 0), 0
         await self._obey(lane, chunk, answer)
 
     async def _post(self, body: bytes) -> Answer:
@@ -170,8 +194,8 @@ class Uplink:
         """Take in what the site says: what it has, whether to close, a renewed certificate."""
         upto = {item.source: item.seq for item in answer.acknowledged if item.epoch == lane.epoch}
         if chunk.heads and not await asyncio.to_thread(lane.acknowledge, chunk, upto):
-            raise _Failed("the site took the frames and acknowledged none of them")
-        self._refusals = 0
+            msg = "the site took the frames and acknowledged none of them"
+            raise _Failed(msg)
         if not self.now.up and lane.waiting > IN_ORDER_BYTES:
             self._buffer.let_overtake()
         self._say("")
@@ -189,14 +213,15 @@ class Uplink:
         else:
             _log.warning("uplink: the site sent a certificate that is not for this machine's key; it is not used")
 
-    async def _wait_after(self, failed: _Failed, lane: Lane) -> None:
+    async def _wait_after(self, failed: _Failed, lane: Lane, part: _Part) -> None:
         self._introduced.clear()
         if failed.status == httpx.codes.BAD_REQUEST:
-            # The first time with every dictionary, then frame by frame, so that one bad frame stops nobody.
-            self._refusals += 1
-            if self._refusals > REFUSALS:
+            # Again with every dictionary and frame by frame, so that one bad frame stops nobody.
+            part.alone = part.alone or part.frames
+            part.refusals += 1
+            if part.refusals > REFUSALS:
                 await asyncio.to_thread(self._buffer.refused, lane)
-                self._refusals = 1
+                part.alone, part.refusals = max(part.alone - 1, 0), 0
         self._tries += 1
         slow = failed.status in {401, 403, 404, 426}
         wait = REFUSED_S if slow else min(RETRY_S * 2.0 ** min(self._tries - 1, 16), RETRY_MOST_S)
@@ -299,17 +324,19 @@ def _words(error: Exception, site: str) -> str:
     if isinstance(error, UsageError):
         return str(error)
     text = str(error) or type(error).__name__
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ssl.SSLError):
-        cause = cause.__cause__ or cause.__context__
+    cause = None if isinstance(error, (httpx.TimeoutException, TimeoutError)) else _tls_cause(error)
     if cause is not None:
         if "CERTIFICATE_VERIFY_FAILED" in str(cause):
             return f"{site} shows a certificate that is not of this plant's authority; is it the right address?"
         return f"{site} refuses this machine's certificate ({getattr(cause, 'reason', '') or text}); enrol it again"
-    if isinstance(error, httpx.ConnectTimeout):
-        return f"{site} does not answer; is the machine on, does a firewall drop the connection?"
-    if isinstance(error, httpx.ConnectError):
-        return f"{site} cannot be reached ({text}); is the site running?"
-    if isinstance(error, (httpx.TimeoutException, TimeoutError)):
-        return f"{site} took the connection and then was silent"
+    for kind, words in _KINDS:
+        if isinstance(error, kind):
+            return words.format(site=site, text=text)
     return f"the connection to {site} broke ({text})"
+
+
+def _tls_cause(error: BaseException | None) -> ssl.SSLError | None:
+    """The TLS failure behind an error of the HTTP client, if one is."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error

@@ -23,6 +23,9 @@ class ErpSection(Section, frozen=True, kw_only=True, tag_field="kind", tag=True)
 
     conduit: Annotated[str, Meta(description="name of the [[conduit]] it is reached through")] = "erp"
     poll_s: Annotated[float, Meta(gt=0, description="how often it is asked what changed, s")] = 5.0
+    whole_s: Annotated[
+        float, Meta(gt=0, description="how often what it only gives whole is read (stock, material due in), s")
+    ] = 60.0
     scan_s: Annotated[float, Meta(gt=0, description="how often everything is read, so that deletions are seen, s")] = (
         900.0
     )
@@ -34,7 +37,7 @@ class ErpSection(Section, frozen=True, kw_only=True, tag_field="kind", tag=True)
     retry_most_s: Annotated[float, Meta(gt=0, description="longest wait between two tries, s")] = 15.0
     attempts: Annotated[
         int, Meta(ge=1, description="a report that failed so often without a reason is parked for a person")
-    ] = 10
+    ] = 20
 
     def open(self, plant: Plant) -> Erp:
         """The door to it. Nothing is sent yet."""

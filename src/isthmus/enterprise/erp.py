@@ -1,4 +1,4 @@
-"""What an ERP is. To add one, copy `erps/tryton.py`; edit nothing else.
+"""What an ERP is. To add one, copy `erps/tryton/`; edit nothing else.
 
 After a lost reply an item is *unknown*: `find` is asked before anything is sent again.
 """
@@ -79,6 +79,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     pulls: tuple[PullKind, ...]
     commands: tuple[str, ...]
+    whole: tuple[PullKind, ...] = ()
+    """The kinds that it can only give whole, whatever the cursor; they are read less often."""
     corrects_downwards: bool = False
     """True when a quantity or time once reported can be lowered."""
     native_keys: bool = False
@@ -97,6 +99,8 @@ class OrderBooked(msgspec.Struct, frozen=True, kw_only=True):
     """Machine time that we reported."""
     reports: int
     """In how many reports of time."""
+    time_cost: str
+    """What that machine time has cost, a decimal number as text."""
     cost: str
     """Of the order so far, a decimal number as text."""
     unit_price: str = ""

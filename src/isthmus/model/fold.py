@@ -37,10 +37,16 @@ class Fold(Protocol):
     """The record kinds it is given: those with the work unit's path, and those of no work unit."""
     emits: ClassVar[tuple[type[Record], ...]]
     """The kinds that it, and nobody else, emits."""
-    tags: Sequence[str]
-    """The tags whose samples it is given; none for a fold over records alone."""
-    State: type[msgspec.Struct]
-    """What it remembers: a mutable msgspec struct, all of whose fields have defaults."""
+
+    @property
+    def tags(self) -> Sequence[str]:
+        """The tags whose samples it is given; none for a fold over records alone."""
+        ...
+
+    @property
+    def State(self) -> type[msgspec.Struct]:  # noqa: N802  it is a class
+        """What it remembers: a mutable msgspec struct, all of whose fields have defaults."""
+        ...
 
     def step(self, state: Any, item: Item) -> Iterable[Record]:  # noqa: ANN401  each fold has its own state
         """Take one item, change `state`, return the facts that follow from it.

@@ -55,6 +55,10 @@ class StateRules(Section, frozen=True, kw_only=True):
         Mapping[str, State],
         Meta(description="a profile's own state word and the state it shall mean here: Held = 'DOWN'"),
     ] = {}
+    elements: Annotated[
+        Mapping[State, Element],
+        Meta(description="the ISO 22400 element of a state on this machine, where not the usual: OFF = 'OUTSIDE'"),
+    ] = {}
 
 
 class Counter(Section, frozen=True, kw_only=True):

@@ -7,6 +7,8 @@ of its controller (`model.plant.Counter`). From one good sample to the next it
 * stands still, or falls back by one and comes up again: a repeat; nothing was made;
 * wraps: it fell by nearly its whole width; what is missing to the width was made too;
 * resets: it fell as its rule allows; what it shows since 0 was made (`zero`), or it counts on (`any`);
+* shows 0 after an outage though it persists, and then stands where it stood or above: a controller that
+  started up; what it lacks to its old number was made before and is not counted twice;
 * leaps, or falls as its rule does not allow: a fault. Nothing was made; the number is believed as the
   new start when a later sample counts on from it, and forgotten when one returns to where it was.
 
@@ -31,6 +33,8 @@ class CounterState(msgspec.Struct):
     """The number up to which everything is counted."""
     suspect: int | float | None = None
     """A number after a leap, until a later sample counts on from it."""
+    before: int | float | None = None
+    """Where a persistent counter stood that shows 0 after an outage, until it shows another number."""
     gap: bool = False
     """True when a Bad sample came since the last good one: the controller may have restarted."""
 
@@ -81,7 +85,7 @@ def _steps(
         value = numbers[at].item()
         counts[at] = _step(counter, state, value, after_gap=bool(gap[at]))
         at += 1
-        if state.suspect is None and state.last == value:
+        if state.suspect is None and state.before is None and state.last == value:
             nearest = np.searchsorted(odd, at)
             until = int(odd[nearest]) if nearest < len(odd) else len(numbers)
             if until > at:
@@ -96,6 +100,9 @@ def _step(counter: Counter, state: CounterState, value: float, *, after_gap: boo
     if state.last is None:
         state.last = value
         return 0
+    if state.before is not None and value != 0:
+        last, state.before = state.before, None
+        state.last = last if 0 <= value - last <= counter.max_step else state.last
     rise = value - state.last
     if 0 <= rise <= counter.max_step:
         state.last, state.suspect = value, None
@@ -110,8 +117,10 @@ def _step(counter: Counter, state: CounterState, value: float, *, after_gap: boo
     if fallen is None:
         state.suspect = value
         return 0
-    counts, state.last = fallen
-    state.suspect = None
+    counts, shown = fallen
+    if after_gap and counter.persists and not (value or counts or shown):
+        state.before = state.last
+    state.last, state.suspect = shown, None
     return counts
 
 

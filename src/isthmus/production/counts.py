@@ -20,12 +20,15 @@ from isthmus.model.records.people import QuantityCorrected
 from isthmus.model.records.production import Counted
 from isthmus.model.samples import Samples
 from isthmus.production.counter import CounterState, made
+from isthmus.production.signals import union
 
 
 class CountsState(msgspec.Struct):
     """Where each counter stands, by what it counts."""
 
     counters: dict[str, CounterState] = {}
+    begun: bool = False
+    """True from the first stretch of samples on; a correction before it is of a time that is not folded."""
 
 
 class Pieces(NamedTuple):
@@ -52,7 +55,7 @@ def pieces(counters: Mapping[str, Counter], state: CountsState, samples: Samples
         series = samples.series.get(counter.tag)
         if series is not None and len(series.time_ns):
             found[what] = made(counter, state.counters.setdefault(what, CounterState()), series)
-    times = np.unique(np.concatenate([np.empty(0, np.int64), *(time_ns for time_ns, _ in found.values())]))
+    times = union([time_ns for time_ns, _ in found.values()])
     count = {what: np.zeros(len(times)) for what in ("good", "total", "scrap", "rework")}
     for what, (time_ns, counts) in found.items():
         count[what][np.searchsorted(times, time_ns)] = counts
@@ -77,18 +80,20 @@ class Counts:
     def step(self, state: CountsState, item: Item) -> Iterable[Record]:
         """Take one stretch of samples or one correction."""
         if isinstance(item, Samples):
+            state.begun = True
             return self._counted(pieces(self._counters, state, item))
-        if isinstance(item, QuantityCorrected):
+        if isinstance(item, QuantityCorrected) and (state.begun or not self.tags):
             return (
                 Counted(
                     path=self._path,
                     time_ns=item.time_ns,
                     ordinal=item.ordinal + 1,
-                    good=item.good,
-                    scrap=item.scrap,
-                    rework=item.rework,
+                    good=float(item.good),
+                    scrap=float(item.scrap),
+                    rework=float(item.rework),
                     why="corrected",
                     note=item.note,
+                    order=item.order,
                 ),
             )
         return ()

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.model.plant import StateRules
-from isthmus.model.states import State
+from isthmus.model.states import Element, State
 from isthmus.production.expression import Node, compile_expression, mistakes, truth
 from isthmus.production.profiles import CHANGES, Profile, Signal, plain, profiles
 from isthmus.production.signals import Column, Value
@@ -60,6 +60,22 @@ def mapper(rules: StateRules) -> Mapper:
 
 def check_state(rules: StateRules) -> list[str]:
     """Every sentence that is wrong in a machine's `state` section; empty when it can be used."""
+    return _wrong_elements(rules) + _wrong_mapping(rules)
+
+
+def _wrong_elements(rules: StateRules) -> list[str]:
+    wrong = [
+        f"elements cannot move {state.value}: {why}"
+        for state, why in ((State.RUN, "running is actual production time"), (State.UNKNOWN, "nobody saw what it was"))
+        if state in rules.elements
+    ]
+    idle = [state.value for state, element in rules.elements.items() if element is Element.APT and state != State.RUN]
+    return wrong + [
+        f"elements cannot make {state} actual production time; map the machine's word to RUN" for state in idle
+    ]
+
+
+def _wrong_mapping(rules: StateRules) -> list[str]:
     if rules.profile is None:
         odd = [f"{name!r} under tags is no name for a rule: use letters, digits and _" for name in rules.tags]
         wrong = [text for text, name in zip(odd, rules.tags, strict=True) if not _NAME.match(name)]

@@ -6,7 +6,7 @@ Uncertain is usable (OPC UA Part 4, 7.39).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,7 +49,7 @@ def side_by_side(
                 changes[name] = series.time_ns[keep], Column(series.value[keep], known[keep])
     if not changes:
         return np.empty(0, np.int64), {}
-    moments = np.unique(np.concatenate([times for times, _ in changes.values()]))
+    moments = union([times for times, _ in changes.values()])
     out = {}
     for name in tags:
         before = _constant(held.get(name))
@@ -57,6 +57,18 @@ def side_by_side(
         if name in changes:
             held[name] = last_value(changes[name][1])
     return moments, out
+
+
+def union(times: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Several ascending columns of moments as one, ascending and each moment once."""
+    if not times:
+        return np.empty(0, np.int64)
+    if len(times) == 1:
+        return times[0]
+    every = np.sort(np.concatenate(times), kind="stable")  # stable merges runs that are sorted already
+    first = np.ones(len(every), np.bool_)
+    first[1:] = every[1:] != every[:-1]
+    return every[first]
 
 
 def last_value(column: Column) -> Value | None:

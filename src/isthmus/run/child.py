@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _STOP_S = 15.0
-_AGAIN_S = 1.0
-"""A process that ended is started again after so long, so that a broken one does not spin."""
+_AGAIN_S, _AGAIN_MOST_S = 0.5, 15.0
+"""A process that ended is started again after so long, twice as long each time that it ended at once."""
+_AT_ONCE_S = 5.0
 
 
 class Child:
@@ -66,6 +67,7 @@ class Child:
         return self.log.read_text(errors="replace")[-2000:].strip() if self.log.exists() else ""
 
     async def _keep(self) -> None:
+        wait_s = _AGAIN_S
         while self._wanted:
             began = time.monotonic()
             with self.log.open("ab") as log:
@@ -74,4 +76,6 @@ class Child:
                 )
             self.starts += 1
             await self._process.wait()
-            await asyncio.sleep(max(_AGAIN_S - (time.monotonic() - began), 0.0))
+            lived_s = time.monotonic() - began
+            wait_s = _AGAIN_S if lived_s > _AT_ONCE_S else min(wait_s * 2, _AGAIN_MOST_S)
+            await asyncio.sleep(wait_s)

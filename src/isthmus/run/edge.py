@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from isthmus.edge import reopen, status
 from isthmus.edge.buffer import Buffer
@@ -23,13 +24,20 @@ async def run_edge(plant: str, edge: EdgeSection, sources: Sequence[SourceSectio
     Raises UsageError when another edge writes the same buffer, or the status page's port is taken.
     """
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request is noise
+    data = Path(edge.data)
     most_bytes = edge.buffer_mb * 1_000_000
     buffer = await asyncio.to_thread(
-        Buffer, edge.data / "buffer", plant, tag_infos(sources), most_bytes=most_bytes, most_days=edge.buffer_days
+        Buffer,
+        data / "buffer",
+        plant,
+        tag_infos(sources),
+        most_bytes=most_bytes,
+        most_days=edge.buffer_days,
+        adopt=False,
     )
     conduit = f"{plant}#conduit/{edge.conduit}"
-    gate = Gate(edge.data, conduit, buffer.tell, reopen.record)
-    uplink = Uplink(edge.site, edge.data / "tls", conduit, buffer, gate)
+    gate = Gate(data, conduit, buffer.tell, reopen.record)
+    uplink = Uplink(edge.site, data / "tls", conduit, buffer, gate)
     runner = Runner(sources, edge, plant, buffer)
 
     def look() -> EdgeNow:
@@ -47,9 +55,8 @@ async def run_edge(plant: str, edge: EdgeSection, sources: Sequence[SourceSectio
         )
 
     try:
-        async with asyncio.TaskGroup() as group:
+        async with await status.listen(edge.status, look), asyncio.TaskGroup() as group:
             for work in (runner, buffer, gate, uplink):
                 group.create_task(work.run(), name=type(work).__name__)
-            group.create_task(status.serve(edge.status, look), name="status page")
     finally:
         buffer.close()

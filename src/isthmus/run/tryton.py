@@ -2,7 +2,8 @@
 
     cache/environment/          Tryton's own virtual environment, pinned by tryton-requirements.txt
     cache/base-<hash>.sqlite    a database with every module and a company, built once
-    folder/erp.sqlite           a copy of it with the caller's plant, and the configuration and log beside it
+    cache/plant-<hash>.sqlite   the same with a caller's plant, kept for the day
+    folder/erp.sqlite           a copy of that, with the configuration and the log beside it
 
     with start(cache, folder, plant, tell=print_line) as erp:
         erp.url, erp.database, erp.key, erp.orders
@@ -13,6 +14,7 @@ Two that start at once wait for each other; what is half built is never used.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import os
@@ -53,6 +55,7 @@ _DATABASE: Final = "erp"
 _BUILD_S: Final = 600.0
 _ANSWER_S: Final = 60.0
 _STOP_S: Final = 10.0
+_PLANTS_KEPT: Final = 4
 _WITH_DEPENDENCIES: Final = 30
 """About so many modules are activated; only the progress bar needs to know."""
 
@@ -65,15 +68,17 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
     orders: list[dict[str, str | float]]
 
 
-class Running(msgspec.Struct, frozen=True, kw_only=True):
-    """A Tryton that answers."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Running:
+    """A Tryton that answers. `key` is the REST key of the gateway's user `login`."""
 
     url: str
     database: str
     login: str
     key: str
     orders: list[dict[str, str | float]]
-    pid: int
+    server: Server
+    """May be stopped and started again, as an ERP that is down for a while."""
     seconds: dict[str, float]
     """How long each part of getting here took: install, base, plant, start."""
 
@@ -86,7 +91,7 @@ def default_cache() -> Path:
 
 @contextlib.contextmanager
 def start(
-    cache: Path, folder: Path, plant: ErpPlant, *, tell: Tell, environment: Path | None = None, port: int = 0
+    cache: Path, folder: Path, plant: ErpPlant, *, tell: Tell, environment: Path | None = None
 ) -> Iterator[Running]:
     """Give a running Tryton filled with `plant`; it is stopped behind the block.
 
@@ -102,7 +107,7 @@ def start(
         filled = fill(home, base, folder, plant, tell)
     with _timed(seconds, "start"):
         tell("Tryton: starting the server", 0.0)
-        server = Server(home, folder, port or _free_port())
+        server = Server(home, folder, _free_port())
         server.start()
     tell("Tryton: ready", 1.0)
     try:
@@ -112,7 +117,7 @@ def start(
             login=filled.login,
             key=filled.key,
             orders=filled.orders,
-            pid=server.pid,
+            server=server,
             seconds=seconds,
         )
     finally:
@@ -126,13 +131,37 @@ def base_database(cache: Path, tell: Tell, environment: Path | None = None) -> t
 
 
 def fill(home: Path, base: Path, folder: Path, plant: ErpPlant, tell: Tell) -> Filled:
-    """Copy the base database into `folder` and put the plant in. Raises ErpAway with Tryton's words."""
-    tell(f"Tryton: {len(plant.products)} products, {len(plant.orders)} orders", 0.0)
+    """Copy a database with the plant in it into `folder`; made from the base when it is not kept from today.
+
+    Raises ErpAway with Tryton's words.
+    """
+    told, today = msgspec.json.encode(plant), time.strftime("%Y-%m-%d")
+    name = f"plant-{hashlib.sha256(told + f'{base.name} {today}'.encode()).hexdigest()[:12]}"
+    kept, answer = (base.parent / f"{name}.{end}" for end in ("sqlite", "json"))
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(base, folder / f"{_DATABASE}.sqlite")
-    config = _configuration(folder, port=0)
-    out = _run(home, [_SETUP, config, _DATABASE, "plant"], given=msgspec.json.encode(plant))
-    return msgspec.json.decode(out.splitlines()[-1], type=Filled)
+    with _lock(base.parent, tell):
+        if not kept.exists():
+            tell(f"Tryton: {len(plant.products)} products, {len(plant.orders)} orders", 0.0)
+            _forget_plants(base.parent)
+            building = base.parent / "filling"
+            shutil.rmtree(building, ignore_errors=True)
+            building.mkdir()
+            shutil.copyfile(base, building / f"{_DATABASE}.sqlite")
+            out = _run(home, [_SETUP, _configuration(building, port=0), _DATABASE, "plant"], given=told)
+            # It holds the gateway's key.
+            answer.touch(mode=0o600)
+            answer.write_bytes(out.splitlines()[-1])
+            (building / f"{_DATABASE}.sqlite").replace(kept)
+            shutil.rmtree(building)
+        shutil.copyfile(kept, folder / f"{_DATABASE}.sqlite")
+        return msgspec.json.decode(answer.read_bytes(), type=Filled)
+
+
+def _forget_plants(cache: Path) -> None:
+    """Planned days count from the day of filling, so yesterday's plants are of no use."""
+    for old in sorted(cache.glob("plant-*.sqlite"), key=lambda path: path.stat().st_mtime)[:-_PLANTS_KEPT]:
+        old.unlink()
+        old.with_suffix(".json").unlink(missing_ok=True)
 
 
 class Server:
@@ -154,7 +183,7 @@ class Server:
         """Start it and wait until it answers. Raises ErpAway with the end of its log."""
         log = self._folder / "trytond.log"
         with log.open("ab") as out:
-            command = [self._home / "bin" / "python", self._home / "bin" / "trytond", "-c", self._config]
+            command = [str(self._home / "bin" / "python"), str(self._home / "bin" / "trytond"), "-c", str(self._config)]
             self._process = subprocess.Popen(  # noqa: S603  our own environment
                 [*command, "-d", _DATABASE], stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=_outside(self._home)
             )
@@ -227,15 +256,13 @@ def _base(cache: Path, home: Path, tell: Tell) -> Path:
         admin = [str(home / "bin" / "python"), str(home / "bin" / "trytond-admin"), "-c", str(config), "-d", _DATABASE]
         environment = {**_outside(home), "TRYTONPASSFILE": str(password)}
         seen: list[str] = []
-        for arguments in (
-            ["--all", "--email", "planner@example.org", "-p"],
-            ["-u", *_MODULES, "--activate-dependencies"],
-        ):
-            for line in _lines([*admin, "-vv", *arguments], environment):
-                found = re.search(r"trytond\.modules (\w+) load \w", line)
-                if found and found[1] not in seen:
-                    seen.append(found[1])
-                    tell(f"Tryton: setting up {found[1]}", min(0.9, len(seen) / _WITH_DEPENDENCIES))
+        # In one go: a second one would load every module again.
+        modules = ["-u", *_MODULES, "--activate-dependencies", "--email", "planner@example.org", "-p"]
+        for line in _lines([*admin, "-vv", *modules], environment):
+            found = re.search(r"trytond\.modules (\w+) load \w", line)
+            if found and found[1] not in seen:
+                seen.append(found[1])
+                tell(f"Tryton: setting up {found[1]}", min(0.9, len(seen) / _WITH_DEPENDENCIES))
         tell("Tryton: company and accounts", 0.95)
         _run(home, [_SETUP, config, _DATABASE, "base"])
         (building / f"{_DATABASE}.sqlite").replace(base)

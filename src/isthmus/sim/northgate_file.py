@@ -71,6 +71,7 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
     """Where the processes of the demonstration listen and keep their data."""
 
     folder: str
+    edge_dials: str
     site: str
     web: str
     status: str
@@ -159,7 +160,7 @@ owner = "R. Patel, controls"
 lost_when_cut = "live pages and ERP reports; the edge keeps every value"
 
 [edge]
-site = "https://{addresses.site}"
+site = "https://{addresses.edge_dials}"
 data = "{addresses.folder}/edge"
 status = "{addresses.status}"
 

@@ -69,7 +69,7 @@ class SimulatedPlant:
             left.unlink()
         self._home.rmdir()
 
-    async def listening(self, deadline_s: float = 30.0) -> None:
+    async def listening(self, deadline_s: float = 120.0) -> None:
         """Return when every controller accepts connections. Raises TimeoutError naming those that do not."""
         waiting = dict(self.controllers)
         end = time.monotonic() + deadline_s

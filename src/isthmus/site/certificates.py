@@ -92,7 +92,7 @@ class Certificates:
 
     def admit(self, name: str, role: Role, key: ec.EllipticCurvePublicKey, hosts: Sequence[str] = ()) -> Enrolled:
         """Certify a key and enter it in the register."""
-        pem = tls.sign(self.folder, name, role, key, hosts).decode()
+        pem = tls.sign(self.folder, name, role, key, hosts=hosts).decode()
         self._enter(name, role, pem)
         return Enrolled(name, pem, (self.folder / "ca.pem").read_text())
 

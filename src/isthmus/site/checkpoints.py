@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -37,6 +38,17 @@ class Late(NamedTuple):
     def widened(self, other: Late | None) -> Late:
         """Both stretches, and what lies between."""
         return self if other is None else Late(min(self.first_ns, other.first_ns), max(self.last_ns, other.last_ns))
+
+
+def kept_before(file: Path, path: str, shape: str, time_ns: int) -> Moment | None:
+    """The newest states of a unit at or before a moment, for reading alone; None where there are none of this shape."""
+    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)) as db:
+        query = (
+            "SELECT time_ns, states FROM checkpoint JOIN unit USING (path) "
+            "WHERE path = ? AND shape = ? AND time_ns <= ? ORDER BY time_ns DESC LIMIT 1"
+        )
+        row = db.execute(query, (path, shape, time_ns)).fetchone()
+    return Moment(row[0], tuple(msgspec.msgpack.decode(row[1], type=list[bytes]))) if row else None
 
 
 class Checkpoints:

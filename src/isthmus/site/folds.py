@@ -12,6 +12,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -20,10 +21,10 @@ from isthmus.model.records import Key, Record
 from isthmus.model.records.site import Recomputed
 from isthmus.model.samples import Series
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S, iso
-from isthmus.site import merge
 from isthmus.site.checkpoints import Checkpoints
 from isthmus.site.course import Course
 from isthmus.site.ingest import Arrived
+from isthmus.site.merge import History, Want
 from isthmus.site.progress import Progress, target
 from isthmus.site.site import Site
 from isthmus.site.unit import FoldIsWrong, Moment, Unit, differences
@@ -58,6 +59,7 @@ class FoldRunner:
         self._progress: defaultdict[str, Progress] = defaultdict(lambda: Progress(self._lateness_ns))
         self._courses: list[Course] = []
         self._by_source: defaultdict[str, list[Course]] = defaultdict(list)
+        self._history = History(site.historian, site.tags)
         self._again: dict[str, _Again] = {}
         self._rests_until: dict[str, int] = {}
         self._position = self._stored_position = self._checkpoints.position
@@ -72,14 +74,16 @@ class FoldRunner:
         if not len(arrived.time_ns):
             return
         now = self._now_ns()
-        self._progress[arrived.source].note(int(arrived.time_ns.max()), now)
+        self._progress[arrived.source].note(arrived.epoch, int(arrived.time_ns.max()), now)
         first = int(arrived.time_ns.min())
         for course in self._by_source[arrived.source]:
             if first >= course.done_ns:
                 continue
-            numbers = [number for tag in course.unit.tags if (number := self._site.tags.find(tag)) is not None]
+            numbers = [number for tag in course.unit.tags for number in self._history.numbers(tag)]
             late = arrived.time_ns[np.isin(arrived.tag, numbers) & (arrived.time_ns < course.done_ns)]
             if len(late):
+                # What an edge found when it began, it did not see happen: that is no reason to begin earlier.
+                late = np.maximum(late, min(course.origin_ns, arrived.epoch))
                 self._mark(course, int(late.min()), int(late.max()), f"late samples of {arrived.source}", now)
 
     def run(self, stop: threading.Event) -> None:
@@ -101,17 +105,31 @@ class FoldRunner:
     def turn(self) -> bool:
         """Fold at most one bounded stretch of each unit; True while there is more to do at once."""
         self._look_for_late_records()
-        more = False
-        for course in self._courses:
-            if course.unit.path not in self.stopped:
-                more |= self._guarded(course, self._step) or False
-        return more
+        steps = [step for course in self._courses if (step := self._begin(course)) is not None]
+        wants = [_want(step.course, step.moment, step.end_ns) for step in steps]
+        done = [
+            step
+            for step, series in zip(steps, self._history.read_all(wants), strict=True)
+            if self._guarded(step.course, partial(self._fold, step, series))
+        ]
+        changed = [record for step in done for record in step.changed]
+        if changed:
+            self._site.append(changed)
+        for step in done:
+            self._finish(step)
+        return any(step.course.cursor.time_ns < step.target_ns - NS_PER_S for step in done)
 
     def preview(self) -> None:
         """Show what is still open in each unit, as if it ended now."""
-        for course in self._courses:
-            if course.unit.path not in self.stopped:
-                self._guarded(course, self._preview)
+        now = self._now_ns()
+        shown = [
+            (course, course.newest)
+            for course in self._courses
+            if course.unit.path not in self.stopped and now - course.newest.time_ns <= _PREVIEW_MOST_NS
+        ]
+        wants = [_want(course, moment, max(now, moment.time_ns)) for course, moment in shown]
+        for (course, moment), want, series in zip(shown, wants, self._history.read_all(wants), strict=True):
+            self._guarded(course, partial(self._preview, course, moment, want.end_ns, series))
 
     def close(self) -> None:
         """Close what it keeps on disk."""
@@ -124,36 +142,45 @@ class FoldRunner:
         for source in unit.sources:
             self._by_source[source].append(course)
 
-    def _guarded(self, course: Course, work: Callable[[Course], bool]) -> bool:
+    def _guarded(self, course: Course, work: Callable[[], None]) -> bool:
         """Do one unit's work. A fold that fails is a bug: its unit stops, with a sentence, and no other."""
         try:
-            return work(course)
+            work()
         except FoldIsWrong as error:
             path = course.unit.path
             self.stopped[path] = f"figures of {path} stand still at {iso(course.cursor.time_ns)}: {error}"
             _log.exception("%s; other machines go on", self.stopped[path])
+            kinds = [kind.__name__ for kind in course.unit.emits]
+            self._site.namespace.put_previews(path, kinds, [])  # nothing that stands still may look live
             return False
+        return True
 
-    def _step(self, course: Course) -> bool:
-        unit = course.unit
-        now = self._now_ns()
-        if course.late and 0 < self._rests_until.get(unit.path, 0) - now < _REST_MOST_NS:
-            return False
+    def _begin(self, course: Course) -> _Step | None:
+        unit, now = course.unit, self._now_ns()
+        resting = course.late and 0 < self._rests_until.get(unit.path, 0) - now < _REST_MOST_NS
+        if resting or unit.path in self.stopped:
+            return None
         until = target([self._progress[source] for source in unit.sources], now, self._lateness_ns)
         stretch = course.begin(until)
         if stretch is None:
-            return False
-        moment, end = stretch
-        again = self._again.setdefault(unit.path, _Again(moment.time_ns, now)) if course.again else None
-        folded = unit.fold(moment, end, self._series(unit, moment, end), self._outside(course, moment, end))
-        changed = differences(folded.facts, self._logged(unit, moment.time_ns, end))
-        if changed:
-            self._site.append(changed)
+            return None
+        if course.again:
+            self._again.setdefault(unit.path, _Again(stretch[0].time_ns, now))
+        return _Step(course, *stretch, until)
+
+    def _fold(self, step: _Step, series: Mapping[str, Series]) -> None:
+        unit, moment, end = step.course.unit, step.moment, step.end_ns
+        folded = unit.fold(moment, end, series, self._outside(step.course, moment, end))
+        step.changed = differences(folded.facts, self._logged(unit, moment.time_ns, end))
+        step.reached = unit.moment(end, folded.states)
+
+    def _finish(self, step: _Step) -> None:
+        """The step's facts are on disk."""
+        again = self._again.get(step.course.unit.path)
         if again is not None:
-            again.changed += len(changed)
-        if course.finish(unit.moment(end, folded.states)) and again is not None:
-            self._told_again(course, again, now)
-        return course.cursor.time_ns < until - NS_PER_S
+            again.changed += len(step.changed)
+        if step.reached is not None and step.course.finish(step.reached) and again is not None:
+            self._told_again(step.course, again, self._now_ns())
 
     def _told_again(self, course: Course, again: _Again, now: int) -> None:
         path = course.unit.path
@@ -167,18 +194,11 @@ class FoldRunner:
             )
             self._site.append([told])
 
-    def _preview(self, course: Course) -> bool:
-        unit, newest, now = course.unit, course.newest, self._now_ns()
-        if now - newest.time_ns > _PREVIEW_MOST_NS:
-            return False
-        end = max(now, newest.time_ns)
-        folded = unit.fold(newest, end, self._series(unit, newest, end), self._outside(course, newest, end))
+    def _preview(self, course: Course, moment: Moment, end: int, series: Mapping[str, Series]) -> None:
+        unit = course.unit
+        folded = unit.fold(moment, end, series, self._outside(course, moment, end))
         previews = unit.previews(folded.states, end)
         self._site.namespace.put_previews(unit.path, [kind.__name__ for kind in unit.emits], previews)
-        return True
-
-    def _series(self, unit: Unit, moment: Moment, end_ns: int) -> Mapping[str, Series]:
-        return merge.read(self._site.historian, self._site.tags, unit.tags, moment.time_ns, end_ns)
 
     def _outside(self, course: Course, moment: Moment, end_ns: int) -> list[Record]:
         """What people, doors and edges said that holds from within the stretch; at the origin also what was known."""
@@ -215,6 +235,20 @@ class FoldRunner:
         oldest = 0 if self._keep_ns is None else now - self._keep_ns
         if last_ns >= oldest:
             course.mark(max(first_ns, oldest), last_ns, why)
+
+
+def _want(course: Course, moment: Moment, end_ns: int) -> Want:
+    """At its origin a unit is also told what was in force: a state that nobody changed since last week."""
+    return Want(course.unit.tags, moment.time_ns, end_ns, before=moment.time_ns == course.origin_ns)
+
+
+class _Step:
+    """One unit's part of a turn: a stretch to fold, and what came of it."""
+
+    def __init__(self, course: Course, moment: Moment, end_ns: int, target_ns: int) -> None:
+        self.course, self.moment, self.end_ns, self.target_ns = course, moment, end_ns, target_ns
+        self.changed: list[Record] = []
+        self.reached: Moment | None = None
 
 
 class _Again:

@@ -37,12 +37,14 @@ from isthmus.wire.link import Acknowledged, Answer
 _Name = tuple[int, int]
 """(source, epoch)"""
 _FROM_THE_EDGE: Final = "edge/"
+_MOST_MISSED: Final = 100_000
 
 
 class Arrived(NamedTuple):
     """Samples of one source that are on disk now; arrays have shape (samples,)."""
 
     source: str
+    epoch: int
     tag: NDArray[np.int32]
     time_ns: NDArray[np.int64]
 
@@ -72,7 +74,8 @@ class _Taking:
 class Ingest:
     """The site's one way in for samples. `take` may run in many threads; a source's frames stay in order.
 
-    `arrived` is told of samples after they are on disk and before they are acknowledged.
+    `arrived` is told of samples after they are on disk and before they are acknowledged. Samples further
+    ahead than `future_s`, or from before `earliest_ns`, are set aside.
     """
 
     def __init__(
@@ -80,15 +83,19 @@ class Ingest:
         site: Site,
         *,
         future_s: float,
+        earliest_ns: int = 0,
         arrived: Callable[[Arrived], None] = lambda _: None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._site, self._arrived, self._now_ns = site, arrived, now_ns
-        self._future_ns = int(future_s * NS_PER_S)
+        self._future_ns, self._earliest_ns = int(future_s * NS_PER_S), earliest_ns
         self._dictionaries = Dictionaries(site.folder / "dictionaries", site.tags)
         self._quarantine = Quarantine(site.folder / "quarantine")
         self._taken: defaultdict[_Name, Ranges] = defaultdict(Ranges)
         """What this process has taken in; the historian and the log know the rest."""
+        self._shown: dict[str, Last] = {}
+        """The newest of each tag that was told on. A device that is reached anew says what it said before, however
+        long ago it became so; that is not late data."""
         self._locks: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
         self._shared = threading.Lock()
         self.repeats = 0
@@ -147,14 +154,22 @@ class Ingest:
     def _note_gap(self, taking: _Taking, frame: Frame) -> None:
         """A number was jumped over: the edge no longer has those frames, or they come by another way."""
         name = (frame.source, frame.epoch)
-        before = max(self._taken[name].last, taking.seen[name].last)
-        if before and frame.seq > before + 1:
-            path = self._path(self._source(frame))
-            first, last = before + 1, frame.seq - 1
-            told = FramesMissing(
-                path=path, time_ns=frame.first_ns, ordinal=first, epoch=frame.epoch, first_seq=first, last_seq=last
-            )
-            taking.missing.append(told)
+        first = last = frame.seq - 1
+        if last < 1 or last in taking.seen[name] or self._has(name, last):
+            return
+        while first > 1 and last - first < _MOST_MISSED and not self._has(name, first - 1):
+            first -= 1
+        path = self._path(self._source(frame))
+        told = FramesMissing(
+            path=path, time_ns=frame.first_ns, ordinal=first, epoch=frame.epoch, first_seq=first, last_seq=last
+        )
+        taking.missing.append(told)
+
+    def _has(self, name: _Name, seq: int) -> bool:
+        """Whether one of the site's stores holds a frame."""
+        logged = self._site.log.taken.get(name)
+        in_log = logged is not None and seq in logged
+        return seq in self._taken[name] or in_log or self._site.historian.taken(*name, seq)
 
     def _sort(self, taking: _Taking, frame: Frame, content: object) -> None:
         source = self._source(frame)
@@ -194,17 +209,19 @@ class Ingest:
         known = inside & (mapped >= 0)
         kind = kind_of(columns)
         fits = (said.kind[at] == kind_number(kind)) if len(said.kind) else known
-        early = columns.column("time_ns").to_numpy() <= now + self._future_ns
+        time_ns = columns.column("time_ns").to_numpy()
+        early, late = time_ns <= now + self._future_ns, time_ns >= self._earliest_ns
         for bad, why in (
             (~known, "the source's dictionary does not have these tag numbers"),
             (known & ~fits, f"values of kind {kind} came for tags of another kind"),
             (known & fits & ~early, "their time lies in the future; set the device's clock"),
+            (known & fits & ~late, "their time lies before the earliest day believed; set the device's clock"),
         ):
             if bad.any():
                 numbers = np.unique(tag[bad])[:100].tolist()
                 names = [_name(said, number) for number in numbers]
                 taking.aside.append(_Aside(frame, said.source, why, int(bad.sum()), names))
-        return known & fits & early, mapped
+        return known & fits & early & late, mapped
 
     def _store(self, taking: _Taking) -> None:
         """Disk first; then those who look on are told, then it counts as taken."""
@@ -243,8 +260,17 @@ class Ingest:
     def _show(self, taking: _Taking) -> None:
         for source, batch in taking.batches:
             tag, time_ns = batch.columns.column("tag").to_numpy(), batch.columns.column("time_ns").to_numpy()
-            self._arrived(Arrived(source, tag, time_ns))
-            self._site.namespace.put_samples(self._newest(tag, time_ns, batch.columns))
+            newest = self._newest(tag, time_ns, batch.columns)
+            with self._shared:
+                said_again = [name for name, last in newest.items() if self._shown.get(name) == last]
+            if said_again:
+                tag, time_ns = _without(
+                    tag, time_ns, [(self._site.tags.find(name), newest[name].time_ns) for name in said_again]
+                )
+            self._arrived(Arrived(source, batch.epoch, tag, time_ns))
+            with self._shared:
+                self._shown.update(newest)
+            self._site.namespace.put_samples(newest)
 
     def _newest(self, tag: NDArray[np.int32], time_ns: NDArray[np.int64], columns: pa.RecordBatch) -> dict[str, Last]:
         order = np.arange(len(tag)) if (time_ns[1:] >= time_ns[:-1]).all() else np.argsort(time_ns, kind="stable")
@@ -281,6 +307,15 @@ def _decoded(frame: Frame) -> pa.RecordBatch | list[Record] | StoreDamaged | Non
     except StoreDamaged as error:
         return error
     return None
+
+
+def _without(
+    tag: NDArray[np.int32], time_ns: NDArray[np.int64], repeats: Sequence[tuple[int | None, int]]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    keep = np.ones(len(tag), np.bool_)
+    for number, at in repeats:
+        keep &= (tag != number) | (time_ns != at)
+    return tag[keep], time_ns[keep]
 
 
 def _name(said: Said, number: int) -> str:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Final
+from typing import Final, Self
 
 import h11
 import msgspec
@@ -54,7 +54,7 @@ _log: Final = logging.getLogger(__name__)
 Take = Callable[[str, bytes], Answer]
 
 
-class _Refused(Exception):  # noqa: N818  internal: an answer that is no success
+class _Refused(Exception):
     def __init__(self, status: int, words: str) -> None:
         self.status, self.words = status, words
         super().__init__(words)
@@ -85,7 +85,7 @@ class LinkServer:
         """The port that it listens on; of use when 0 was asked for."""
         return int(self._server.sockets[0].getsockname()[1])
 
-    async def __aenter__(self) -> LinkServer:
+    async def __aenter__(self) -> Self:
         self._certificates.prepare([self._host.strip("[]")])
         self._context = tls.server_context(self._certificates.folder)
         self._server = await asyncio.start_server(
@@ -234,14 +234,15 @@ class _Connection:
 
     async def _body(self, most: int, lone: int = 0) -> bytes:
         """The body. Raises _Refused when it is longer than `most`, or than a lone frame may make it."""
-        parts, size = [], 0
+        parts: list[bytes] = []
+        size = 0
         async with asyncio.timeout(BODY_S):
             while True:
                 event = await self._event(BODY_S)
                 if isinstance(event, h11.EndOfMessage):
                     return b"".join(parts)
                 if not isinstance(event, h11.Data):
-                    raise EOFError
+                    raise EOFError  # noqa: TRY004  the other end went away
                 parts.append(bytes(event.data))
                 size += len(event.data)
                 if size > max(most, lone):
@@ -254,11 +255,13 @@ class _Connection:
             while isinstance(event := await self._event(HEAD_S), h11.Data) and size < LONE_FRAME:
                 size += len(event.data)
 
-    async def _event(self, wait_s: float) -> h11.Event | type[h11.PAUSED]:
+    async def _event(self, wait_s: float) -> h11.Event:
         while True:
             event = self._http.next_event()
-            if event is not h11.NEED_DATA:
+            if isinstance(event, h11.Event):
                 return event
+            if event is h11.PAUSED:
+                raise EOFError
             wait = HEAD_S if self._http.trailing_data[0] else wait_s
             async with asyncio.timeout(wait):
                 self._http.receive_data(await self._reader.read(_READ))

@@ -16,21 +16,39 @@ class Progress:
 
     A source is waited for while it is at most `lateness` behind, or while it catches up: an edge that
     was cut off sends its backlog in order, and what it will say next is not late. One that is silent,
-    or whose clock is simply slow, is not waited for; what it says then counts as late.
+    or whose clock is simply slow, is not waited for; what it says then counts as late. Each epoch is
+    watched by itself, since after an outage live samples overtake the backlog in an epoch of their own.
     """
 
     def __init__(self, lateness_ns: int) -> None:
         self._lateness_ns = lateness_ns
+        self._epochs: dict[int, _Epoch] = {}
+
+    def note(self, epoch: int, told_ns: int, now_ns: int) -> None:
+        """Samples arrived, the newest of them at `told_ns` of the source's time."""
+        self._epochs.setdefault(epoch, _Epoch(self._lateness_ns)).note(told_ns, now_ns)
+
+    def target(self, now_ns: int) -> int | None:
+        """Up to where a unit may be folded for this source's sake; None when it is not waited for."""
+        told = {epoch: one.target(now_ns) for epoch, one in tuple(self._epochs.items())}
+        newest = max(told, default=0)
+        for epoch in [epoch for epoch, at in told.items() if at is None and epoch < newest]:
+            del self._epochs[epoch]
+        return min((at for at in told.values() if at is not None), default=None)
+
+
+class _Epoch:
+    """One epoch of a source: how far it is, and whether it catches up."""
+
+    def __init__(self, lateness_ns: int) -> None:
+        self._lateness_ns = lateness_ns
         self._settle_ns = min(_SETTLE_NS, lateness_ns // 5)
-        self._told_ns = 0
-        """Time of the newest sample in what arrived last."""
-        self._arrived_ns = 0
+        self._told_ns = self._arrived_ns = 0
         self._mark: tuple[int, int] | None = None
         """(arrival, how far behind) since when it is watched catching up; None while it is not behind."""
         self._gaining = False
 
     def note(self, told_ns: int, now_ns: int) -> None:
-        """Samples arrived, the newest of them at `told_ns` of the source's time."""
         self._told_ns, self._arrived_ns = told_ns, now_ns
         behind = now_ns - told_ns
         if behind <= self._lateness_ns:
@@ -43,7 +61,6 @@ class Progress:
             self._mark = (now_ns, behind)
 
     def target(self, now_ns: int) -> int | None:
-        """Up to where a unit may be folded for this source's sake; None when it is not waited for."""
         near = now_ns - self._told_ns <= self._lateness_ns
         catching_up = self._gaining and now_ns - self._arrived_ns <= self._lateness_ns
         return self._told_ns - self._settle_ns if near or catching_up else None

@@ -19,6 +19,7 @@ from isthmus.wire.frame import Frame
 
 _log = logging.getLogger(__name__)
 _MOST_BYTES: Final = 256 * 1024 * 1024
+_MOST_FRAMES: Final = 10_000
 _MOST_NAMED: Final = 20
 
 
@@ -37,13 +38,14 @@ class Quarantine:
     def __init__(self, folder: Path, *, most_bytes: int = _MOST_BYTES) -> None:
         self._folder, self._most = folder, most_bytes
         folder.mkdir(parents=True, exist_ok=True)
-        self._size = sum(path.stat().st_size for path in folder.glob("*.frame"))
+        sizes = [path.stat().st_size for path in folder.glob("*.frame")]
+        self._size, self._count = sum(sizes), len(sizes)
         self._cases: dict[tuple[str, str], _Case] = {}
 
     def keep(self, frame: Frame) -> None:
         """Set a frame aside. Raises OSError when the disk is full."""
         packed = frames.pack(frame)
-        if self._size + len(packed) > self._most:
+        if self._full(len(packed)):
             return
         path = self._folder / f"{frame.source:08x}-{frame.epoch}-{frame.seq}.frame"
         if path.exists():
@@ -54,7 +56,10 @@ class Quarantine:
             file.flush()
             os.fsync(file.fileno())
         part.rename(path)
-        self._size += len(packed)
+        self._size, self._count = self._size + len(packed), self._count + 1
+
+    def _full(self, more: int) -> bool:
+        return self._size + more > self._most or self._count >= _MOST_FRAMES
 
     def tell(  # noqa: PLR0913  each is a field of the record
         self, path: str, why: str, *, rows: int, tags: Sequence[str], time_ns: int, now_ns: int
@@ -67,7 +72,7 @@ class Quarantine:
             return []
         _log.warning("%s: %d samples set aside: %s", path, case.rows, why)
         named = tuple(sorted(case.tags)[:_MOST_NAMED])
-        full = "" if self._size < self._most else "; the folder of what is set aside is full, and they are not kept"
+        full = "" if not self._full(0) else "; the folder of what is set aside is full, and they are not kept"
         told = SamplesQuarantined(path=path, time_ns=time_ns, rows=case.rows, why=why + full, tags=named)
         case.told_ns, case.rows = now_ns, 0
         case.tags.clear()

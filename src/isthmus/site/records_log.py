@@ -110,10 +110,11 @@ class RecordsLog:
         """Records from `position` on, each with the position behind it, up to what is there now."""
         with self._grown:
             end = self._position
-            start = end - len(self._tail)
-            recent = list(islice(self._tail, max(position - start, 0), None)) if position >= start else None
+            wanted = max(end - position, 0)
+            # From the newest backwards: who reads often wants few, and the tail is long.
+            recent = list(islice(reversed(self._tail), wanted)) if wanted <= len(self._tail) else None
         if recent is not None:
-            yield from enumerate(recent, max(position, start) + 1)
+            yield from enumerate(reversed(recent), position + 1)
             return
         yield from self._read_disk(position, end)
 
@@ -135,20 +136,28 @@ class RecordsLog:
 
     def _open(self) -> None:
         offset = self._segments.first
+        recent: deque[Frame] = deque()
         for end, frame in self._segments.read(0):
             if frame.kind is FrameKind.CHAINED:
-                self._remember(frame, offset, frames.pack(frame))
-                self._tail.extend(_records(frame))
+                if frame.epoch != self._position:
+                    recent.clear()  # a damaged frame lies between: what stands before it is read from disk
+                self._remember(frame, offset)
+                recent.append(frame)
+                while recent[0].epoch + recent[0].rows <= self._position - _TAIL:
+                    recent.popleft()
             offset = end
+        if recent:
+            self._head = _hash(frames.pack(recent[-1]))
+        for frame in recent:
+            self._tail.extend(_records(frame))
 
-    def _remember(self, frame: Frame, offset: int, packed: bytes) -> None:
+    def _remember(self, frame: Frame, offset: int) -> None:
         if frame.seq % _INDEX_EVERY == 1 or not self._index:
             self._index.append((frame.epoch, offset))
         _, source, epoch, first, last = _LINK.unpack_from(frame.payload)
         if source:
             self._taken[source, epoch].add(first, last)
         self._position, self._number = frame.epoch + frame.rows, frame.seq
-        self._head = blake2b(packed, digest_size=32).digest()
 
     def _write(self, batch: Sequence[_Entry]) -> None:
         """Put the records of several writers on disk with one flush, and tell each how it went."""
@@ -164,7 +173,7 @@ class RecordsLog:
                     frame = _chained(position, number, head, origin, part)
                     packed = frames.pack(frame)
                     made.append((frame, packed))
-                    head, position = blake2b(packed, digest_size=32).digest(), position + len(part)
+                    head, position = _hash(packed), position + len(part)
                     fresh.extend(part)
             entry.position = position
         try:
@@ -190,8 +199,9 @@ class RecordsLog:
         self._segments.sync()
         with self._grown:
             for frame, packed in made:
-                self._remember(frame, offset, packed)
+                self._remember(frame, offset)
                 offset += len(packed)
+            self._head = _hash(made[-1][1])
             self._tail.extend(fresh)
             self._grown.notify_all()
 
@@ -226,7 +236,7 @@ def verify(folder: Path, end: int | None = None) -> list[str]:
         elif before != head:
             out.append(f"frame {found.seq} does not follow from the one before it, behind record {position}")
         position, number = found.epoch + found.rows, found.seq
-        head = blake2b(frames.pack(found), digest_size=32).digest()
+        head = _hash(frames.pack(found))
     return out
 
 
@@ -246,6 +256,10 @@ def _walk(folder: Path, end: int | None) -> Iterator[Frame | str]:
                     break
             else:
                 yield frame
+
+
+def _hash(packed: bytes) -> bytes:
+    return blake2b(packed, digest_size=32).digest()
 
 
 def _parts(records: Sequence[Record]) -> Iterator[Sequence[Record]]:

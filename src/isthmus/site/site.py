@@ -8,17 +8,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from isthmus.model.fold import Fold
 from isthmus.model.plant import Plant
+from isthmus.model.query import Last
 from isthmus.model.records import Record
+from isthmus.model.samples import ValueKind
+from isthmus.site import namespace as live
 from isthmus.site import views as folder_of_views
 from isthmus.site.historian import Historian
 from isthmus.site.namespace import Namespace
 from isthmus.site.records_log import Origin, RecordsLog
 from isthmus.site.tags import Tags
 from isthmus.site.view import View
+from isthmus.site.views import facts
 from isthmus.site.views_db import Views
+
+_COLUMN: Final = {ValueKind.F64: "f64", ValueKind.STR: "str"}
+_FOR_EVER_NS: Final = 1 << 62
 
 
 class Site:
@@ -65,6 +73,18 @@ class Site:
             for listener in self._listeners:
                 listener(records)
         return position
+
+    def recall(self) -> None:
+        """Fill the namespace with what was so when the site was last stopped."""
+        self.namespace.put_facts(facts.newest(self.views, list(self.plant.machines)))
+        known = self.tags.all()
+        table = self.historian.query(Last(), list(known), 0, _FOR_EVER_NS)
+        for row in table.to_pylist():
+            info = known[row["tag"]]
+            value = row[_COLUMN.get(info.kind, "i64")]
+            if info.kind is ValueKind.BOOL and value is not None:
+                value = bool(value)
+            self.namespace.put_samples({info.name: live.Last(row["time_ns"], row["status"], value)})
 
     def on_records(self, listener: Callable[[Sequence[Record]], None]) -> None:
         """Call `listener` with records after they are logged and in the views; it must return at once."""

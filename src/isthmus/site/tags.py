@@ -8,6 +8,20 @@ from typing import Protocol
 from isthmus.model.samples import TagInfo
 
 
+class Version(Protocol):
+    """One number that a name had."""
+
+    @property
+    def id(self) -> int:
+        """The tag's number."""
+        ...
+
+    @property
+    def info(self) -> TagInfo:
+        """What it stood for."""
+        ...
+
+
 class Tags(Protocol):
     """The site's tags: names, and the numbers behind which history keeps their samples."""
 
@@ -21,6 +35,10 @@ class Tags(Protocol):
 
     def info(self, tag: int, /) -> TagInfo:
         """What a tag is, by its number. Raises KeyError for a number never given."""
+        ...
+
+    def versions(self, name: str) -> Sequence[Version]:
+        """Every number that a name ever had, oldest first: a tag whose unit changed goes on under another."""
         ...
 
     def all(self) -> Mapping[int, TagInfo]:

@@ -27,6 +27,22 @@ _BUSY_S: Final = 10.0
 _KNOWN: Final = "CREATE TABLE IF NOT EXISTS views_known (name TEXT PRIMARY KEY, shape TEXT, position INTEGER)"
 
 
+class ViewsReader:
+    """The tables for reading alone, beside the process that writes them. One thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)
+        self._db.row_factory = sqlite3.Row
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """Read. Raises sqlite3.Error for a wrong statement."""
+        return self._db.execute(sql, parameters).fetchall()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+
 class Views:
     """The tables of all views, kept up with one log."""
 

@@ -1,8 +1,8 @@
 """People who may log in, their sessions and their one-time links, in one SQLite file.
 
 Passwords are kept as scrypt hashes (RFC 7914) with their own salt; sessions and links only as
-SHA-256 of their token, so a stolen file opens nothing. There is no default account: while nobody
-has one, the process prints a link that makes the first administrator, once.
+SHA-256 of their token, so a stolen file opens nothing. There is no default account: while there is
+no administrator, the process prints a link that makes the first one, once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from isthmus.model.time import NS_PER_HOUR, NS_PER_S
 from isthmus.web.roles import Role
 
 PASSWORD_AT_LEAST: Final = 10
-_N, _R, _P, _MEMORY = 1 << 14, 8, 5, 64 << 20
+_MEMORY = 64 << 20
 _FREE_TRIES: Final = 5
 _LONGEST_WAIT_S: Final = 900
 _LINK_HOURS: Final = 24
@@ -39,6 +39,17 @@ CREATE TABLE IF NOT EXISTS failed (who TEXT PRIMARY KEY, times INTEGER NOT NULL,
 
 class AccountRefused(IsthmusError):
     """An account cannot be made, changed or entered; the message says why, to the person."""
+
+
+class Cost(NamedTuple):
+    """What a hash costs (RFC 7914): 16 MB and some tenths of a second. It stands with each hash, so it may grow."""
+
+    n: int = 1 << 14
+    r: int = 8
+    p: int = 5
+
+
+USUAL: Final = Cost()
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +84,7 @@ class Session(NamedTuple):
 class Accounts:
     """The store of people and sessions; every method may be called from any thread."""
 
-    def __init__(self, folder: Path, clock: Callable[[], int], session_hours: float = 12.0) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], int], session_hours: float = 12.0, cost: Cost = USUAL) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / "accounts.sqlite"
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
@@ -82,6 +93,8 @@ class Accounts:
         self._db.executescript("PRAGMA journal_mode = WAL;" + _SCHEMA)
         self._lock = threading.Lock()
         self._clock = clock
+        self._cost = cost
+        self._nobody = _hashed("", cost)
         self._session_ns = int(session_hours * NS_PER_HOUR)
 
     def close(self) -> None:
@@ -106,7 +119,7 @@ class Accounts:
         if not name or not all(sign.isalnum() or sign in ".-_" for sign in name):
             msg = "A log-in name may have letters, digits, '.', '-' and '_'."
             raise AccountRefused(msg)
-        secret = _hashed(_strong(password, name))
+        secret = _hashed(_strong(password, name), self._cost)
         columns = (name, person.full_name.strip() or name, person.role, secret, person.machine)
         try:
             self._run(
@@ -115,6 +128,14 @@ class Accounts:
         except sqlite3.IntegrityError as error:
             msg = f"The name {name} is taken; choose another."
             raise AccountRefused(msg) from error
+
+    def invite(self, person: Person) -> str:
+        """Make an account that nobody can enter but by the one-time link whose token is returned.
+
+        Raises AccountRefused for a taken or impossible name.
+        """
+        self.add(person, secrets.token_urlsafe(24))
+        return self.link_for(person.name.strip())
 
     def change(self, person: Person) -> None:
         """Store a person's name, role, machine, look and whether the account is open.
@@ -143,7 +164,7 @@ class Accounts:
 
     def set_password(self, name: str, password: str) -> None:
         """Store a new password and end the person's sessions. Raises AccountRefused for a weak one."""
-        self._run("UPDATE person SET secret = ? WHERE name = ?", _hashed(_strong(password, name)), name)
+        self._run("UPDATE person SET secret = ? WHERE name = ?", _hashed(_strong(password, name), self._cost), name)
         self._run("DELETE FROM session WHERE name = ?", name)
 
     # Log-in
@@ -162,7 +183,7 @@ class Accounts:
             raise AccountRefused(msg)
         rows = self._all("SELECT * FROM person WHERE name = ? AND open", name)
         # An unknown name costs the same time as a known one.
-        if not _matches(password, rows[0]["secret"] if rows else _NOBODY) or not rows:
+        if not _matches(password, rows[0]["secret"] if rows else self._nobody) or not rows:
             self._count_failure(whos, now)
             msg = "Name or password is wrong."
             raise AccountRefused(msg)
@@ -187,10 +208,14 @@ class Accounts:
 
     def first_link(self) -> str | None:
         """A token that makes the first administrator, or None when there is one."""
-        if self._all("SELECT 1 FROM person LIMIT 1"):
+        if self.has_administrator():
             return None
         self._run("DELETE FROM link WHERE name IS NULL")
         return self._link(None)
+
+    def has_administrator(self) -> bool:
+        """Whether somebody can keep accounts."""
+        return bool(self._all("SELECT 1 FROM person WHERE role = 'administrator' AND open LIMIT 1"))
 
     def link_for(self, name: str) -> str:
         """A token by which a person logs in once and chooses a password."""
@@ -207,7 +232,7 @@ class Accounts:
         Raises AccountRefused when the link is used, too old or there is an administrator already.
         """
         holds, name = self.link_is_open(token)
-        if not holds or (name is None and (person is None or self._all("SELECT 1 FROM person LIMIT 1"))):
+        if not holds or (name is None and (person is None or self.has_administrator())):
             msg = "This link has been used or is too old. Ask for a new one."
             raise AccountRefused(msg)
         if name is None:
@@ -275,21 +300,19 @@ def _strong(password: str, name: str) -> str:
     return password
 
 
-def _scrypt(password: str, salt: bytes) -> bytes:
-    return hashlib.scrypt(password.encode(), salt=salt, n=_N, r=_R, p=_P, maxmem=_MEMORY)
+def _scrypt(password: str, salt: bytes, cost: Cost) -> bytes:
+    return hashlib.scrypt(password.encode(), salt=salt, n=cost.n, r=cost.r, p=cost.p, maxmem=_MEMORY)
 
 
-def _hashed(password: str) -> str:
+def _hashed(password: str, cost: Cost) -> str:
     salt = secrets.token_bytes(16)
-    return f"{salt.hex()}${_scrypt(password, salt).hex()}"
-
-
-_NOBODY: Final = f"{bytes(16).hex()}${bytes(64).hex()}"
+    return f"scrypt${cost.n}${cost.r}${cost.p}${salt.hex()}${_scrypt(password, salt, cost).hex()}"
 
 
 def _matches(password: str, secret: str) -> bool:
-    salt, _, digest = secret.partition("$")
-    return hmac.compare_digest(_scrypt(password, bytes.fromhex(salt)), bytes.fromhex(digest))
+    _, n, r, p, salt, digest = secret.split("$")
+    found = _scrypt(password, bytes.fromhex(salt), Cost(int(n), int(r), int(p)))
+    return hmac.compare_digest(found, bytes.fromhex(digest))
 
 
 def _digest(token: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from threading import Lock
 
 from isthmus.model.plant import Machine
 from isthmus.site.site import Site
@@ -12,16 +12,19 @@ from isthmus.web.config import WebSection
 from isthmus.web.words import Clock
 
 
-class House(NamedTuple):
+class House:
     """The one hand that holds what pages read."""
 
-    site: Site
-    section: WebSection
-    accounts: Accounts
-    clock: Callable[[], int]
-    """Now, ns since 1970 UTC."""
-    local: Clock
-    """Writes moments in the plant's time."""
+    def __init__(self, site: Site, section: WebSection, accounts: Accounts, clock: Callable[[], int]) -> None:
+        self.site = site
+        self.section = section
+        self.accounts = accounts
+        self.clock = clock
+        """Now, ns since 1970 UTC."""
+        self.local = Clock(site.plant.zone)
+        """Writes moments in the plant's time."""
+        self.saying = Lock()
+        """Held while a person's fact is numbered and logged."""
 
     def below(self, path: str) -> str:
         """A machine's path below the plant's, as addresses and API answers write it."""

@@ -62,5 +62,11 @@ def may(role: Role, act: Act) -> bool:
 
 def who_may(act: Act) -> str:
     """The roles that may, as a sentence's end: "operator, supervisor or maintenance"."""
-    names = [ROLES[role][0].lower() for role in ROLES if role in MAY[act]]
+    names = [spoken(role) for role in ROLES if role in MAY[act]]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def spoken(role: Role) -> str:
+    """A role's name within a sentence."""
+    name = ROLES[role][0]
+    return name if name.startswith("OT ") else name[0].lower() + name[1:]

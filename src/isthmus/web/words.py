@@ -41,10 +41,10 @@ def number(value: float | None, decimals: int = 0) -> str:
 
 
 def percent(share: float | None, decimals: int = 0) -> str:
-    """A share of one in per cent.
+    r"""A share of one in per cent.
 
     >>> percent(0.714)
-    '71 %'
+    '71\xa0%'
 
     What is not whole is never rounded up to whole: 0.9996 is 99.9 %, not 100 %.
     """
@@ -52,8 +52,8 @@ def percent(share: float | None, decimals: int = 0) -> str:
         return NOTHING
     text = f"{share * 100:.{decimals}f}"
     if share < 1 and float(text) >= 100:  # noqa: PLR2004  per cent
-        return f"{math.floor(share * 1000) / 10:.1f} %"
-    return f"{text} %"
+        return f"{math.floor(share * 1000) / 10:.1f}\N{NO-BREAK SPACE}%"
+    return f"{text}\N{NO-BREAK SPACE}%"
 
 
 def duration(length_ns: int | None) -> str:
@@ -121,6 +121,13 @@ class Clock:
         if self.date(time_ns) == self.date(now_ns):
             return self.second(time_ns)
         return f"{self.day(time_ns)} {self.time(time_ns)}"
+
+    def due(self, time_ns: int | None, now_ns: int) -> str:
+        """As 11:42 today, and with its day when it is another day."""
+        if time_ns is None:
+            return NOTHING
+        today = self.date(time_ns) == self.date(now_ns)
+        return self.time(time_ns) if today else f"{self.day(time_ns)} {self.time(time_ns)}"
 
     def iso(self, time_ns: int) -> str:
         """As 2026-11-23T11:42:08+00:00."""

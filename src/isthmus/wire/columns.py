@@ -60,7 +60,7 @@ def decode(data: bytes, rows: int) -> pa.RecordBatch:
         msg = f"{found} rows where the frame says {rows} (at most {MAX_ROWS})"
         raise ValueError(msg)
     tag, time_ns, status = (_decode_integers(reader, rows) for _ in range(3))
-    if rows and not (0 <= tag.min() and tag.max() < 2**31 and 0 <= status.min() and status.max() < 2**32):
+    if rows and not (tag.min() >= 0 and tag.max() < 2**31 and status.min() >= 0 and status.max() < 2**32):
         msg = "a tag number or a status is out of its range"
         raise ValueError(msg)
     valid = None

@@ -63,6 +63,8 @@ class SegmentLog:
         self.folder = folder
         self.damage: list[Damage] = []
         """What was found damaged, on opening or later; the caller tells a person and clears it."""
+        self.found = 0
+        """Whole frames found on opening."""
         self._segment_bytes = segment_bytes
         self._preamble = preamble
         self._may_write = write
@@ -71,6 +73,7 @@ class SegmentLog:
         self._holes: dict[int, int] = {}
         self._starts = sorted(int(path.stem) for path in folder.glob("*.seg"))
         self._file: BinaryIO | None = None
+        self._end = self._starts[-1] if self._starts else 0
         self._recover()
         self._synced = self._end
         self._lock = RLock()
@@ -261,7 +264,6 @@ class SegmentLog:
             raise
 
     def _recover(self) -> None:
-        self._end = self._starts[-1] if self._starts else 0
         for start in self._starts:
             self._end = start + self._check(start, last=start == self._starts[-1])
 
@@ -274,6 +276,7 @@ class SegmentLog:
         while offset < len(data):
             try:
                 _, end = frames.head_at(data, offset)
+                self.found += 1
             except (StoreDamaged, EOFError) as error:
                 following = _next_frame(data, offset + 1)
                 torn = isinstance(error, EOFError) or not any(data[offset:])

@@ -83,8 +83,8 @@ def new_request(key: ec.EllipticCurvePrivateKey) -> bytes:
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
-def sign(
-    folder: Path, name: str, role: Role, key: ec.EllipticCurvePublicKey, hosts: Sequence[str] = (), days: int = DAYS
+def sign(  # noqa: PLR0913  a certificate says as much
+    folder: Path, name: str, role: Role, key: ec.EllipticCurvePublicKey, *, hosts: Sequence[str] = (), days: int = DAYS
 ) -> bytes:
     """A certificate under the authority in `folder`, PEM. Raises UsageError when there is no authority."""
     try:
@@ -114,7 +114,7 @@ def make_own(folder: Path, name: str, role: Role, hosts: Sequence[str] = (), day
         return
     if not (folder / "own.key").exists():
         write_key(folder / "own.key", ec.generate_private_key(ec.SECP256R1()))
-    _write(folder / "own.pem", sign(folder, name, role, _public(load_key(folder / "own.key")), hosts, days))
+    _write(folder / "own.pem", sign(folder, name, role, _public(load_key(folder / "own.key")), hosts=hosts, days=days))
 
 
 def server_context(folder: Path) -> ssl.SSLContext:

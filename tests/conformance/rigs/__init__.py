@@ -125,7 +125,9 @@ class ServerProcess:
         )
         threading.Thread(target=self._listen, daemon=True).start()
         first = self._line(start_s)
-        assert first.startswith("READY "), f"{command[0]} began with {first!r}"
+        if not first.startswith("READY "):
+            self.kill()
+            pytest.fail(f"{command[0]} began with {first!r}")
         self.port = int(first.split()[1])
 
     def order(self, line: str) -> str:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rigs import Known, ServerProcess, free_port
 
 from isthmus.edge.modbus_client.codec import Table
 from isthmus.edge.source import Source
 from isthmus.edge.sources.modbus import Modbus, ModbusTag
 from isthmus.model.samples import ValueKind
+from rigs import Known, ServerProcess, free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 PEERS = ROOT / "tests" / "peers"
@@ -42,6 +42,10 @@ MEMORY: Mapping[str, Mapping[int, int]] = {
     "coil": {7: 1},
     "discrete": {9: 1},
 }  # fmt: skip
+
+ORDERS = [
+    (table, str(address), str(value)) for table, registers in MEMORY.items() for address, value in registers.items()
+]
 
 KNOWN = (
     Known(tag("power", "f64", 0, "f32"), ValueKind.F64, struct.unpack(">f", b"\x42\xf6\xe9\x79")[0]),
@@ -93,10 +97,9 @@ class ModbusRig:
 
     def start(self) -> int:
         if self._server is None or not self._server.runs:
-            self._server = ServerProcess(self.command(self._port))
-        for table, registers in MEMORY.items():
-            for address, value in registers.items():
-                assert self._server.order(f"{table} {address} {value}") == "done"
+            self._server = ServerProcess([*self.command(self._port), *(word for order in ORDERS for word in order)])
+        for order in ORDERS:
+            assert self._server.order(" ".join(order)) == "done"
         return self._port
 
     def kill(self) -> None:
@@ -122,7 +125,7 @@ class ModbusRig:
         assert self._server.order(f"holding 11 {value}") == "done"
 
     def source(self, port: int) -> Source:
-        tags = tuple(known.tag for known in KNOWN)
+        tags = tuple(known.tag for known in KNOWN if isinstance(known.tag, ModbusTag))
         return Modbus(name="meter", host="127.0.0.1", port=port, poll_s=0.02, timeout_s=0.7, tags=tags)
 
     def asked(self, said: bytes) -> list[str]:
@@ -171,7 +174,7 @@ class Pymodbus(ModbusRig):
 
     def command(self, port: int) -> Sequence[str]:
         python = ROOT / ".peers" / "pymodbus" / "bin" / "python"
-        return [str(python), str(PEERS / "pymodbus" / "server.py"), str(port)]
+        return [str(python), str(PEERS / "pymodbus" / "pymodbus_server.py"), str(port)]
 
 
 RIGS = (Libmodbus, ModbusSerial, Pymodbus)

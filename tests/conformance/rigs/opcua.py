@@ -116,6 +116,10 @@ class NodeOpcua:
     def change(self, name: str, value: Any) -> None:  # noqa: ANN401  the tag's kind
         self._tell(f"set {name} {value}")
 
+    def grow(self) -> None:
+        """Add the node that `bad` asks for."""
+        self._tell("grow")
+
     def sessions(self) -> int:
         assert self._server is not None
         return int(self._server.order("sessions"))
@@ -127,7 +131,7 @@ class NodeOpcua:
             security="none",
             timeout_s=1,
             publishing_ms=50,
-            sampling_ms=10,
+            sampling_ms=0,
         )
 
     def asked(self, said: bytes) -> list[str]:

@@ -1,4 +1,4 @@
-// A Modbus/TCP server on loopback; takes the same orders on its standard input as libmodbus/server.c.
+// A Modbus/TCP server on loopback; takes the same arguments and orders as libmodbus/server.c.
 const { createRequire } = require("module");
 const { ServerTCP } = createRequire(process.argv[3] + "/")("modbus-serial");
 const port = Number(process.argv[2]);
@@ -8,6 +8,8 @@ const pick = (table) => (address, unit, done) => {
   if (address >= SIZE) return done({ modbusErrorCode: 2, msg: "no such address" });
   done(null, table instanceof Uint8Array ? table[address] !== 0 : table[address]);
 };
+const put = (table, address, value) => { tables[table][Number(address)] = Number(value); };
+for (let rest = process.argv.slice(4); rest.length; rest = rest.slice(3)) put(...rest.slice(0, 3));
 let sessions = 0;
 const server = new ServerTCP(
   { getHoldingRegister: pick(tables.holding), getInputRegister: pick(tables.input), getCoil: pick(tables.coil), getDiscreteInput: pick(tables.discrete) },
@@ -19,6 +21,6 @@ server.on("socketError", () => {});
 require("readline").createInterface({ input: process.stdin }).on("line", (line) => {
   const [table, address, value] = line.split(" ");
   if (table === "sessions") return console.log(sessions);
-  tables[table][Number(address)] = Number(value);
+  put(table, address, value);
   console.log("done");
 }).on("close", () => process.exit(0));

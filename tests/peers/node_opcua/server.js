@@ -44,7 +44,12 @@ async function main() {
     rootFolder: path.join(folder, "pki"),
     automaticallyAcceptUnknownCertificate: !strict,
   });
+  const people = new opcua.OPCUACertificateManager({
+    rootFolder: path.join(folder, "people"),
+    automaticallyAcceptUnknownCertificate: true,
+  });
   const server = new opcua.OPCUAServer({
+    userCertificateManager: people,
     port: Number(port),
     hostname: "127.0.0.1",
     nodeset_filename: nodesets(),
@@ -59,7 +64,7 @@ async function main() {
     },
     serverInfo: { applicationUri: "urn:northgate:press:1" },
     maxConnectionsPerEndpoint: 50,
-    serverCapabilities: { maxSessions: 50 },
+    serverCapabilities: { maxSessions: 50, minSupportedSampleRate: 0 },
   });
   await server.initialize();
   const space = server.engine.addressSpace;
@@ -73,7 +78,7 @@ async function main() {
     number += 1;
     const make = name === "speed" ? own.addAnalogDataItem.bind(own) : own.addVariable.bind(own);
     variables[name] = make({
-      componentOf: press, browseName: name, nodeId: `i=${number}`, dataType,
+      componentOf: press, browseName: name, nodeId: `i=${number}`, dataType, minimumSamplingInterval: 0,
       ...(name === "speed" && {
         engineeringUnitsRange: { low: 0, high: 100 },
         engineeringUnits: opcua.standardUnits.millimetre_per_second ?? opcua.standardUnits.degree_celsius,
@@ -110,6 +115,10 @@ async function main() {
   readline.createInterface({ input: process.stdin }).on("line", (line) => {
     const [order, name, text] = line.split(" ");
     if (order === "reset") reset();
+    if (order === "grow") {
+      const ghost = own.addVariable({ componentOf: press, browseName: "ghost", dataType: DataType.Double });
+      put(ghost, scalar(DataType.Double, 6.5));
+    }
     if (order === "set") {
       const known = KNOWN.find((one) => one[0] === name);
       put(variables[name], scalar(known[1], JSON.parse(text)));
@@ -124,13 +133,26 @@ async function main() {
 }
 
 function companion(space) {
-  const machinery = space.getNamespaceIndex("http://opcfoundation.org/UA/Machinery/");
-  const machines = space.rootFolder.objects.getFolderElementByName("Machines", machinery);
-  const tools = space.getNamespaceIndex("http://opcfoundation.org/UA/MachineTool/");
-  space.findObjectType("MachineToolType", tools).instantiate({ browseName: "CNC1", organizedBy: machines });
-  const packml = space.getNamespaceIndex("http://opcfoundation.org/UA/PackML/");
-  space.findObjectType("PackMLBaseObjectType", packml).instantiate({
-    browseName: "Packer", organizedBy: space.rootFolder.objects,
+  const uri = (name) => space.getNamespaceIndex(`http://opcfoundation.org/UA/${name}/`);
+  const objects = space.rootFolder.objects;
+  const machines = objects.getFolderElementByName("Machines", uri("Machinery"));
+  const cnc = space.findObjectType("MachineToolType", uri("MachineTool")).instantiate({
+    browseName: "CNC1", organizedBy: machines,
+    optionals: ["Monitoring.Stacklight", "Production.ActiveProgram.JobIdentifier", "Notification.Prognoses"],
+  });
+  const monitoring = cnc.getComponentByName("Monitoring");
+  space.findObjectType("ChannelMonitoringType", uri("MachineTool")).instantiate({
+    browseName: { name: "Channel1", namespaceIndex: cnc.nodeId.namespace }, componentOf: monitoring,
+  });
+  const states = space.findObjectType("MachineryItemState_StateMachineType", uri("Machinery"));
+  const press = space.getOwnNamespace().addObject({ browseName: "Press2", organizedBy: machines });
+  const blocks = space.getOwnNamespace().addObject({ browseName: "MachineryBuildingBlocks", componentOf: press });
+  const state = states.instantiate({ browseName: "MachineryItemState", componentOf: blocks });
+  state.getComponentByName("CurrentState").setValueFromSource({
+    dataType: DataType.LocalizedText, value: { text: "Executing" },
+  });
+  space.findObjectType("PackMLBaseObjectType", uri("PackML")).instantiate({
+    browseName: "Packer", organizedBy: objects, optionals: ["Status.EquipmentBlocked"],
   });
 }
 

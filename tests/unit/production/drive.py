@@ -133,8 +133,25 @@ class Run:
             assert not outside, f"{fold.name} speaks outside the stretch being folded: {outside}"
             given += facts
             self.facts += facts
-            packed = msgspec.msgpack.encode(state)
+            packed = msgspec.msgpack.encode(state, order="deterministic")
             self.states[fold.name] = msgspec.msgpack.decode(packed, type=fold.State)
+
+    def fold(
+        self, samples: Mapping[str, Series], records: Iterable[Record], start_ns: int, end_ns: int
+    ) -> list[Record]:
+        """Fold one part and give its facts."""
+        before = len(self.facts)
+        self.on(samples, records, start_ns, end_ns)
+        return self.facts[before:]
+
+    def checkpoint(self) -> bytes:
+        """The states of all folds; equal states give equal bytes, by which the runner knows that a rerun arrived."""
+        return msgspec.msgpack.encode(self.states, order="deterministic")
+
+    def restore(self, checkpoint: bytes) -> None:
+        """Go back to a checkpoint."""
+        stored = msgspec.msgpack.decode(checkpoint)
+        self.states = {fold.name: msgspec.convert(stored[fold.name], type=fold.State) for fold in self.folds}
 
     def preview(self, now_ns: int) -> list[Record]:
         """What every fold has open."""
@@ -161,6 +178,17 @@ def fold_all(  # noqa: PLR0913  what a run is made of
     for begin, end in pairwise(edges):
         run.on(samples, records, begin, end)
     return run.facts
+
+
+def revised(before: Iterable[Record], after: Iterable[Record]) -> list[Record]:
+    """What folding again changes in the log: compared by key, a higher revision for what differs or is gone."""
+    old, new = ({fact.key: fact for fact in facts} for facts in (before, after))
+    out = [
+        msgspec.structs.replace(new.get(key, fact), revision=fact.revision + 1, gone=key not in new)
+        for key, fact in old.items()
+        if new.get(key) != fact
+    ]
+    return out + [fact for key, fact in new.items() if key not in old]
 
 
 def of(kind: type[Any], facts: Iterable[Record]) -> list[Any]:

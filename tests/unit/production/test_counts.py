@@ -46,6 +46,9 @@ def counted(numbers: list[Any], declared: dict[str, Any]) -> list[tuple[int, flo
         ("an outage is caught up after it", {}, [10, None, None, 25, 26], [(3, 15), (4, 1)]),
         ("a restart that forgets counts from zero", {"persists": False, "reset": "never"}, [10, None, 4], [(2, 4)]),
         ("without an outage nothing restarted", {"persists": False, "reset": "never"}, [10, 4, 11], [(2, 1)]),
+        ("a controller that starts up with 0 makes nothing anew", {}, [523, None, 0, 0, 525, 526], [(4, 2), (5, 1)]),
+        ("a reset during an outage counts from zero", {}, [523, None, 0, 4, 6], [(3, 4), (4, 2)]),
+        ("a counter that forgets counts all after its zero", {"persists": False}, [3, None, 0, 4], [(3, 4)]),
         ("one count may be four pieces", {"per_count": 4}, [0, 1, 3], [(1, 4), (2, 8)]),
         ("an event is worth its value", {"event": True}, [2, 2, None, 0, 3], [(0, 2), (1, 2), (4, 3)]),
         ("an event may be a yes", {"event": True}, [True, False, True], [(0, 1), (2, 1)]),
@@ -126,6 +129,13 @@ def test_good_is_the_total_without_scrap_and_the_total_is_right_at_every_moment(
         (7, -1, 1, "corrected"),
         (9, 1, 0, "counter"),
     ]
+
+
+def test_pieces_to_rework_are_neither_good_nor_scrap() -> None:
+    one = Machine(path=PATH, name="M", calendar="usual", total=Counter(tag="c/total"), rework=Counter(tag="c/rework"))
+    samples = {"c/total": series([(0, 0), (5, 4)]), "c/rework": series([(0, 0), (5, 1)])}
+    facts = of(Counted, fold_all([Counts(one)], plant(one), samples, start_ns=0, end_ns=10))
+    assert [(fact.good, fact.scrap, fact.rework) for fact in facts] == [(3, 0, 1)]
 
 
 def test_a_person_may_take_pieces_back() -> None:

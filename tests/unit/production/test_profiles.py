@@ -7,7 +7,7 @@ from itertools import chain
 import pytest
 
 from isthmus.model.plant import StateRules
-from isthmus.model.states import State
+from isthmus.model.states import Element, State
 from isthmus.production.profiles import Profile, plain, profiles
 from isthmus.production.rules import check_state
 
@@ -51,6 +51,15 @@ def test_every_main_word_means_a_state_and_only_one_kind_of_word_means_running(p
     assert list(main.values()).count(State.RUN) == 1
     further = chain.from_iterable(one.words.values() for name, one in profile.signals.items() if name != profile.main)
     assert State.RUN not in further
+
+
+def test_no_mapping_makes_running_of_what_stands_or_of_what_nobody_saw() -> None:
+    elements = {State.RUN: Element.ADET, State.UNKNOWN: Element.OUTSIDE, State.IDLE: Element.APT}
+    assert check_state(StateRules(elements=elements)) == [
+        "elements cannot move RUN: running is actual production time",
+        "elements cannot move UNKNOWN: nobody saw what it was",
+        "elements cannot make IDLE actual production time; map the machine's word to RUN",
+    ]
 
 
 def test_a_profile_without_its_main_tag_or_with_a_wrong_name_is_told_with_the_mend() -> None:

@@ -18,7 +18,6 @@ from isthmus.model.states import State
 from isthmus.production.rules import RulesMistake
 from isthmus.production.states import States
 
-
 Signal = dict[int, Any]
 
 

@@ -18,18 +18,18 @@ BITS_PER_REGISTER: Final = 16
 
 
 class Point(NamedTuple):
-    """Where one tag lies: `count` registers or bits from the 0-based address `start` on."""
+    """Where one tag lies: `size` registers or bits from the 0-based address `start` on."""
 
     unit: int
     table: Table
     start: int
-    count: int
+    size: int
     tag: int
 
     @property
     def end(self) -> int:
         """The first address behind it."""
-        return self.start + self.count
+        return self.start + self.size
 
 
 class Block(NamedTuple):
@@ -38,7 +38,7 @@ class Block(NamedTuple):
     unit: int
     table: Table
     start: int
-    count: int
+    size: int
     points: tuple[Point, ...]
 
 

@@ -143,12 +143,10 @@ def page(body: bytes) -> Page:
         objects, at = {}, 6
         for _ in range(count):
             number, size = body[at], body[at + 1]
-            text = body[at + 2 : at + 2 + size]
-            if len(text) != size:
-                raise IndexError
+            (text,) = struct.unpack_from(f"{size}s", body, at + 2)
             objects[number] = text.decode("utf-8", "replace").strip("\0 ")
             at += 2 + size
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, struct.error) as error:
         msg = "the device identification is cut short"
         raise NotModbus(msg) from error
     return Page(objects, follow if more else None)

@@ -25,12 +25,14 @@ class Connection(asyncio.Protocol):
         self._where = where
         self._timeout_s = timeout_s
         self._echoes = echoes
+        self.in_flight = in_flight
         self._turn = asyncio.Semaphore(in_flight)
         self._buffer = bytearray()
         self._waiting: dict[int, tuple[codec.Request, asyncio.Future[bytes]]] = {}
         self._transaction = 0
         self._transport: asyncio.Transport | None = None
-        self._away: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._away: asyncio.Future[str] = self._loop.create_future()
 
     async def ask(self, request: codec.Request) -> bytes:
         """The data of the answer.
@@ -43,15 +45,14 @@ class Connection(asyncio.Protocol):
                 raise DeviceAway(self._away.result() if self._away.done() else f"{self._where} is not connected")
             self._transaction = (self._transaction + 1) & 0xFFFF
             transaction = self._transaction
-            answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+            answer: asyncio.Future[bytes] = self._loop.create_future()
             self._waiting[transaction] = request, answer
             self._transport.write(codec.telegram(transaction, request))
+            timer = self._loop.call_later(self._timeout_s, self._too_late, request, answer)
             try:
-                async with asyncio.timeout(self._timeout_s):
-                    return await answer
-            except TimeoutError:
-                raise self._no_answer(request) from None
+                return await answer
             finally:
+                timer.cancel()
                 del self._waiting[transaction]
 
     async def lost(self) -> None:
@@ -97,11 +98,12 @@ class Connection(asyncio.Protocol):
         except codec.Refusal as refusal:
             answer.set_exception(refusal)
 
-    def _no_answer(self, request: codec.Request) -> Exception:
-        if not self._buffer:
-            return Silence(f"unit {request.unit} at {self._where} does not answer within {self._timeout_s:g} s")
-        self._give_up(f"{self._where} stopped in the middle of a reply")
-        return DeviceAway(self._away.result())
+    def _too_late(self, request: codec.Request, answer: asyncio.Future[bytes]) -> None:
+        if self._buffer:
+            self._give_up(f"{self._where} stopped in the middle of a reply")
+        elif not answer.done():
+            why = f"unit {request.unit} at {self._where} does not answer within {self._timeout_s:g} s"
+            answer.set_exception(Silence(why))
 
     def _give_up(self, why: str) -> None:
         if not self._away.done():

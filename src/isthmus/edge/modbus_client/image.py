@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Final, Literal, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +33,7 @@ TYPE_PATTERN: Final = (
     r"^([ui](16|32|64)|f(32|64)|bool|bit ([0-9]|1[0-5])|str ([1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|250))?$"
 )
 
-_NUMBERS: Final = {
+_NUMBERS: Final[Mapping[str, np.dtype[Any]]] = {
     "u16": np.dtype(">u2"),
     "i16": np.dtype(">i2"),
     "u32": np.dtype(">u4"),
@@ -67,7 +67,7 @@ class _Group(NamedTuple):
     kind: ValueKind
     type: str
     tags: NDArray[np.int32]
-    index: NDArray[np.intp]
+    places: NDArray[np.intp]
     """Shape (tags, bytes)."""
     scale: NDArray[np.float64]
     offset: NDArray[np.float64]
@@ -92,7 +92,7 @@ class Image:
         for block in blocks:
             unit = 1 if block.table.of_bits else 2
             self._at.update({point.tag: size + (point.start - block.start) * unit for point in block.points})
-            size += block.count * unit
+            size += block.size * unit
         self._bytes = np.zeros(size, np.uint8)
         self._groups = _grouped([field for field in fields if field.tag in self._at], self._at)
 
@@ -100,7 +100,7 @@ class Image:
         """Lay what was read of `block`, one of the image's own or a part of one, in its place."""
         came = np.frombuffer(data, np.uint8)
         if block.table.of_bits:
-            came = np.unpackbits(came, bitorder="little", count=block.count)
+            came = np.unpackbits(came, bitorder="little", count=block.size)
         at = self._at[block.points[0].tag]
         self._bytes[at : at + len(came)] = came
 
@@ -120,7 +120,7 @@ class Image:
 
     def _values(self, group: _Group, bad: NDArray[np.bool_]) -> tuple[pa.Array, NDArray[np.uint32]]:
         """The group's values, null where `bad` or where they cannot be told, and the status where they cannot."""
-        raw = self._bytes[group.index]
+        raw = self._bytes[group.places]
         worse = np.zeros(len(bad), np.uint32)
         if group.kind is ValueKind.STR:
             texts = [None if no else _text(row.tobytes(), group.type) for no, row in zip(bad, raw, strict=True)]

@@ -91,9 +91,7 @@ class _Live(msgspec.Struct, frozen=True, eq=False):
 class Reading:
     """The state of one poll: made anew with each connection, advanced by `once`."""
 
-    def __init__(
-        self, poll: Poll, fields: Sequence[Field], connection: Connection, units: Units, sink: Sink, *, in_flight: int
-    ) -> None:
+    def __init__(self, poll: Poll, fields: Sequence[Field], connection: Connection, units: Units, sink: Sink) -> None:
         self._poll = poll
         self._blocks = [_live(block) for block in poll.blocks]
         self._suspects: deque[_Live] = deque()
@@ -101,7 +99,6 @@ class Reading:
         self._connection = connection
         self._units = units
         self._sink = sink
-        self._in_flight = in_flight
         self._image = Image(poll.blocks, fields)
         self._time_ns = np.zeros(len(fields), np.int64)
         self._status = np.full(len(fields), st.BAD_WAITING_FOR_INITIAL_DATA, np.uint32)
@@ -128,11 +125,11 @@ class Reading:
                 if not await self._read(live):
                     self._blocks.remove(live)
 
-        if self._in_flight == 1:
+        if self._connection.in_flight == 1:
             await worker()
             return
         async with asyncio.TaskGroup() as workers:
-            for _ in range(self._in_flight):
+            for _ in range(self._connection.in_flight):
                 workers.create_task(worker())
 
     async def _read(self, live: _Live) -> bool:
@@ -175,7 +172,9 @@ class Reading:
     def _suspect_the_bad_again(self) -> None:
         """What was refused long enough ago is tried again, merged, so that a passing failure leaves no splinters."""
         now = time.monotonic()
-        due = [live for live, when in self._bad.items() if when <= now]
+        if not any(when <= now for when in self._bad.values()):
+            return
+        due = [live for live, when in self._bad.items() if when <= now + self._poll.retry_bad_s / 2]
         for live in due:
             del self._bad[live]
         points = [point for live in due for point in live.block.points]
@@ -197,10 +196,10 @@ class Reading:
 
 
 def _live(block: Block) -> _Live:
-    request = codec.read(block.unit, block.table, block.start, block.count)
+    request = codec.read(block.unit, block.table, block.start, block.size)
     return _Live(block, request, np.array([point.tag for point in block.points], np.intp))
 
 
 def _place(block: Block) -> str:
-    last = f"-{block.start + block.count - 1}" if block.count > 1 else ""
+    last = f"-{block.start + block.size - 1}" if block.size > 1 else ""
     return f"unit {block.unit}, {block.table} {block.start}{last}"

@@ -129,7 +129,7 @@ class Decoder:
 
     def __init__(self, tags: Sequence[Asked], fault: Callable[[int, int, str], None]) -> None:
         self._tags = tags
-        self._fault = fault
+        self.fault = fault
         self._kinds = np.array([_KINDS.index(tag.kind) for tag in tags], np.int8)
         self._builders = {kind: _Builder(kind) for kind in ValueKind}
         self._unfit: set[int] = set()
@@ -222,11 +222,11 @@ class Decoder:
             value, status = None, BAD_TYPE_MISMATCH
             if tag not in self._unfit:
                 self._unfit.add(tag)
-                self._fault(tag, BAD_TYPE_MISMATCH, str(why))
+                self.fault(tag, BAD_TYPE_MISMATCH, str(why))
         else:
             if tag in self._unfit and not is_bad(status):
                 self._unfit.discard(tag)
-                self._fault(tag, GOOD, "")
+                self.fault(tag, GOOD, "")
         time_ns = (source and ns_of_ticks(source)) or (server and ns_of_ticks(server)) or message.now_ns
         self._builders[asked.kind].row(tag, time_ns, status, value)
         return end

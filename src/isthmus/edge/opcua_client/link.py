@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 
 from isthmus.edge.opcua_client import security as secure
-from isthmus.edge.opcua_client.refusals import in_words
+from isthmus.edge.opcua_client.refusals import in_words, turned_down
 from isthmus.edge.opcua_client.security import Mode, Policy
 from isthmus.model.errors import DeviceAway, DeviceRefuses
 
@@ -51,11 +52,40 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.security}, signed" + (" and encrypted" if self.mode == "SignAndEncrypt" else "")
 
 
-class Link:
-    """An activated session."""
+class Kept(NamedTuple):
+    """A session that was cut off: what it takes to step into it again (Part 4, 6.7)."""
 
-    def __init__(self, access: Access, client: Any) -> None:  # noqa: ANN401  asyncua has no types
-        self.access = access
+    token: Any
+    nonce: Any
+    log_ins: Any
+    peer: bytes | None
+    cut: float
+    """When, by the steady clock."""
+
+
+class Memory:
+    """What a source keeps from one connection to the next: at most one session that was cut off.
+
+    A line that is back within `SESSION_S` then finds its session, with the changes that the server
+    has queued meanwhile, and a flapping line does not use up the server's sessions.
+    """
+
+    def __init__(self) -> None:
+        self.kept: Kept | None = None
+        self.reading: Any = None
+        """What was being read on it."""
+
+    def take(self) -> Kept | None:
+        """The session, once, while the server can still know it."""
+        kept, self.kept = self.kept, None
+        return kept if kept and time.monotonic() - kept.cut < SESSION_S else None
+
+
+class Link:
+    """An activated session. `resumed` says that it is the one that was cut off."""
+
+    def __init__(self, access: Access, client: Any, *, resumed: bool = False) -> None:  # noqa: ANN401  asyncua has no types
+        self.access, self.resumed = access, resumed
         self._client = client
         self.session = client.uaclient.session
 
@@ -96,10 +126,11 @@ class Link:
 
 
 @contextlib.asynccontextmanager
-async def linked(access: Access) -> AsyncIterator[Link]:
+async def linked(access: Access, memory: Memory | None = None) -> AsyncIterator[Link]:
     """A session for as long as the block lasts. Raises DeviceAway and DeviceRefuses, also for what the block meets.
 
-    However the block ends, the session and the socket are gone within half a second.
+    However the block ends, the socket is gone within half a second, and the session with it; only
+    when the line is cut and there is a `memory`, the session is left for the next time.
     """
     logger = logging.getLogger("asyncua")
     if logger.level == logging.NOTSET:
@@ -109,10 +140,18 @@ async def linked(access: Access) -> AsyncIterator[Link]:
         try:
             client = await _prepare(access)
             try:
-                await _log_in(access, client)
-                yield Link(access, client)
+                resumed = await _log_in(access, client, memory)
+                try:
+                    yield Link(access, client, resumed=resumed)
+                except OSError:  # TimeoutError is one
+                    if memory is not None:
+                        memory.kept = _keep(client)
+                    raise
             finally:
-                await _goodbye(client)
+                if memory is not None and memory.kept is not None:
+                    _hang_up(client)
+                else:
+                    await _goodbye(client)
         except InvalidSignature as error:
             msg = f"{access.url} signed with another key than its certificate's; somebody may stand between"
             raise DeviceRefuses(msg) from error
@@ -158,7 +197,11 @@ async def _prepare(access: Access) -> Any:  # noqa: ANN401  asyncua has no types
     endpoint = secure.choose(access.url, endpoints, access.security, access.mode)
     certificate = secure.first_certificate(endpoint.ServerCertificate or b"")
     secure.check_pin(access.url, certificate, access.server_certificate)
-    own = secure.own_certificate(access.certificates)
+    try:
+        own = secure.own_certificate(access.certificates)
+    except OSError as error:
+        msg = f"{access.name}: the edge's certificate cannot be kept in {access.certificates}: {error.strerror}; "
+        raise DeviceRefuses(msg + "let the edge write there, or set `certificates`") from error
     client.application_uri = own.application_uri
     from asyncua import ua  # noqa: PLC0415  heavy; see the package
 
@@ -172,11 +215,46 @@ async def _prepare(access: Access) -> Any:  # noqa: ANN401  asyncua has no types
     return client
 
 
-async def _log_in(access: Access, client: Any) -> None:  # noqa: ANN401  asyncua has no types
-    await client.connect_sessionless()
+async def _log_in(access: Access, client: Any, memory: Memory | None) -> bool:  # noqa: ANN401  asyncua has no types
+    """Open the channel and activate a session; True when it is the one that was cut off."""
+    try:
+        await client.connect_sessionless()
+    except AssertionError as error:
+        # asyncua 2.1 says so, and keeps the code to itself, when a server turns the channel down by a fault.
+        raise turned_down(access.url) from error
+    kept = memory.take() if memory else None
+    if kept is not None and await _step_in(access, client, kept):
+        return True
     if access.security == "none":
         secure.choose(access.url, await client.get_endpoints(), "none", access.mode)
     await client.create_session()
+    await _activate(access, client)
+    return False
+
+
+async def _step_in(access: Access, client: Any, kept: Kept) -> bool:  # noqa: ANN401  asyncua has no types
+    """Activate a session that was cut off; False when the server no longer knows it."""
+    from asyncua import ua  # noqa: PLC0415  heavy; see the package
+
+    session = client.uaclient.session
+    session.restore_authentication_token(kept.token)
+    client._server_nonce, client._policy_ids = kept.nonce, kept.log_ins  # noqa: SLF001  asyncua does it by a file only
+    client.security_policy.peer_certificate = kept.peer
+    try:
+        await _activate(access, client)
+    except ua.UaStatusCodeError:
+        session.reset_authentication_token()
+        client._server_nonce = None  # noqa: SLF001  as above
+        return False
+    return True
+
+
+def _keep(client: Any) -> Kept:  # noqa: ANN401  asyncua has no types
+    token, nonce = client.uaclient.session.authentication_token, client._server_nonce  # noqa: SLF001  see _step_in
+    return Kept(token, nonce, client._policy_ids, client.security_policy.peer_certificate, time.monotonic())  # noqa: SLF001
+
+
+async def _activate(access: Access, client: Any) -> None:  # noqa: ANN401  asyncua has no types
     if access.user_certificate is not None:
         try:
             await client.load_client_certificate(str(access.user_certificate))
@@ -207,7 +285,6 @@ def _check_password_is_covered(access: Access, client: Any) -> None:  # noqa: AN
 
 async def _goodbye(client: Any) -> None:  # noqa: ANN401  asyncua has no types
     """Close the session if the server still listens, and the socket in any case."""
-    protocol = client.uaclient.protocol
     try:
         async with asyncio.timeout(_GOODBYE_S):
             await client.uaclient.close_session(delete_subscriptions=True)
@@ -215,10 +292,15 @@ async def _goodbye(client: Any) -> None:  # noqa: ANN401  asyncua has no types
     except Exception:  # noqa: BLE001  the socket is closed below, whatever the server says
         logging.getLogger(__name__).debug("%s did not say goodbye", client.server_url.netloc)
     finally:
-        client.disconnect_socket()
-        transport = getattr(protocol, "transport", None)
-        if transport is not None:
-            transport.abort()
+        _hang_up(client)
+
+
+def _hang_up(client: Any) -> None:  # noqa: ANN401  asyncua has no types
+    protocol = client.uaclient.protocol
+    client.disconnect_socket()
+    transport = getattr(protocol, "transport", None)
+    if transport is not None:
+        transport.abort()
 
 
 def away(access: Access, why: str) -> DeviceAway:

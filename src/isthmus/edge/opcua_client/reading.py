@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import struct
 import time
@@ -16,7 +17,7 @@ import pyarrow as pa
 from isthmus.edge.opcua_client.decode import Asked, Decoder
 from isthmus.edge.opcua_client.limits import Known
 from isthmus.edge.opcua_client.link import Link, away, first_to_end
-from isthmus.edge.opcua_client.nodes import batches
+from isthmus.edge.opcua_client.nodes import batches, resolve
 from isthmus.edge.source import Sink
 from isthmus.model.samples import ValueKind, no_value
 from isthmus.model.status import BAD_NODE_ID_UNKNOWN, BAD_OUT_OF_RANGE, GOOD
@@ -24,6 +25,8 @@ from isthmus.model.status import BAD_NODE_ID_UNKNOWN, BAD_OUT_OF_RANGE, GOOD
 _OUTSTANDING: Final = 3
 """Publish requests that wait at the server. With one, a long way (120 ms) allows eight messages a second."""
 _LIFETIME_S: Final = 60
+LOOK_AGAIN_S: float = 60
+"""How often nodes that were not there are looked for again."""
 _DATA_CHANGE, _STATUS_CHANGE = b"\x01\x00\x2b\x03", b"\x01\x00\x34\x03"
 """The type ids 811 and 820 as they begin an extension object (Part 6, 5.2.2.9)."""
 
@@ -60,6 +63,12 @@ class Reading:
         self._streams: dict[int, _Stream] = {}
         self._acknowledge: list[Any] = []
         self._turn = asyncio.Lock()
+        self._there: list[tuple[Item, Any]] = []
+        self._missing: list[tuple[Item, int, str]] = []
+
+    def is_of(self, plan: Plan) -> bool:
+        """Whether it reads this plan by subscription, and may go on in a session that was cut off."""
+        return self._plan == plan and not plan.poll_s
 
     async def begin(self, nodes: Sequence[Any]) -> None:
         """Ask for the items; `nodes` holds a node id or the reason why there is none, for each of them."""
@@ -72,22 +81,66 @@ class Reading:
         most = min(filter(None, (self._known.items, self._plan.most_items)), default=len(good))
         for item, _ in good[most:]:
             self._lacks(item, BAD_OUT_OF_RANGE, f"the server takes no more than {most} items; leave out some tags")
+        await self._add(good[:most])
+
+    async def _add(self, there: Sequence[tuple[Item, Any]]) -> None:
+        self._there += there
         if self._plan.poll_s:
-            self._polled = good[:most]
             return
-        for group in list(batches(good[:most], self._known.per_subscription)) or [[]]:
+        for group in list(batches(there, self._known.per_subscription)) or [[]]:
             stream = await self._subscribe()
             for batch in batches(group, self._known.per_call):
                 await self._monitor(stream, batch, filters=self._known.filters)
 
+    async def resume(self, link: Link, sink: Sink) -> None:
+        """Go on in the session that was cut off: ask again for what may have been lost on the way."""
+        from asyncua import ua  # noqa: PLC0415  heavy; see the package
+
+        self._link, self._sink, self._acknowledge = link, sink, []
+        self._decoder.fault = sink.fault
+        for item, status, why in self._missing:
+            sink.fault(item.tag, status, why)
+        for stream in self._streams.values():
+            stream.heard()
+            with contextlib.suppress(ua.uaerrors.BadMessageNotAvailable):
+                while True:
+                    await self._republish(stream, stream.after)
+                    stream.sequence = stream.after
+
+    async def refresh(self) -> None:
+        """After a resumed session's queued changes, read every value once: the runner took all for lost."""
+        begun = time.monotonic()
+        while any(stream.heard_at < begun for stream in self._streams.values()):  # noqa: ASYNC110  twenty looks at most
+            await asyncio.sleep(0.05)
+        await self._read_once(self._requests())
+        await asyncio.Event().wait()
+
     async def go_on(self) -> None:
         """Deliver until the link fails."""
         if self._plan.poll_s:
-            await self._poll()
+            await first_to_end(self._look_again(), self._poll())
         else:
-            await first_to_end(self._watch(), *(self._publish() for _ in range(_OUTSTANDING)))
+            publishing = (self._publish() for _ in range(_OUTSTANDING))
+            await first_to_end(self._look_again(), self._watch(), *publishing)
+
+    async def _look_again(self) -> None:
+        """Ask now and then for nodes that were not there: behind a gateway a controller may come later."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            waiting = [item for item, status, _ in self._missing if status == BAD_NODE_ID_UNKNOWN]
+            if not waiting:
+                continue
+            nodes = await resolve(self._link, [item.node for item in waiting], self._known.per_browse)
+            found = [(item, node) for item, node in zip(waiting, nodes, strict=True) if not isinstance(node, str)]
+            if found:
+                here = {item.tag for item, _ in found}
+                self._missing = [one for one in self._missing if one[0].tag not in here]
+                for tag in here:
+                    self._sink.fault(tag, GOOD, "")
+                await self._add(found)
 
     def _lacks(self, item: Item, status: int, why: str) -> None:
+        self._missing.append((item, status, why))
         self._sink.fault(item.tag, status, why)
         self._sink.emit(no_value(item.kind, [item.tag], time.time_ns(), status))
 
@@ -166,7 +219,10 @@ class Reading:
             raise away(self._link.access, f"sent changes of a subscription {number} that it was not asked for")
         stream.heard()
         for lost in stream.missing(sequence):
-            await self._republish(stream, lost)
+            try:
+                await self._republish(stream, lost)
+            except ua.uaerrors.BadMessageNotAvailable as error:
+                raise away(self._link.access, "lost changes on the way and no longer has them") from error
         if count > 0:
             stream.sequence = sequence
             self._acknowledge.append(ua.SubscriptionAcknowledgement(SubscriptionId=number, SequenceNumber=sequence))
@@ -179,10 +235,7 @@ class Reading:
         request = ua.RepublishRequest()
         request.Parameters.SubscriptionId = stream.number
         request.Parameters.RetransmitSequenceNumber = sequence
-        try:
-            raw = await self._link.ask(request)
-        except ua.uaerrors.BadMessageNotAvailable as error:
-            raise away(self._link.access, "lost changes on the way and no longer has them") from error
+        raw = await self._link.ask(request)
         _, _, count = struct.unpack_from("<Iqi", raw)
         self._notifications(raw, 16, count)
 
@@ -200,26 +253,36 @@ class Reading:
             self._sink.emit(batch)
 
     async def _poll(self) -> None:
-        """Read all tags in turns; only what has changed its time, status or (without time) came anew goes on."""
+        """Read all tags in turns; a value that comes again with its old time and status is not handed on."""
+        requests, fresh, due = self._requests(), _Fresh(len(self._plan.items)), time.monotonic()
+        known = len(self._there)
+        while True:
+            if known != len(self._there):
+                requests, known = self._requests(), len(self._there)
+            await self._read_once(requests, fresh)
+            due = max(due + self._plan.poll_s, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+
+    def _requests(self) -> list[tuple[Any, list[int]]]:
+        """The Reads of all tags, and which tags each is of."""
         from asyncua import ua  # noqa: PLC0415  heavy; see the package
 
-        requests = []
-        for batch in batches(self._polled, self._known.per_read):
+        out = []
+        for batch in batches(self._there, self._known.per_read):
             request = ua.ReadRequest()
             request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Source
             request.Parameters.NodesToRead = [_read_value(item, node) for item, node in batch]
-            requests.append((request, [item.tag for item, _ in batch]))
-        fresh, due = _Fresh(len(self._plan.items)), time.monotonic()
-        while True:
-            for request, tags in requests:
-                raw = await self._link.ask(request)
-                self._decoder.results(raw, 0, tags, time.time_ns())
-                for read in self._decoder.batches():
-                    for item_fault in fresh.faults(read):
-                        self._sink.fault(*item_fault)
-                    self._sink.emit(fresh.only(read))
-            due = max(due + self._plan.poll_s, time.monotonic())
-            await asyncio.sleep(due - time.monotonic())
+            out.append((request, [item.tag for item, _ in batch]))
+        return out
+
+    async def _read_once(self, requests: Sequence[tuple[Any, list[int]]], fresh: _Fresh | None = None) -> None:
+        for request, tags in requests:
+            raw = await self._link.ask(request)
+            self._decoder.results(raw, 0, tags, time.time_ns())
+            for read in self._decoder.batches():
+                for fault in fresh.faults(read) if fresh else ():
+                    self._sink.fault(*fault)
+                self._sink.emit(fresh.only(read) if fresh else read)
 
 
 class _Stream:
@@ -231,15 +294,19 @@ class _Stream:
         self.heard()
 
     def heard(self) -> None:
-        self._heard = time.monotonic()
+        self.heard_at = time.monotonic()
 
     def late(self) -> bool:
-        return time.monotonic() - self._heard > self.deadline_s
+        return time.monotonic() - self.heard_at > self.deadline_s
+
+    @property
+    def after(self) -> int:
+        """The number of the next message. After 2**32 - 1 comes 1 (Part 4, 7.26)."""
+        return self.sequence % (2**32 - 1) + 1
 
     def missing(self, sequence: int) -> range:
-        """The numbers between the last message and this one. After 2**32 - 1 comes 1 (Part 4, 7.26)."""
-        after = self.sequence % (2**32 - 1) + 1
-        return range(after, sequence) if self.sequence and after < sequence else range(0)
+        """The numbers between the last message and this one."""
+        return range(self.after, sequence) if self.sequence and self.after < sequence else range(0)
 
 
 class _Fresh:

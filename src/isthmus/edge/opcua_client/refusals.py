@@ -13,6 +13,9 @@ _MENDS: Final[Mapping[str, str]] = {
     "BadUserAccessDenied": "it does not accept this user and password; check `user` and `password`",
     "BadIdentityTokenRejected": "it does not accept this user; check `user`, `password` or `user_certificate`",
     "BadIdentityTokenInvalid": "it does not take this sort of log-in; check `user`, `password` or `user_certificate`",
+    "BadUserSignatureInvalid": "`user_key` does not belong to `user_certificate`; give the pair that belongs together",
+    "BadApplicationSignatureInvalid": "our certificate and its key do not belong together; remove both from the folder "
+    "of `certificates`, and a right pair is made at the next try",
     "BadCertificateUriInvalid": "it finds another application URI in our certificate than we announce; "
     "remove the certificate from the folder of `certificates`, and a right one is made at the next try",
     "BadCertificateUntrusted": "it does not trust our certificate yet; accept it at the server, in its list of "
@@ -77,3 +80,8 @@ def of_code(url: str, error: Exception) -> DeviceAway:
         return DeviceAway(f"{url} answers {name}: {str(error).partition('(')[0].strip().rstrip('.') or 'no reason'}")
     sort = DeviceAway if name in _WAIT else DeviceRefuses
     return sort(f"{url} says {name}: {_MENDS[name]}")
+
+
+def turned_down(url: str) -> DeviceRefuses:
+    """The sentence for a server that opens no channel and whose code did not reach us."""
+    return DeviceRefuses(f"{url} opens no secure channel: {_MENDS['BadSecurityChecksFailed']}")

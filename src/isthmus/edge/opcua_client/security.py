@@ -51,10 +51,9 @@ def own_certificate(folder: Path) -> OwnCertificate:
     host, uri = socket.gethostname() or "edge", application_uri()
     certificate, key = folder / "opcua.der", folder / "opcua-key.pem"
     if certificate.exists() and key.exists():
-        made = x509.load_der_x509_certificate(certificate.read_bytes())
-        uris = _uris(made)
-        if uris and made.not_valid_after_utc > datetime.now(UTC):
-            return OwnCertificate(certificate, key, uris[0])
+        known = _still_good(certificate.read_bytes(), key.read_bytes())
+        if known:
+            return OwnCertificate(certificate, key, known)
     folder.mkdir(parents=True, exist_ok=True)
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = private.private_bytes(
@@ -150,6 +149,18 @@ def _der_length(der: bytes) -> int:
 
 def _bare(text: str) -> str:
     return "".join(sign for sign in text.lower().removeprefix("sha256:") if sign in "0123456789abcdef")
+
+
+def _still_good(certificate: bytes, key: bytes) -> str:
+    """The application URI in our certificate, or "" when it has run out, is torn, or is not the key's."""
+    try:
+        made = x509.load_der_x509_certificate(certificate)
+        private = serialization.load_pem_private_key(key, password=None)
+    except ValueError:
+        return ""
+    if made.public_key() != private.public_key() or made.not_valid_after_utc <= datetime.now(UTC):
+        return ""
+    return next(iter(_uris(made)), "")
 
 
 def _uris(certificate: x509.Certificate) -> list[str]:

@@ -41,23 +41,19 @@ import msgspec
 import pyarrow as pa
 from msgspec import Meta
 
-from isthmus.edge.modbus_client import blocks, codec
+from isthmus.edge.modbus_client import blocks, codec, identity
 from isthmus.edge.modbus_client.blocks import Point, Poll
 from isthmus.edge.modbus_client.codec import Table
-from isthmus.edge.modbus_client.connection import Connection, Silence, connect
+from isthmus.edge.modbus_client.connection import Connection, connect
 from isthmus.edge.modbus_client.image import TYPE_PATTERN, Field, Order, registers
 from isthmus.edge.modbus_client.reading import Reading, Units
 from isthmus.edge.source import Identity, Limits, Port, Seconds, Sink, SourceSection, Tag, TagFound
 from isthmus.model import status as st
-from isthmus.model.errors import DeviceAway
 from isthmus.model.samples import TimeOf, ValueKind
 
 _log = logging.getLogger(__name__)
 
 Unit = Annotated[int, Meta(ge=0, le=255)]
-
-_PAGES = 16
-"""Most replies that a device may spread its identification over."""
 
 
 class ModbusTag(Tag, frozen=True, kw_only=True):
@@ -149,29 +145,19 @@ class Modbus(SourceSection, frozen=True, kw_only=True, tag="modbus"):
 
     async def identify(self) -> Identity:
         """Who the device says it is, by function 43/14; "" where it does not know that function."""
+        first = next(iter(self.tags), ModbusTag(name="first", address=0))
+        plain = codec.read(self.unit_id, first.table, first.address, first.width)
         async with self._connect() as connection:
-            told: dict[int, str] = {}
-            try:
-                follow: int | None = 0
-                for _ in range(_PAGES):
-                    if follow is None:
-                        break
-                    page = codec.page(await connection.ask(codec.identify(self.unit_id, follow)))
-                    told.update(page.objects)
-                    follow = page.follow
-            except codec.Refusal:
-                pass
-            except (Silence, codec.NotModbus) as error:
-                raise DeviceAway(str(error)) from error
-        more = {name: told[number] for number, name in ((3, "url"), (6, "application")) if told.get(number)}
+            told = await identity.ask(connection, self.unit_id, plain)
+        more = {"url": told.get(identity.URL), "application": told.get(identity.APPLICATION), "unit": str(self.unit_id)}
         return Identity(
             address=self._address,
             protocol="Modbus/TCP",
-            maker=told.get(0, ""),
-            model=told.get(5) or told.get(4) or told.get(1, ""),
-            firmware=told.get(2, ""),
+            maker=told.get(identity.MAKER, ""),
+            model=told.get(identity.MODEL) or told.get(identity.PRODUCT) or told.get(identity.CODE, ""),
+            firmware=told.get(identity.FIRMWARE, ""),
             security="none",
-            more={**more, "unit": str(self.unit_id)},
+            more={name: text for name, text in more.items() if text},
         )
 
     async def browse(self, pattern: str) -> AsyncIterator[TagFound]:
@@ -247,7 +233,7 @@ class Modbus(SourceSection, frozen=True, kw_only=True, tag="modbus"):
 
     def _readings(self, plan: Plan, connection: Connection, sink: Sink) -> list[Reading]:
         units = Units(plan.units, first_rest_s=self.timeout_s, most_rest_s=self.retry_silent_s)
-        return [Reading(poll, plan.fields, connection, units, sink, in_flight=self.in_flight) for poll in plan.polls]
+        return [Reading(poll, plan.fields, connection, units, sink) for poll in plan.polls]
 
     def _connect(self) -> AbstractAsyncContextManager[Connection]:
         return connect(self.host, self.port, timeout_s=self.timeout_s, in_flight=self.in_flight, echoes=self.echoes)

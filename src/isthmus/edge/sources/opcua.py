@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from isthmus.edge.opcua_client import limits as server_limits
 from isthmus.edge.opcua_client import nodes
 from isthmus.edge.opcua_client.identity import identify
 from isthmus.edge.opcua_client.limits import Make
-from isthmus.edge.opcua_client.link import Access, first_to_end, linked
+from isthmus.edge.opcua_client.link import Access, Memory, first_to_end, linked
 from isthmus.edge.opcua_client.reading import Item, Plan, Reading
 from isthmus.edge.opcua_client.security import Mode, Policy
 from isthmus.edge.source import Identity, Limits, Seconds, Sink, SourceSection, Tag, TagFound
@@ -41,7 +42,7 @@ class OpcuaTag(Tag, frozen=True, kw_only=True):
     ] = None
 
 
-class Opcua(SourceSection, frozen=True, kw_only=True, tag="opcua"):
+class Opcua(SourceSection, frozen=True, kw_only=True, tag="opcua", dict=True):
     """Reads an OPC UA server, by default signed and encrypted.
 
     Write `url` and the tags. At the first try the connection is refused with the fingerprint of the
@@ -140,13 +141,27 @@ class Opcua(SourceSection, frozen=True, kw_only=True, tag="opcua"):
 
     async def run(self, plan: Plan, sink: Sink) -> None:
         """Connect, look up the nodes, subscribe and deliver until the server is away."""
-        async with linked(self._access) as link:
-            known = await server_limits.ask(link, self.make, plan.per_request)
-            found = await nodes.resolve(link, [item.node for item in plan.items], known.per_browse)
-            reading = Reading(link, plan, known, sink)
-            await reading.begin(found)
+        memory = self._memory
+        if not (memory.reading and memory.reading.is_of(plan)):
+            memory.kept = memory.reading = None
+        async with linked(self._access, None if plan.poll_s else memory) as link:
+            if link.resumed:
+                reading: Reading = memory.reading
+                await reading.resume(link, sink)
+            else:
+                known = await server_limits.ask(link, self.make, plan.per_request)
+                found = await nodes.resolve(link, [item.node for item in plan.items], known.per_browse)
+                reading = Reading(link, plan, known, sink)
+                await reading.begin(found)
+                memory.reading = reading
             sink.up(address=self.url, security=self._access.security_in_words)
-            await first_to_end(link.renew(), reading.go_on())
+            more = (reading.refresh(),) if link.resumed else ()
+            await first_to_end(link.renew(), reading.go_on(), *more)
+
+    @cached_property
+    def _memory(self) -> Memory:
+        """The session that was cut off, for the next run; nothing that a plan or a value depends on."""
+        return Memory()
 
     @property
     def _access(self) -> Access:

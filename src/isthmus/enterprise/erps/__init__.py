@@ -1,4 +1,4 @@
-"""One file per business system, found by itself. To add one, copy `tryton.py`; edit nothing else."""
+"""One file or folder per business system, found by itself. To add one, copy `tryton/`; edit nothing else."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class JobOrdered(Record, frozen=True, kw_only=True):
 
 
 class MaterialExpected(Record, frozen=True, kw_only=True):
-    """Material that a supplier owes us. Path: plant#inbound/id."""
+    """Material that a supplier owes us; a quantity of 0 means that it has come or was cancelled. Path: plant#inbound/id."""
 
     emitter: ClassVar[str] = "enterprise/inbox"
 
@@ -75,7 +75,8 @@ class MaterialStocked(Record, frozen=True, kw_only=True):
 class ErpItem(Record, frozen=True, kw_only=True):
     """A report to the ERP and how far it got. Path: plant#erp/key.
 
-    pending -> sending -> confirmed | unknown | rejected | parked
+    pending -> sending -> confirmed | unknown | parked. Unknown is looked up before it is sent again. Parked waits
+    for a person, who sends it again or drops it; dropped it is rejected. Withdrawn before it was sent it is `gone`.
     """
 
     emitter: ClassVar[str] = "enterprise/outbox"
@@ -100,3 +101,26 @@ class ErpChanged(Record, frozen=True, kw_only=True):
 
     up: bool
     cause: str = ""
+
+
+class ErpRead(Record, frozen=True, kw_only=True):
+    """The door has read the ERP up to here. Path: plant#erp/read/kind."""
+
+    emitter: ClassVar[str] = "enterprise/inbox"
+
+    cursor: str
+
+
+class ErpDiffers(Record, frozen=True, kw_only=True):
+    """The ERP's figure of an order is not what it confirmed to us. Path: plant#order/number.
+
+    Taken back with `gone` once both agree again.
+    """
+
+    emitter: ClassVar[str] = "enterprise/compare"
+
+    order: str
+    what: Literal["good", "scrap", "machine time", "reports", "machine cost"]
+    ours: str
+    theirs: str
+    """Both decimal numbers as text: pieces, seconds, reports, or money of the plant."""

@@ -35,6 +35,8 @@ class Counted(Record, frozen=True, kw_only=True):
     rework: float = 0
     why: Literal["counter", "event", "corrected"] = "counter"
     note: str = ""
+    order: str = ""
+    """The order that a person's correction names; "" for what was counted, which is of the order that runs."""
 
 
 class CycleDone(Record, frozen=True, kw_only=True):

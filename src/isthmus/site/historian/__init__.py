@@ -22,6 +22,10 @@ class Historian(Protocol):
         """
         ...
 
+    def taken(self, source: int, epoch: int, seq: int) -> bool:
+        """Whether a batch of that name was taken in before."""
+        ...
+
     def query(self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
         """Answer a question of model.query over [start_ns, end_ns). Any thread may ask."""
         ...

@@ -1,33 +1,171 @@
-"""Answers the questions of model.query from a view."""
+"""Answers the questions of model.query with DuckDB over the sealed segments and the head.
+
+Segments without late data are read as they are. The rows that may stand in the place of others (late
+segments and the head, see view.py) are merged in memory and handed over as a table; the segments'
+rows with the same (tag, time) are left out by an anti-join, only where there can be any.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from isthmus.model.query import Last, Operator, Raw
-from isthmus.site.historian.rows import concat, to_table
+from isthmus.model.errors import StoreDamaged
+from isthmus.model.query import AsOf, Decimate, Last, Operator, Raw
+from isthmus.model.time import to_datetime
+from isthmus.site.historian.operators import RELATIONS, decimate, needed, texts
+from isthmus.site.historian.rows import Rows, concat, last_arrival_wins, to_table
 from isthmus.site.historian.view import View
+
+MEMORY_LIMIT: Final = "256MB"
+_SETTINGS: Final = (
+    f"SET GLOBAL memory_limit = '{MEMORY_LIMIT}'",
+    "SET GLOBAL parquet_metadata_cache = true",
+    # Above 0, an as-of join over Parquet may become a nested loop, two hundred times slower.
+    "SET GLOBAL asof_loop_join_threshold = 0",
+    "SET GLOBAL preserve_insertion_order = false",
+    "SET GLOBAL TimeZone = 'UTC'",
+)
+_DERIVED: Final = """
+SELECT *, coalesce(f64, i64::DOUBLE) AS num,
+       coalesce(f64 IS NOT NULL AND NOT isnan(f64) OR i64 IS NOT NULL OR str IS NOT NULL, false)
+       AND status < 2147483648 AS usable,
+       CASE WHEN usable THEN coalesce(str, i64::VARCHAR,
+            CASE WHEN abs(f64) < 9007199254740992 AND f64 = trunc(f64) THEN f64::BIGINT::VARCHAR
+                 ELSE f64::VARCHAR END) END AS word
+FROM {source}
+"""
+_SEGMENTS: Final = """
+SELECT tag, epoch_ns(time) AS time_ns, (q::BIGINT & 4294967295)::UINTEGER AS status,
+       CASE WHEN e IS NULL THEN f
+            ELSE i / [1.0::DOUBLE, 10.0, 100.0, 1000.0, 10000.0][e + 1] END AS f64,
+       CASE WHEN e IS NULL THEN i END AS i64, s AS str
+FROM read_parquet({files}) WHERE {tags} AND {times}
+"""
+_WITHOUT_LATE: Final = "SELECT sealed.* FROM ({sealed}) AS sealed ANTI JOIN late USING (tag, time_ns)"
+_LATE: Final = "SELECT * FROM late"
 
 
 class Engine:
-    """Any thread may ask."""
+    """One DuckDB in this process. Any thread may ask; each question has a cursor of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self) -> None:
+        self._db = duckdb.connect()
+        for setting in _SETTINGS:
+            self._db.execute(setting)
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Let go of memory."""
+        self._db.close()
 
     def query(self, view: View, operator: Operator, tags: NDArray[np.int32], start_ns: int, end_ns: int) -> pa.Table:
-        """The answer to one question; `tags` are in order, each once."""
+        """The answer to one question; `tags` are in order, each once. Raises StoreDamaged for a bad segment."""
         if isinstance(operator, Last):
             return to_table(view.before(tags, end_ns))
         if isinstance(operator, Raw):
-            before = [view.before(tags, start_ns)] if operator.before else []
-            rows = view.rows(tags, start_ns, end_ns)
-            return to_table(concat([*before, rows]))
-        raise NotImplementedError
+            opening = [view.before(tags, start_ns)] if operator.before else []
+            return to_table(last_arrival_wins(concat([*opening, view.rows(tags, start_ns, end_ns)])))
+        return self.ask(view, operator, tags, start_ns, end_ns)
+
+    def ask(self, view: View, operator: Operator, tags: NDArray[np.int32], start_ns: int, end_ns: int) -> pa.Table:
+        """As `query`, always by the operator's DuckDB text."""
+        if isinstance(operator, AsOf):
+            start_ns, end_ns = min(operator.at_ns, default=0), max(operator.at_ns, default=-1) + 1
+        text = texts()[type(operator)]
+        asked = Asked(view, tags, start_ns, end_ns)
+        parameters: dict[str, object] = {**text.parameters(operator), "start": start_ns, "end": end_ns}
+        if isinstance(operator, Decimate):
+            parameters["width"] = decimate.width_ns(operator, start_ns, end_ns)
+        relations = needed(text.ASKS)
+        late = view.late(tags, start_ns, end_ns)
+        tables = {"late": to_table(late), "asked": pa.table({"tag": tags})}
+        if "opening" in relations:
+            tables["before"] = to_table(view.before(tags, start_ns))
+        made = {
+            "samples": _DERIVED.format(source=f"({_samples(asked, late)})"),
+            "opening": _DERIVED.format(source="before"),
+            **{name: sql for name, (_, sql) in RELATIONS.items()},
+        }
+        table = self._run(_with({name: made[name] for name in relations}, text.DUCKDB), parameters, tables)
+        if isinstance(operator, Decimate) and operator.method == "lttb":
+            table = _triangles(table, operator.points)
+        return table
+
+    def _run(self, sql: str, parameters: Mapping[str, object], tables: Mapping[str, pa.Table]) -> pa.Table:
+        used = {name: value for name, value in parameters.items() if f"${name}" in sql}
+        with self._db.cursor() as cursor:
+            for name, table in tables.items():
+                cursor.register(name, table)
+            try:
+                # All of it is fetched: a cursor with rows left refuses its next statement.
+                return cursor.sql(sql, params=used).to_arrow_table()
+            except (duckdb.IOException, duckdb.InvalidInputException) as error:
+                msg = f"a segment cannot be read: {error}. Find it with `isthmus history verify`"
+                raise StoreDamaged(msg) from error
+
+
+class Asked(NamedTuple):
+    """Of which samples something is asked."""
+
+    view: View
+    tags: NDArray[np.int32]
+    start_ns: int
+    end_ns: int
+
+
+def _samples(asked: Asked, late: Rows) -> str:
+    """The relation of every sample asked for, each (tag, time) once."""
+    view, tags, start_ns, end_ns = asked
+    plain = [each for each in view.segments_of(tags, start_ns, end_ns) if not each.overlap]
+    if not plain:
+        return _LATE
+    parts = []
+    for unit in ("ms", "us", "ns"):
+        files = [each for each in plain if each.unit == unit]
+        if files:
+            first, last = min(each.time_min for each in files), max(each.time_max for each in files)
+            times = _times(unit, max(start_ns, first), min(end_ns, last + 1))
+            names = [f"'{str(view.files.folder / each.path).replace(chr(39), chr(39) * 2)}'" for each in files]
+            parts.append(_SEGMENTS.format(files=f"[{', '.join(names)}]", tags=_tags(tags), times=times))
+    if late.size and int(late.time_ns.min()) <= max(each.time_max for each in plain):
+        parts = [_WITHOUT_LATE.format(sealed=" UNION ALL ".join(parts))]
+    return " UNION ALL ".join([*parts, _LATE] if late.size else parts)
+
+
+def _tags(tags: NDArray[np.int32]) -> str:
+    first, last = int(tags[0]), int(tags[-1])
+    if len(tags) == 1:
+        return f"tag = {first}"
+    if last - first + 1 == len(tags):
+        return f"tag BETWEEN {first} AND {last}"
+    return f"tag BETWEEN {first} AND {last} AND tag IN ({', '.join(map(str, tags.tolist()))})"
+
+
+def _times(unit: str, start_ns: int, end_ns: int) -> str:
+    if unit == "ns":
+        return f"epoch_ns(time) >= {start_ns} AND epoch_ns(time) < {end_ns}"
+    # A whole microsecond is at or behind a moment exactly when it is at or behind the next whole one.
+    first, end = (to_datetime(-(-moment // 1000) * 1000).isoformat() for moment in (start_ns, end_ns))
+    return f"time >= TIMESTAMPTZ '{first}' AND time < TIMESTAMPTZ '{end}'"
+
+
+def _with(relations: Mapping[str, str], text: str) -> str:
+    """The operator's text with the relations that it asks, as one statement."""
+    heads = ", ".join(f"{name} AS ({sql})" for name, sql in relations.items())
+    body = text.strip()
+    return f"WITH {heads}, {body[5:]}" if body.startswith("WITH ") else f"WITH {heads} {body}"
+
+
+def _triangles(table: pa.Table, points: int) -> pa.Table:
+    tag = table["tag"].to_numpy()
+    keep: list[NDArray[np.intp]] = []
+    for each in np.unique(tag):
+        rows = np.flatnonzero(tag == each)
+        time_ns, value = table["time_ns"].to_numpy()[rows], table["value"].to_numpy()[rows]
+        keep.append(rows[decimate.largest_triangles(time_ns, value, points)])
+    return table.take(pa.array(np.concatenate(keep))) if keep else table

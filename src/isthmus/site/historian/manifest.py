@@ -74,8 +74,8 @@ _OVERLAP: Final = Segment._fields.index("overlap")
 class Manifest:
     """The manifest, opened for writing (one process) or only for reading (any number)."""
 
-    def __init__(self, folder: Path, *, writing: bool = True) -> None:
-        self.path = folder / NAME
+    def __init__(self, folder: Path, *, writing: bool = True, name: str = NAME) -> None:
+        self.path = folder / name
         self.lock = threading.RLock()
         mode = "rwc" if writing else "ro"
         try:
@@ -99,9 +99,11 @@ class Manifest:
             msg = f"{self.path} is of version {found}; this Isthmus reads version {SCHEMA_VERSION}. Install a newer one"
             raise StoreDamaged(msg)
 
-    def close(self) -> None:
-        """Close the file."""
+    def close(self, *, single_file: bool = False) -> None:
+        """Close the file; with `single_file` nothing beside it belongs to it any more, so it can be moved."""
         with self.lock:
+            if single_file:
+                self._db.execute("PRAGMA journal_mode = DELETE")
             self._db.close()
 
     @contextmanager

@@ -41,8 +41,9 @@ class Newest:
         if (rows.time_ns[1:] < rows.time_ns[:-1]).any():
             rows = rows.take(np.argsort(rows.time_ns, kind="stable"))
         bits = rows.bits
-        text = np.flatnonzero(rows.form == TEXT)
-        if len(text):
+        # A batch has one kind, so its highest form says whether there are texts in it at all.
+        if rows.form.max(initial=NONE) == TEXT:
+            text = np.flatnonzero(rows.form == TEXT)
             bits = bits.copy()
             # Of many texts in a batch only each tag's newest is kept, so only that one is looked up.
             last = len(text) - 1 - np.unique(rows.tag[text][::-1], return_index=True)[1]

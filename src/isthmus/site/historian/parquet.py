@@ -209,25 +209,26 @@ class SegmentFile:
         self._lock = Lock()
         meta = self._file.metadata
         groups = [meta.row_group(group) for group in range(meta.num_row_groups)]
+        self.group_bytes = [
+            sum(group.column(column).total_compressed_size for column in range(group.num_columns)) for group in groups
+        ]
+        """How much each row group takes on disk."""
         self._tags = _bounds([group.column(0).statistics for group in groups], 1)
         unit = _UNIT_NS[self._file.schema_arrow.field("time").type.unit]
         self._times = _bounds([group.column(1).statistics for group in groups], unit)
 
-    def read(
-        self,
-        words: Words,
-        first_tag: int | None = None,
-        last_tag: int | None = None,
-        start_ns: int = ALWAYS,
-        end_ns: int = FOR_EVER,
-    ) -> Rows:
-        """The rows of all row groups that may hold tags within [first_tag, last_tag] and [start_ns, end_ns)."""
+    def groups(self, first_tag: int, last_tag: int, start_ns: int, end_ns: int) -> list[int]:
+        """The row groups that may hold tags within [first_tag, last_tag] and times within [start_ns, end_ns)."""
         wanted = (self._times[:, 1] >= start_ns) & (self._times[:, 0] < end_ns)
-        if first_tag is not None and last_tag is not None:
-            wanted &= (self._tags[:, 1] >= first_tag) & (self._tags[:, 0] <= last_tag)
+        wanted &= (self._tags[:, 1] >= first_tag) & (self._tags[:, 0] <= last_tag)
+        return np.flatnonzero(wanted).tolist()
+
+    def read(self, words: Words, groups: Sequence[int] | None = None) -> Rows:
+        """The rows of these row groups, None for all; texts are added to `words`."""
+        wanted = range(len(self._tags)) if groups is None else groups
         try:
             with self._lock:
-                table = self._file.read_row_groups(np.flatnonzero(wanted).tolist(), use_threads=False)
+                table = self._file.read_row_groups(list(wanted), use_threads=False)
             return from_parquet_table(table, words)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise _damaged(self._path, error) from error

@@ -119,7 +119,8 @@ def _bits(kind: ValueKind, value: pa.Array, words: Words) -> NDArray[np.int64]:
     if kind is ValueKind.I64:
         return (pc.fill_null(value, 0) if value.null_count else value).to_numpy()
     if kind is ValueKind.BOOL:
-        return pc.fill_null(value, False).to_numpy(zero_copy_only=False).astype(np.int64)  # noqa: FBT003
+        truths = pc.fill_null(value, False) if value.null_count else value  # noqa: FBT003
+        return truths.to_numpy(zero_copy_only=False).astype(np.int64)
     packed = value.dictionary_encode()
     codes = words.index(packed.dictionary.to_pylist())
     return _recode(packed.indices, codes)

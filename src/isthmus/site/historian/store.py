@@ -100,7 +100,7 @@ class Store:
         self._bounds = Bounds(_midnight_ns(self.section), int(self.section.future_s * NS_PER_S))
         self._manifest = Manifest(self.folder)
         self.tags = TagBook(self._manifest)
-        self._files, self._engine, self._pins = Files(self.folder), Engine(self.folder), leases.Pins()
+        self._files, self._engine, self._pins = Files(self.folder), Engine(), leases.Pins()
         upkeep.sweep(self.folder, self._manifest)
         self._segments: tuple[Segment, ...] = tuple(self._manifest.segments())
         self._generation = self._manifest.about("generation")

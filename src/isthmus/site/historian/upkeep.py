@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from isthmus.site.historian.manifest import Manifest, Segment, put_segments
 from isthmus.site.historian.newest import Newest
-from isthmus.site.historian.rows import Rows, Words, concat, last_arrival_wins, newest_of_each, within
+from isthmus.site.historian.parquet import ALWAYS, FOR_EVER
+from isthmus.site.historian.rows import Rows, Words, concat, last_arrival_wins, newest_of_each
 from isthmus.site.historian.seal import write_segment
 from isthmus.site.historian.view import Files
 
@@ -97,7 +98,8 @@ def _merged(files: Files, segments: Sequence[Segment]) -> Iterator[tuple[Rows, N
         parts: list[Rows] = []
         lates: list[NDArray[np.bool_]] = []
         for each in segments:
-            part = files.get(each.path).read(words, int(first), int(last))
+            file = files.get(each.path)
+            part = file.read(words, file.groups(int(first), int(last), ALWAYS, FOR_EVER))
             part = part.take(np.flatnonzero((part.tag >= first) & (part.tag <= last)))
             parts.append(part)
             lates.append(np.full(part.size, each.overlap))
@@ -152,7 +154,7 @@ def mend_snapshot(manifest: Manifest, files: Files, segments: Sequence[Segment])
 
 
 def _newest(files: Files, segment: Segment) -> Rows:
-    return newest_of_each(within(files.get(segment.path).read(Words()), None, segment.time_min, segment.time_max + 1))
+    return newest_of_each(files.get(segment.path).read(Words()))
 
 
 def clear(folder: Path, manifest: Manifest, files: Files, oldest_held: Callable[[], int | None]) -> int:

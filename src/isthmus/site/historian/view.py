@@ -23,6 +23,10 @@ from isthmus.site.historian.parquet import ALWAYS, FOR_EVER, SegmentFile
 from isthmus.site.historian.rows import Rows, Words, concat, last_arrival_wins, newest_of_each, one_of, within
 
 _OPEN_FILES: Final = 256
+_FEW_GROUPS: Final = 4
+"""A screen's question touches no more row groups than this; larger ones would only push others out."""
+_DECODED_GROUPS: Final = 32
+"""Row groups kept decoded, of at most 1.7 MB each."""
 
 
 class Files:
@@ -31,6 +35,7 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._open: OrderedDict[str, SegmentFile] = OrderedDict()
+        self._decoded: OrderedDict[tuple[str, int], Rows] = OrderedDict()
         self._lock = Lock()
 
     def get(self, path: str) -> SegmentFile:
@@ -47,10 +52,33 @@ class Files:
                 self._open.popitem(last=False)
         return file
 
+    def rows(self, path: str, first_tag: int, last_tag: int, start_ns: int, end_ns: int) -> Rows:
+        """The rows of a segment's row groups that may hold these tags and times; a few are remembered decoded."""
+        file = self.get(path)
+        groups = file.groups(first_tag, last_tag, start_ns, end_ns)
+        if len(groups) > _FEW_GROUPS:
+            return file.read(Words(), groups)
+        return concat([self._group(path, file, group) for group in groups])
+
+    def _group(self, path: str, file: SegmentFile, group: int) -> Rows:
+        with self._lock:
+            rows = self._decoded.get((path, group))
+            if rows is not None:
+                self._decoded.move_to_end((path, group))
+                return rows
+        rows = file.read(Words(), [group])
+        with self._lock:
+            self._decoded[path, group] = rows
+            while len(self._decoded) > _DECODED_GROUPS:
+                self._decoded.popitem(last=False)
+        return rows
+
     def drop(self, path: str) -> None:
         """Let go of a segment that is about to be deleted."""
         with self._lock:
             self._open.pop(path, None)
+            for key in [key for key in self._decoded if key[0] == path]:
+                del self._decoded[key]
 
 
 class View(NamedTuple):
@@ -119,9 +147,8 @@ class View(NamedTuple):
         return last_arrival_wins(concat([*parts, *(within(each, tags, start_ns, end_ns) for each in self.tails)]))
 
     def _read(self, segment: Segment, tags: NDArray[np.int32] | None, start_ns: int, end_ns: int) -> Rows:
-        file = self.files.get(segment.path)
-        first, last = (None, None) if tags is None else (int(tags.min()), int(tags.max()))
-        return within(file.read(Words(), first, last, start_ns, end_ns), tags, start_ns, end_ns)
+        first, last = (ALWAYS, FOR_EVER) if tags is None else (int(tags.min()), int(tags.max()))
+        return within(self.files.rows(segment.path, first, last, start_ns, end_ns), tags, start_ns, end_ns)
 
 
 def _by_tag(rows: Rows) -> Rows:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any, ClassVar, Final, Union
+from typing import Any, ClassVar, Final, Protocol, Union
 
 import msgspec
 
 from isthmus.model.records import Record
 from isthmus.model.records import kinds as all_kinds
-from isthmus.site.views_db import Views
 
 _OF_KINDS: Final = (
     "SELECT body FROM facts WHERE kind IN (SELECT value FROM json_each(?)) AND time_ns >= ? AND time_ns < ?"
@@ -19,6 +18,9 @@ _OF_KINDS: Final = (
 _OF_PATH: Final = (
     "SELECT body FROM facts WHERE path = ? AND time_ns >= ? AND time_ns < ? "
     "AND +kind IN (SELECT value FROM json_each(?))"
+)
+_NEWEST_OF: Final = (
+    "SELECT body FROM facts WHERE kind = ? AND path = ? AND gone = 0 ORDER BY time_ns DESC, ordinal DESC LIMIT 1"
 )
 _NEWEST: Final = (
     "SELECT body, max(time_ns) FROM facts WHERE kind IN (SELECT value FROM json_each(?)) AND time_ns < ? "
@@ -52,6 +54,14 @@ class Facts:
         )
 
 
+class Tables(Protocol):
+    """What answers questions about the views: the site's `Views`, or a reader beside it."""
+
+    def query(self, sql: str, parameters: Sequence[Any] = ..., /) -> list[sqlite3.Row]:
+        """Read."""
+        ...
+
+
 def records(rows: Iterable[sqlite3.Row]) -> list[Record]:
     """The records of rows of `facts` that were read with their `body`."""
     decoder = _decoder()
@@ -59,7 +69,7 @@ def records(rows: Iterable[sqlite3.Row]) -> list[Record]:
 
 
 def between(
-    views: Views, kinds: Sequence[type[Record]], start_ns: int, end_ns: int, *, path: str | None = None
+    views: Tables, kinds: Sequence[type[Record]], start_ns: int, end_ns: int, *, path: str | None = None
 ) -> list[Record]:
     """The facts of these kinds within [start_ns, end_ns), also those that are gone; of one path or of all."""
     names = msgspec.json.encode([kind.__name__ for kind in kinds]).decode()
@@ -68,7 +78,13 @@ def between(
     return records(views.query(_OF_PATH, (path, start_ns, end_ns, names)))
 
 
-def newest_before(views: Views, kinds: Sequence[type[Record]], time_ns: int) -> list[Record]:
+def newest(views: Tables, paths: Sequence[str]) -> list[Record]:
+    """Of each of these paths and each kind the newest fact that is still so."""
+    pairs = [(kind, path) for path in paths for kind in all_kinds()]
+    return [record for pair in pairs for record in records(views.query(_NEWEST_OF, pair))]
+
+
+def newest_before(views: Tables, kinds: Sequence[type[Record]], time_ns: int) -> list[Record]:
     """Of each kind and path the newest fact before a moment that is still so."""
     names = msgspec.json.encode([kind.__name__ for kind in kinds]).decode()
     return records(views.query(_NEWEST, (names, time_ns)))

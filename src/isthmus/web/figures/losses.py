@@ -15,21 +15,13 @@ import msgspec
 
 from isthmus.model.plant import Plant
 from isthmus.model.records.production import Indicator
-from isthmus.model.states import State
+from isthmus.model.states import Element, State
 from isthmus.model.time import Interval
 from isthmus.web import words
 from isthmus.web.figures.shifts import Window
 from isthmus.web.figures.stops import Stop
 
-Tone = Literal["run", "setup", "idle", "down", "planned", "unknown"]
-
-_TONES: dict[State, Tone] = {
-    State.DOWN: "down",
-    State.SETUP: "setup",
-    State.PLANNED: "planned",
-    State.UNKNOWN: "unknown",
-}
-_STOPPED = (State.DOWN, State.IDLE, State.BLOCKED, State.STARVED, State.OFF)
+Tone = Literal["whole", "run", "setup", "idle", "down", "planned", "unknown"]
 
 
 class Loss(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +88,7 @@ def _add_up(groups: Sequence[tuple[str, str, Sequence[_Part]]], good_ns: int) ->
     left, left_shown = total, sum(rounded)
     lines: list[Loss] = []
     for key, name, inside in groups:
-        lines.append(_line(key, name, left, 0, left_shown, "run" if name == "Producing" else "planned", total=True))
+        lines.append(_line(key, name, left, 0, left_shown, "run" if name == "Producing" else "whole", total=True))
         for part in inside:
             left -= part.length_ns
             left_shown -= shown[part.key]
@@ -106,7 +98,9 @@ def _add_up(groups: Sequence[tuple[str, str, Sequence[_Part]]], good_ns: int) ->
     return Ladder(length_ns=total, lines=tuple(lines))
 
 
-def _line(key: str, name: str, length: int, left: int, shown: int, tone: Tone, *, total: bool = False) -> Loss:  # noqa: PLR0913
+def _line(  # noqa: PLR0913, PLR0917  one line of a table
+    key: str, name: str, length: int, left: int, shown: int, tone: Tone, *, total: bool = False
+) -> Loss:
     return Loss(key=key, name=name, length_ns=length, left_ns=left, shown_min=shown / 60e9, tone=tone, total=total)
 
 
@@ -115,7 +109,7 @@ def _reasons(plant: Plant, stops: Sequence[Stop], window: Window, stopped_ns: in
     found: dict[str, int] = defaultdict(int)
     tones: dict[str, Tone] = {}
     for stop in stops:
-        if stop.state not in _STOPPED or stop.micro or (stop.reason and _planned(plant, stop.reason)):
+        if stop.micro or stop.element not in (Element.ADET, Element.ADOT):
             continue
         key = f"stop:{stop.reason or stop.state}"
         found[key] += in_planned_time(window, stop.start_ns, stop.end_ns)
@@ -139,10 +133,6 @@ def in_planned_time(window: Window, start_ns: int, end_ns: int) -> int:
         return 0
     parts = (stretch.overlap(planned) for planned in window.planned)
     return sum(part.length_ns for part in parts if part)
-
-
-def _planned(plant: Plant, reason: str) -> bool:
-    return reason in plant.reasons and plant.reasons[reason].planned
 
 
 def _reason_name(plant: Plant, key: str) -> str:

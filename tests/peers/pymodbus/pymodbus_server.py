@@ -1,4 +1,4 @@
-"""A Modbus/TCP server on loopback; takes the same orders on its standard input as libmodbus/server.c.
+"""A Modbus/TCP server on loopback; takes the same arguments and orders as libmodbus/server.c.
 
 Runs in the peer's own Python. Unit 1 takes the orders, unit 2 holds zeros, and all others stay silent.
 """
@@ -43,14 +43,21 @@ async def main(port: int) -> None:
         ignore_missing_devices=True,
         trace_connect=connected,
     )
+
+    async def put(table: str, address: str, value: str) -> None:
+        number = TABLES[table]
+        values = [bool(int(value)) if number < 3 else int(value)]
+        await server.context.async_setValues(1, number, int(address), values)
+
+    for at in range(2, len(sys.argv), 3):
+        await put(*sys.argv[at : at + 3])
     await server.serve_forever(background=True)
     print(f"READY {port}", flush=True)  # noqa: T201  its tongue
     while line := (await asyncio.to_thread(sys.stdin.readline)).split():
         if line[0] == "sessions":
             print(sessions, flush=True)  # noqa: T201
             continue
-        table, address, value = TABLES[line[0]], int(line[1]), int(line[2])
-        await server.context.async_setValues(1, table, address, [bool(value) if table < 3 else value])  # noqa: PLR2004
+        await put(*line)
         print("done", flush=True)  # noqa: T201
 
 

@@ -1,0 +1,211 @@
+"""Which reports an order needs: what is settled of it, against what has already been put in its line.
+
+Pure: the same settled parts and the same line give the same changes. What the ERP has is told as
+far as possible as totals (quantities), else as parts that only grow (time). Everything counts as told
+that stands in the line, whatever became of it, but for what was withdrawn: a report that a person
+dropped is not made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from isthmus.enterprise.erp import AnyCommand, FinishOrder, ReportQuantity, ReportTime, StartOrder
+from isthmus.model.plant import Machine
+from isthmus.model.records.business import JobOrdered, Step
+from isthmus.model.time import NS_PER_MS
+
+WORTH_S: Final = 1.0
+"""A later change of a part's time that is smaller is not worth a report; it is kept for the next."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One settled part of a run, as it stands after the latest revision."""
+
+    path: str
+    time_ns: int
+    ordinal: int
+    operation: str
+    sequence: int
+    good: float
+    scrap: float
+    busy_ns: int
+    final: bool
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """One report in an order's line. `unsent` while nothing of it can have reached the ERP."""
+
+    key: str
+    command: AnyCommand
+    state: str
+    unsent: bool
+    withdrawn: bool
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be put at the end of the line, and the keys that are to be taken out of it."""
+
+    add: tuple[AnyCommand, ...]
+    withdraw: tuple[str, ...]
+
+
+def changes(
+    number: str, order: JobOrdered | None, parts: Sequence[Part], told: Sequence[Told], machines: Mapping[str, Machine]
+) -> Changes:
+    """What the order's line needs. `parts` in the order of time."""
+    book = _Book(number, order.steps if order else (), parts, told, machines)
+    book.start()
+    for part in parts:
+        book.time(part)
+    book.moved_away()
+    book.quantity()
+    book.finish()
+    return Changes(add=tuple(book.add), withdraw=tuple(book.withdraw))
+
+
+def waits_for(order: JobOrdered | None, parts: Sequence[Part]) -> str:
+    """Why an order may not be finished yet in the ERP, "" when it may.
+
+    A finished order takes no more reports, and another machine's part may still be on its way.
+    """
+    steps = order.steps if order else ()
+    ended = {_step(part, steps) for part in parts if part.final}
+    begun = {_step(part, steps) for part in parts} - ended
+    missing = [step for step in steps if step in begun or (step.machine and step not in ended)]
+    return ", ".join(f"step {step.sequence} {step.operation}" for step in missing)
+
+
+class _Book:
+    def __init__(
+        self,
+        number: str,
+        steps: Sequence[Step],
+        parts: Sequence[Part],
+        told: Sequence[Told],
+        machines: Mapping[str, Machine],
+    ) -> None:
+        self.number = number
+        self.steps = steps
+        self.parts = parts
+        self.told = told
+        self.machines = machines
+        self.add: list[AnyCommand] = []
+        self.withdraw: list[str] = []
+
+    def start(self) -> None:
+        if self.parts and not self._line(StartOrder):
+            self.add.append(StartOrder(key=self._key("start", ""), order=self.number))
+
+    def time(self, part: Part) -> None:
+        source = _source(self.number, part.path, part.time_ns, part.ordinal)
+        step = _step(part, self.steps)
+        machine = self.machines.get(part.path)
+        self._time(
+            source,
+            wanted=round(part.busy_ns / NS_PER_MS) / 1000,
+            like=ReportTime(
+                key="",
+                order=self.number,
+                sequence=step.sequence if step else part.sequence,
+                operation=step.operation if step else part.operation,
+                work_centre=(machine.erp_work_centre or "") if machine else "",
+                seconds=0,
+            ),
+        )
+
+    def moved_away(self) -> None:
+        """Parts that were told under this order and now belong to another, or to none."""
+        here = {_source(self.number, part.path, part.time_ns, part.ordinal) for part in self.parts}
+        for item in list(self._line(ReportTime)):
+            source = item.key.split("-")[1]
+            if source not in here and isinstance(item.command, ReportTime):
+                here.add(source)
+                self._time(source, wanted=0.0, like=item.command)
+
+    def quantity(self) -> None:
+        last = max((step.sequence for step in self.steps), default=None)
+        ending = [part for part in self.parts if last is None or self._sequence(part) == last]
+        good, scrap = sum(part.good for part in ending), sum(part.scrap for part in self.parts)
+        line = self._line(ReportQuantity)
+        if not line and not ending and not scrap:
+            return
+        if line and _totals(line[-1]) == (good, scrap):
+            return
+        line = self._taken_back(line)
+        if not line or _totals(line[-1]) != (good, scrap):
+            key = self._key("quantity", "")
+            self.add.append(ReportQuantity(key=key, order=self.number, good=good, scrap=scrap))
+
+    def finish(self) -> None:
+        last = max((step.sequence for step in self.steps), default=None)
+        over = any(part.final and (last is None or self._sequence(part) == last) for part in self.parts)
+        line = self._line(FinishOrder)
+        if over and not line:
+            self.add.append(FinishOrder(key=self._key("finish", ""), order=self.number))
+        elif not over:
+            self._taken_back(line)
+
+    def _time(self, source: str, wanted: float, like: ReportTime) -> None:
+        line = [item for item in self._line(ReportTime) if item.key.split("-")[1] == source]
+        if abs(wanted - _seconds(line)) < (WORTH_S if line else 0.001):
+            return
+        line = self._taken_back(line)
+        more = round(wanted - _seconds(line), 3)
+        if abs(more) >= (WORTH_S if line else 0.001):
+            self.add.append(msgspec.structs.replace(like, key=self._key("time", source), seconds=more, number=1))
+
+    def _taken_back(self, line: Sequence[Told]) -> list[Told]:
+        """The line without what never reached the ERP; that is withdrawn."""
+        self.withdraw += [item.key for item in line if item.unsent]
+        return [item for item in line if not item.unsent]
+
+    def _line(self, kind: type[AnyCommand]) -> list[Told]:
+        gone = set(self.withdraw)
+        return [
+            item for item in self.told if isinstance(item.command, kind) and not item.withdrawn and item.key not in gone
+        ]
+
+    def _key(self, verb: str, source: str) -> str:
+        """The same for the same thing: what it is of, and how many of it came before."""
+        head = f"{verb}-{source or _hash(self.number)}-"
+        before = sum(1 for item in self.told if item.key.startswith(head))
+        return head + str(before + 1 + sum(1 for command in self.add if command.key.startswith(head)))
+
+    def _sequence(self, part: Part) -> int:
+        step = _step(part, self.steps)
+        return step.sequence if step else part.sequence
+
+
+def _step(part: Part, steps: Sequence[Step]) -> Step | None:
+    """The routing step of a part: by its number, its operation, its machine, or because there is one only."""
+    for fits in (
+        [step for step in steps if part.sequence and step.sequence == part.sequence],
+        [step for step in steps if part.operation and step.operation == part.operation],
+        [step for step in steps if step.machine == part.path],
+        list(steps),
+    ):
+        if len(fits) == 1:
+            return fits[0]
+    return None
+
+
+def _totals(item: Told) -> tuple[float, float]:
+    assert isinstance(item.command, ReportQuantity)  # noqa: S101  taken from the line of its kind
+    return item.command.good, item.command.scrap
+
+
+def _seconds(line: Sequence[Told]) -> float:
+    return sum(item.command.seconds for item in line if isinstance(item.command, ReportTime))
+
+
+def _source(*parts: str | int) -> str:
+    return _hash("\x00".join(map(str, parts)))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,153 @@
+"""What may be reported to the ERP of an order: at the end of its run, and at each shift's end within it.
+
+Each `RunSettled` holds the part since the one before, so that the sum of all parts is the run. What comes
+in late revises the part that it belongs to. A person's correction of an order that runs no longer is a part
+of its own, at the moment of the correction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+import msgspec
+
+from isthmus.model.fold import Item
+from isthmus.model.plant import Machine, Plant
+from isthmus.model.records import Record
+from isthmus.model.records.production import Counted, RunEnded, RunSettled, RunStarted, StateChanged
+from isthmus.model.records.site import Tick
+from isthmus.model.states import State
+from isthmus.production.shifts import Shifts
+
+CORRECTED = 1000
+"""Ordinals of corrections begin here, behind those of runs that end at the same moment."""
+REMEMBERED = 100
+"""How many orders that ran are remembered, so that a correction names their operation."""
+
+
+class Unsettled(msgspec.Struct):
+    """The part of the run in progress that has not been reported."""
+
+    start_ns: int
+    order: str
+    product: str = ""
+    operation: str = ""
+    sequence: int = 0
+    first: bool = True
+    good: float = 0.0
+    scrap: float = 0.0
+    rework: float = 0.0
+    run_ns: int = 0
+    setup_ns: int = 0
+
+
+class SettlementState(msgspec.Struct):
+    """The unreported part, and the machine's state since when."""
+
+    part: Unsettled | None = None
+    state: State = State.UNKNOWN
+    since_ns: int = 0
+    past: list[Unsettled] = []
+    """Orders that ran, the last to end at the end; only what names them is kept."""
+
+
+class Settlement:
+    """Runs, counts, states and shift edges in, `RunSettled` out."""
+
+    name: ClassVar[str] = "production/settlement"
+    reads: ClassVar[tuple[type[Record], ...]] = (Counted, RunStarted, RunEnded, StateChanged, Tick)
+    emits: ClassVar[tuple[type[Record], ...]] = (RunSettled,)
+    State: type[msgspec.Struct] = SettlementState
+
+    def __init__(self, plant: Plant, machine: Machine) -> None:
+        self._path = machine.path
+        self._shifts = Shifts(plant, machine)
+        self.tags: Sequence[str] = ()
+
+    def step(self, state: SettlementState, item: Item) -> Iterable[Record]:
+        """Take one record."""
+        match item:
+            case Counted():
+                return self._counted(state, item)
+            case StateChanged():
+                _accrue(state, item.time_ns)
+                state.state = item.state
+            case RunStarted():
+                _accrue(state, item.time_ns)
+                state.part = Unsettled(item.time_ns, item.order, item.product, item.operation, item.sequence)
+            case RunEnded() if state.part:
+                _accrue(state, item.time_ns)
+                state.part.product = state.part.product or item.product
+                part, state.part = state.part, None
+                _remember(state, part)
+                return (self._settled(part, item.time_ns, item.ordinal, final=item.finished),)
+            case Tick() if state.part and self._shift_ends(item.time_ns):
+                return self._shift_over(state, state.part, item.time_ns)
+            case _:
+                pass
+        return ()
+
+    def preview(self, state: SettlementState, now_ns: int) -> Iterable[Record]:  # noqa: ARG002  the contract's names
+        """Nothing: what is not settled is not offered for reporting."""
+        return ()
+
+    def _counted(self, state: SettlementState, item: Counted) -> Iterable[Record]:
+        part = state.part
+        if item.order and (part is None or part.order != item.order):
+            known = next((one for one in state.past if one.order == item.order), Unsettled(0, item.order))
+            corrected = msgspec.structs.replace(known, start_ns=item.time_ns, first=False)
+            _add(corrected, item)
+            return (self._settled(corrected, item.time_ns, CORRECTED + item.ordinal, final=False),)
+        if part is not None:
+            _add(part, item)
+        return ()
+
+    def _shift_ends(self, time_ns: int) -> bool:
+        return any(shift.end_ns == time_ns for shift in self._shifts.between(time_ns - 1, time_ns))
+
+    def _shift_over(self, state: SettlementState, part: Unsettled, time_ns: int) -> Iterable[Record]:
+        _accrue(state, time_ns)
+        if not (part.good or part.scrap or part.rework or part.run_ns or part.setup_ns):
+            return ()
+        state.part = Unsettled(time_ns, part.order, part.product, part.operation, part.sequence, first=False)
+        return (self._settled(part, time_ns, 0, final=False),)
+
+    def _settled(self, part: Unsettled, time_ns: int, ordinal: int, *, final: bool) -> RunSettled:
+        return RunSettled(
+            path=self._path,
+            time_ns=time_ns,
+            ordinal=ordinal,
+            start_ns=part.start_ns,
+            order=part.order,
+            product=part.product,
+            operation=part.operation,
+            sequence=part.sequence,
+            good=part.good,
+            scrap=part.scrap,
+            rework=part.rework,
+            run_ns=part.run_ns,
+            setup_ns=part.setup_ns,
+            first=part.first,
+            final=final,
+        )
+
+
+def _add(part: Unsettled, item: Counted) -> None:
+    part.good += item.good
+    part.scrap += item.scrap
+    part.rework += item.rework
+
+
+def _remember(state: SettlementState, part: Unsettled) -> None:
+    others = [one for one in state.past if one.order != part.order]
+    state.past = [*others, Unsettled(0, part.order, part.product, part.operation, part.sequence)][-REMEMBERED:]
+
+
+def _accrue(state: SettlementState, time_ns: int) -> None:
+    part, passed = state.part, time_ns - state.since_ns
+    state.since_ns = time_ns
+    if part is not None and state.state is State.RUN:
+        part.run_ns += passed
+    elif part is not None and state.state is State.SETUP:
+        part.setup_ns += passed

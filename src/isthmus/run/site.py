@@ -1,0 +1,118 @@
+"""The site process: link, ingest, stores, folds and doors, joined.
+
+link server --take--> ingest --> historian, log --> views, namespace
+                         |                             ^
+                         '--arrived--> fold runner ----'
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+from isthmus.model.equipment import beside
+from isthmus.model.errors import UsageError
+from isthmus.model.records import Record
+from isthmus.model.records.site import SamplesQuarantined
+from isthmus.model.time import from_datetime
+from isthmus.plantfile import PlantFile
+from isthmus.run.doors import open_doors
+from isthmus.run.wings import folds_of
+from isthmus.site.certificates import Certificates
+from isthmus.site.folds import FoldRunner
+from isthmus.site.historian.check import Told
+from isthmus.site.historian.store import Store
+from isthmus.site.ingest import Ingest
+from isthmus.site.link import LinkServer
+from isthmus.site.site import Site
+from isthmus.wire.frame import source_id
+
+_TELL_S: Final = 1.0
+_MOST_UNTOLD: Final = 1_000
+_STOP_S: Final = 30.0
+
+
+async def run_site(file: PlantFile) -> None:
+    """Run a site until cancelled. Raises UsageError when its port is taken or another site has its data."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request is noise
+    async with open_site(file) as site, open_doors(file, site):
+        await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def open_site(file: PlantFile) -> AsyncIterator[Site]:
+    """A site at work: it takes in what edges send and folds it, for as long as the context lasts."""
+    with ExitStack() as stack:
+        untold: deque[Told] = deque(maxlen=_MOST_UNTOLD)
+        site, runner, ingest = await asyncio.to_thread(_open, file, stack, untold)
+        certificates = Certificates(
+            site.folder / "tls", file.plant.path, file.edge.conduit, lambda record: _append(site, record)
+        )
+        stop = threading.Event()
+        server = LinkServer(file.site.listen, certificates, ingest.take)
+        async with _listening(server, file.site.listen), asyncio.TaskGroup() as group:
+            folding = group.create_task(asyncio.to_thread(runner.run, stop), name="folds")
+            telling = group.create_task(_tell(site, file, untold), name="what history tells")
+            try:
+                yield site
+            finally:
+                stop.set()
+                telling.cancel()
+                await asyncio.wait([folding], timeout=_STOP_S)
+
+
+@asynccontextmanager
+async def _listening(server: LinkServer, listen: str) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(server)
+        except OSError as error:
+            msg = f"cannot listen on {listen} ({error.strerror}): stop what has this port, or mend [site] listen"
+            raise UsageError(msg) from error
+        yield
+
+
+def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> tuple[Site, FoldRunner, Ingest]:
+    """Open the stores, from the disk upwards; the stack closes them the other way round."""
+    plant, folder = file.plant, file.site.data
+    store = stack.enter_context(Store(folder / "history", file.historian, told=untold.append))
+    folds = {path: folds_of(plant, machine) for path, machine in plant.machines.items()}
+    site = Site(plant, folder, store, store.tags, folds=folds)
+    stack.callback(site.close)
+    site.recall()
+    runner = FoldRunner(site, lateness_s=file.site.lateness_s, keep_days=file.historian.keep_days)
+    stack.callback(runner.close)
+    earliest = datetime.combine(file.historian.earliest, datetime.min.time(), tzinfo=UTC)
+    ingest = Ingest(site, future_s=file.historian.future_s, earliest_ns=from_datetime(earliest), arrived=runner.arrived)
+    stack.callback(ingest.close)
+    return site, runner, ingest
+
+
+async def _tell(site: Site, file: PlantFile, untold: deque[Told]) -> None:
+    """Log what history had to tell, from a thread of ours: it must not be called back from its own."""
+    names = {source_id(source.name): source.name for source in file.sources}
+    while True:
+        records: list[Record] = []
+        while untold:
+            told = untold.popleft()
+            source = "history" if told.source is None else names.get(told.source, str(told.source))
+            tags = tuple(site.tags.info(tag).name for tag in told.tags if tag in site.tags.all())
+            path, now = beside(site.plant.path, "source", source), from_datetime(datetime.now(UTC))
+            records.append(
+                SamplesQuarantined(
+                    path=path, time_ns=now, ordinal=len(records), rows=told.rows, why=told.what, tags=tags
+                )
+            )
+        if records:
+            await asyncio.to_thread(site.append, records)
+        await asyncio.sleep(_TELL_S)
+
+
+def _append(site: Site, record: Record) -> None:
+    site.append([record])

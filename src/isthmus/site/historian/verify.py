@@ -1,0 +1,103 @@
+"""Checks that history is what the manifest says: every file there, every byte as written, every row in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from isthmus.model.errors import StoreDamaged
+from isthmus.model.time import NS_PER_DAY
+from isthmus.site.historian.leases import Lease
+from isthmus.site.historian.manifest import Manifest, Segment
+from isthmus.site.historian.parquet import SegmentFile
+from isthmus.site.historian.rows import Words
+
+_RESTORE = "restore it from a backup with `isthmus history restore`"
+
+
+class Finding(NamedTuple):
+    """One thing that is not as it should be, and the mend."""
+
+    path: Path
+    what: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}; {self.mend}"
+
+
+def verify(folder: Path) -> Iterator[Finding]:
+    """Everything that is wrong, as it is found; a site may be writing meanwhile.
+
+    Raises StoreDamaged when the manifest itself cannot be read.
+    """
+    lease = Lease(folder)
+    manifest = Manifest(folder, writing=False)
+    try:
+        with manifest.reading():
+            segments, gone = manifest.segments(), {path for _, path, _ in manifest.gone()}
+            lease.hold(manifest.about("generation"))
+        for each in segments:
+            yield from verify_segment(folder, each)
+        yield from _disjoint(folder, segments)
+        yield from _strays(folder, manifest, {each.path for each in segments} | gone)
+    finally:
+        manifest.close()
+        lease.release()
+
+
+def verify_segment(folder: Path, segment: Segment) -> Iterator[Finding]:
+    """What is wrong with one segment: absent, other bytes, other rows, rows out of order."""
+    path = folder / segment.path
+    try:
+        found = sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        yield Finding(path, f"is not there; it held {segment.rows} samples", _RESTORE)
+        return
+    if found != segment.sha256:
+        yield Finding(path, "its bytes are not those that were written", _RESTORE)
+        return
+    try:
+        rows = SegmentFile(path).read(Words())
+    except StoreDamaged as error:
+        yield Finding(path, f"cannot be read: {error}", _RESTORE)
+        return
+    same_tag = rows.tag[1:] == rows.tag[:-1]
+    ordered = (rows.tag[1:] >= rows.tag[:-1]).all() and (rows.time_ns[1:] > rows.time_ns[:-1])[same_tag].all()
+    if not ordered:
+        yield Finding(path, "its rows are not in order of tag and time, each once", _RESTORE)
+    says = (segment.rows, segment.time_min, segment.time_max, segment.tag_min, segment.tag_max)
+    holds = (rows.size, int(rows.time_ns.min()), int(rows.time_ns.max()), int(rows.tag[0]), int(rows.tag[-1]))
+    if says != holds or (rows.time_ns // NS_PER_DAY != segment.day).any():
+        yield Finding(path, f"holds {holds}, and the manifest says {says}", _RESTORE)
+
+
+def _disjoint(folder: Path, segments: list[Segment]) -> Iterator[Finding]:
+    """Segments not marked as late must not share a (tag, time): queries read them side by side."""
+    for day in sorted({each.day for each in segments}):
+        plain = [each for each in segments if each.day == day and not each.overlap]
+        if len(plain) == 1:
+            continue
+        try:
+            parts = [SegmentFile(folder / each.path).read(Words()) for each in plain]
+        except StoreDamaged:
+            continue  # told already
+        tag, time_ns = (np.concatenate(columns) for columns in zip(*((p.tag, p.time_ns) for p in parts), strict=True))
+        order = np.lexsort((time_ns, tag))
+        twice = (tag[order][1:] == tag[order][:-1]) & (time_ns[order][1:] == time_ns[order][:-1])
+        if twice.any():
+            what = f"{int(twice.sum())} samples of this day stand twice in segments that are not marked as late"
+            yield Finding(
+                (folder / plain[0].path).parent, what, "report this, and merge with `isthmus history compact`"
+            )
+
+
+def _strays(folder: Path, manifest: Manifest, known: set[str]) -> Iterator[Finding]:
+    for path in sorted((folder / "segments").glob("*/*")):
+        name = str(path.relative_to(folder))
+        if name not in known and name not in {each.path for each in manifest.segments()}:
+            yield Finding(path, "the manifest does not name it", "it is deleted at the site's next start")

@@ -1,0 +1,171 @@
+"""What people do on pages, as facts: each is in the log, and in every view, before the page answers.
+
+Nothing is overwritten. A new reason for the same stop is a further saying over the same stretch, and
+the latest wins; taking a saying back is a revision of it that is `gone`, which uncovers the one before.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from litestar.exceptions import ClientException
+
+from isthmus.model.equipment import beside
+from isthmus.model.plant import Machine
+from isthmus.model.records.people import JobStarted, JobStopped, ParkedDecided, QuantityCorrected, ReasonGiven
+from isthmus.web.accounts import Person
+from isthmus.web.figures.stops import reasons_for
+from isthmus.web.guard import demand
+from isthmus.web.house import House
+
+_LONGEST_NOTE = 400
+
+
+def give_reason(
+    house: House, person: Person, machine: Machine, stretches: list[tuple[int, int | None, str]], note: str
+) -> None:
+    """Say why a machine stood still: one stretch (start, end or None while it goes on, reason), or several for a split.
+
+    Raises ClientException for a reason that is not offered or a stretch that is none.
+    """
+    demand(person, "reason")
+    offered = {reason.code for reason in reasons_for(house.site.plant, machine)}
+    for start, end, reason in stretches:
+        if reason not in offered:
+            raise ClientException(detail=f"No reason is called {reason!r} on {machine.name}. Choose one of the list.")
+        if end is not None and end <= start:
+            raise ClientException(detail="The moment of the split must lie within the stop.")
+    with house.saying:
+        now = house.clock()
+        house.site.append(
+            [
+                ReasonGiven(
+                    path=machine.path,
+                    time_ns=start,
+                    ordinal=_next_ordinal(house, "ReasonGiven", machine.path, start),
+                    end_ns=end,
+                    reason=reason,
+                    note=_short(note),
+                    by=person.name,
+                    said_ns=now + place,
+                )
+                for place, (start, end, reason) in enumerate(stretches)
+            ]
+        )
+
+
+def take_back(house: House, person: Person, machine: Machine, time_ns: int, ordinal: int) -> None:
+    """Undo what somebody said of a stop: their own, or for a supervisor anybody's."""
+    demand(person, "reason")
+    with house.saying:
+        rows = house.site.views.query(
+            "SELECT * FROM stops_said WHERE path = ? AND time_ns = ? AND ordinal = ?", (machine.path, time_ns, ordinal)
+        )
+        if not rows:
+            raise ClientException(detail="This has been taken back already.")
+        row = rows[0]
+        if row["by"] != person.name:
+            demand(person, "undo others")
+        gone = ReasonGiven(
+            path=machine.path,
+            time_ns=time_ns,
+            ordinal=ordinal,
+            revision=row["revision"] + 1,
+            gone=True,
+            end_ns=row["end_ns"],
+            reason=row["reason"],
+            note=row["note"],
+            by=person.name,
+            said_ns=house.clock(),
+        )
+        house.site.append([gone])
+
+
+def start_job(house: House, person: Person, machine: Machine, order: str, operation: str) -> None:
+    """Put an order on a machine."""
+    demand(person, "job")
+    if not order.strip():
+        raise ClientException(detail="Choose the order that runs now.")
+    with house.saying:
+        now = house.clock()
+        said = JobStarted(
+            path=machine.path, time_ns=now, order=order.strip(), operation=operation, by=person.name, said_ns=now
+        )
+        house.site.append([said])
+
+
+def stop_job(house: House, person: Person, machine: Machine, order: str, *, finished: bool) -> None:
+    """Take an order off a machine, finished or to be gone on with later."""
+    demand(person, "job")
+    with house.saying:
+        now = house.clock()
+        said = JobStopped(path=machine.path, time_ns=now, order=order, finished=finished, by=person.name, said_ns=now)
+        house.site.append([said])
+
+
+class Correction(NamedTuple):
+    """Pieces to add to what was counted; a negative number takes away."""
+
+    good: int
+    scrap: int
+    rework: int
+    note: str
+
+
+def correct(house: House, person: Person, machine: Machine, order: str, by: Correction) -> None:
+    """Correct what was counted."""
+    demand(person, "quantity")
+    if not (by.good or by.scrap or by.rework):
+        raise ClientException(detail="Give the number of pieces to add, or to take away with a minus.")
+    with house.saying:
+        now = house.clock()
+        said = QuantityCorrected(
+            path=machine.path,
+            time_ns=now,
+            ordinal=_next_ordinal(house, "QuantityCorrected", machine.path, now),
+            order=order,
+            good=by.good,
+            scrap=by.scrap,
+            rework=by.rework,
+            note=_short(by.note),
+            by=person.name,
+            said_ns=now,
+        )
+        house.site.append([said])
+
+
+def decide(house: House, person: Person, key: str, decision: str, note: str) -> None:
+    """Decide on a report that the ERP would not take: send it again, or drop it."""
+    demand(person, "parked")
+    path = beside(house.site.plant.path, "erp", key)
+    rows = house.site.views.query("SELECT state FROM erp WHERE path = ?", (path,))
+    if not rows or rows[0]["state"] not in ("parked", "rejected"):
+        raise ClientException(detail="This report needs no decision any more. Load the page again.")
+    if decision not in ("send again", "drop"):
+        raise ClientException(detail="Choose to send the report again or to drop it.")
+    if decision == "drop" and not note.strip():
+        raise ClientException(detail="Say in a note why the report is dropped; the ERP will never hear of it.")
+    with house.saying:
+        now = house.clock()
+        said = ParkedDecided(
+            path=path,
+            time_ns=now,
+            decision="drop" if decision == "drop" else "send again",
+            note=_short(note),
+            by=person.name,
+            said_ns=now,
+        )
+        house.site.append([said])
+
+
+def _next_ordinal(house: House, kind: str, path: str, time_ns: int) -> int:
+    """The first ordinal that was never used, not even by what was taken back."""
+    rows = house.site.views.query(
+        "SELECT ifnull(max(ordinal) + 1, 0) AS next FROM facts WHERE kind = ? AND path = ? AND time_ns = ?",
+        (kind, path, time_ns),
+    )
+    return int(rows[0]["next"])
+
+
+def _short(note: str) -> str:
+    return note.strip()[:_LONGEST_NOTE]

@@ -1,0 +1,104 @@
+"""The web application: pages, stream, API and log-in over one site.
+
+app = make_app(site, section)            # ASGI, for uvicorn
+server = make_server(app, section)       # web/server.py
+print(first_link(app, section))
+
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from litestar import Litestar, Request
+from litestar.config.compression import CompressionConfig
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.exceptions import HTTPException, NotAuthorizedException
+from litestar.middleware import DefineMiddleware
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.response import Response
+from litestar.static_files import create_static_files_router
+from litestar.types import Scope
+
+from isthmus import __version__
+from isthmus.site.site import Site
+from isthmus.web import api, guard, live, render, respond
+from isthmus.web.accounts import Accounts, Session
+from isthmus.web.config import WebSection
+from isthmus.web.house import House
+from isthmus.web.pages import accounts, connections, entry, machine, orders, plant
+from isthmus.web.respond import html
+
+_log = logging.getLogger(__name__)
+_STATIC: Final = Path(__file__).parent / "static"
+
+
+def make_app(site: Site, section: WebSection, *, clock: Callable[[], int] = time.time_ns) -> Litestar:
+    """Make the application. It closes its accounts when it shuts down; the site is closed by who opened it."""
+    people = Accounts(section.data, clock, section.session_hours)
+    house = House(site, section, people, clock)
+    static = create_static_files_router(
+        path="/static",
+        directories=[_STATIC],
+        opt={"exclude_from_auth": True},
+        cache_control=None,
+        include_in_schema=False,
+    )
+    return Litestar(
+        route_handlers=[
+            static,
+            *entry.HANDLERS,
+            plant.plant_page,
+            *machine.HANDLERS,
+            *orders.HANDLERS,
+            connections.connections_page,
+            *accounts.HANDLERS,
+            live.live_machine,
+            live.live_page,
+            *api.HANDLERS,
+        ],
+        state=State({"house": house}),
+        dependencies={
+            "house": Provide(lambda: house, sync_to_thread=False),
+            "form": Provide(guard.the_form),
+        },
+        middleware=[DefineMiddleware(guard.Guard, exclude_from_auth_key="exclude_from_auth")],
+        before_request=guard.check_form,
+        exception_handlers={NotAuthorizedException: guard.to_log_in, HTTPException: _refused},
+        before_send=[respond.add_headers],
+        compression_config=CompressionConfig(backend="gzip", minimum_size=800, exclude=["^/live/"]),
+        openapi_config=OpenAPIConfig(
+            title=f"Isthmus: {site.plant.name}",
+            version=__version__,
+            path="/api/schema",
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        ),
+        request_max_body_size=256 * 1024,
+        after_exception=[_log_bug],
+        logging_config=None,
+        on_shutdown=[people.close],
+    )
+
+
+async def _log_bug(error: Exception, scope: Scope) -> None:
+    """What is no refusal is a bug: it is told with its whole trace."""
+    if not isinstance(error, HTTPException):
+        _log.error("page %s failed", scope.get("path"), exc_info=error)
+
+
+def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """A refusal as a page in plain words, or as JSON from the API."""
+    if request.url.path.startswith(("/api/", "/live/", "/static/")):
+        return Response({"detail": error.detail}, status_code=error.status_code)
+    house: House = request.app.state.house
+    session = request.scope.get("auth")
+    known = session if isinstance(session, Session) else None
+    words = "There is no such page." if error.status_code == 404 else error.detail  # noqa: PLR2004  not found
+    text = render.plain("refused.html", house, session=known, here="", said_no=words)
+    return html(text, error.status_code)

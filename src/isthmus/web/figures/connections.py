@@ -1,0 +1,128 @@
+"""Sources, conduits and what was lost between them, with how much each source delivers."""
+
+from __future__ import annotations
+
+import msgspec
+
+from isthmus.model.equipment import named
+from isthmus.model.time import NS_PER_DAY, NS_PER_MINUTE
+from isthmus.web.figures import attention, sources
+from isthmus.web.figures.sources import Source
+from isthmus.web.house import House
+
+
+class SourceNow(msgspec.Struct, frozen=True, kw_only=True):
+    """One source with what it delivers."""
+
+    source: Source
+    title: str
+    text: str
+    """What is the matter, in words; "" when nothing is."""
+    fresh: int
+    """How many of its tags had a sample within the last minute."""
+    heard: int
+    """How many of its tags have any sample."""
+    newest_ns: int | None
+
+
+class ConduitNow(msgspec.Struct, frozen=True, kw_only=True):
+    """One conduit as its edge last told of it."""
+
+    name: str
+    up: bool
+    cut: bool
+    since_ns: int
+    words: str
+
+
+class Lost(msgspec.Struct, frozen=True, kw_only=True):
+    """Samples that are not in history, counted."""
+
+    source: str
+    time_ns: int
+    rows: int
+    what: str
+
+
+class Connections(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything on the page."""
+
+    sources: tuple[SourceNow, ...]
+    conduits: tuple[ConduitNow, ...]
+    lost: tuple[Lost, ...]
+
+
+def all_connections(house: House, now_ns: int) -> Connections:
+    """Every source and conduit that was ever told of, and the losses of the last week."""
+    return Connections(
+        sources=tuple(_source(house, one, now_ns) for one in sources.all_sources(house)),
+        conduits=tuple(_conduits(house)),
+        lost=tuple(_lost(house, now_ns)),
+    )
+
+
+def _source(house: House, source: Source, now_ns: int) -> SourceNow:
+    prefix = f"{source.name}/"
+    tags = [tag for tag in house.site.namespace.tags() if tag.startswith(prefix)]
+    times = [last.time_ns for tag in tags if (last := house.site.namespace.last(tag))]
+    title, text = (source.name, "") if source.up else attention.silent_words(house, source, now_ns)
+    return SourceNow(
+        source=source,
+        title=title,
+        text=text,
+        fresh=sum(now_ns - time_ns < NS_PER_MINUTE for time_ns in times),
+        heard=len(times),
+        newest_ns=max(times, default=None),
+    )
+
+
+def _conduits(house: House) -> list[ConduitNow]:
+    gates = {row["path"]: row for row in house.site.views.query("SELECT * FROM connections_gate")}
+    links = {row["path"]: row for row in house.site.views.query("SELECT * FROM connections_link")}
+    out = []
+    for path in sorted(gates.keys() | links.keys()):
+        gate, link = gates.get(path), links.get(path)
+        cut = gate is not None and bool(gate["cut"])
+        if gate is not None and cut:
+            words = f"Cut by {gate['by']} at level {gate['level']}: {gate['reason']}."
+        elif link is not None and not link["up"]:
+            words = f"{link['cause'].rstrip('.')}. {link['waiting_frames']} frames waited on the edge."
+        elif gate is not None:
+            words = f"Reopened by {gate['by']}: {gate['reason']}."
+        else:
+            words = "The edge reaches the site."
+        since = max(row["time_ns"] for row in (gate, link) if row is not None)
+        out.append(
+            ConduitNow(
+                name=named(path, "conduit") or path,
+                up=not cut and (link is None or bool(link["up"])),
+                cut=cut,
+                since_ns=since,
+                words=words,
+            )
+        )
+    return out
+
+
+def _lost(house: House, now_ns: int) -> list[Lost]:
+    since = now_ns - 7 * NS_PER_DAY
+    dropped = house.site.views.query("SELECT * FROM connections_dropped WHERE time_ns > ?", (since,))
+    aside = house.site.views.query("SELECT * FROM connections_quarantined WHERE time_ns > ?", (since,))
+    out = [
+        Lost(
+            source=named(row["path"], "source") or row["path"],
+            time_ns=row["time_ns"],
+            rows=row["rows"],
+            what=f"dropped by the edge's buffer: {row['why']}",
+        )
+        for row in dropped
+    ]
+    for row in aside:
+        tags = ", ".join(msgspec.json.decode(row["tags"], type=list[str])[:5])
+        what = f"set aside on arrival: {row['why']}" + (f" ({tags})" if tags else "")
+        out.append(
+            Lost(
+                source=named(row["path"], "source") or row["path"], time_ns=row["time_ns"], rows=row["rows"], what=what
+            )
+        )
+    return sorted(out, key=lambda one: -one.time_ns)[:100]

@@ -1,0 +1,148 @@
+"""Tags as they are now, and as they were: last values, trends, raw samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from isthmus.model import status as st
+from isthmus.model.plant import Machine
+from isthmus.model.query import Decimate, Raw
+from isthmus.model.samples import TagInfo, ValueKind
+from isthmus.web.figures import sources
+from isthmus.web.house import House
+
+MAX_SAMPLES = 500
+
+
+class TagNow(msgspec.Struct, frozen=True, kw_only=True):
+    """A tag's newest sample."""
+
+    name: str
+    unit: str
+    kind: str
+    value: Any
+    """None where the sample carries no value."""
+    status: int
+    status_words: str
+    time_ns: int | None
+    """None when no sample ever came."""
+    time_of: str
+    """Whose clock: the source's, or the edge's at arrival."""
+    own: bool
+    """True when the machine's own figures are made of it."""
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """One stored sample."""
+
+    tag: str
+    time_ns: int
+    status: int
+    status_words: str
+    value: Any
+    unit: str
+
+
+class Trend(msgspec.Struct, frozen=True, kw_only=True):
+    """One tag over a stretch, thinned so that it looks the same; value null where there was none."""
+
+    tag: str
+    unit: str
+    step: bool
+    start_ns: int
+    end_ns: int
+    time_s: list[float]
+    value: list[float | None]
+
+
+def machine_tags(house: House, machine: Machine) -> list[TagNow]:
+    """Every tag of a machine's sources that the site knows, the machine's own first."""
+    own = sources.tags_of(machine)
+    names = list(own)
+    from_sources = set(sources.sources_of(machine))
+    shared = {name for name, used in sources.machines_by_source(house).items() if len(used) > 1}
+    infos = {info.name: info for info in house.site.tags.all().values()}
+    # A source that serves several machines would show every machine the tags of the others.
+    names += [
+        name
+        for name in sorted(infos)
+        if name not in own and name.partition("/")[0] in from_sources and name.partition("/")[0] not in shared
+    ]
+    return [_now(house, name, infos.get(name), own=name in own) for name in names]
+
+
+def samples_between(house: House, tags: list[str], start_ns: int, end_ns: int) -> tuple[list[Sample], bool]:
+    """Raw samples with those in force at the start, by time; True when there are more than are given."""
+    known = {number: name for name in tags if (number := house.site.tags.find(name)) is not None}
+    if not known:
+        return [], False
+    table = house.site.historian.query(Raw(before=True), list(known), start_ns, end_ns)
+    infos = {number: house.site.tags.info(number) for number in known}
+    rows = _rows(table, infos)
+    rows.sort(key=lambda sample: (sample.time_ns, sample.tag))
+    return rows[:MAX_SAMPLES], len(rows) > MAX_SAMPLES
+
+
+def trend(house: House, tag: str, start_ns: int, end_ns: int, points: int) -> Trend | None:
+    """One tag's trend, None when the site does not know it or it carries text."""
+    number = house.site.tags.find(tag)
+    if number is None:
+        return None
+    info = house.site.tags.info(number)
+    if info.kind is ValueKind.STR:
+        return None
+    table = house.site.historian.query(Decimate(points=points), [number], start_ns, end_ns)
+    return Trend(
+        tag=tag,
+        unit=info.unit,
+        step=info.step,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        time_s=[time_ns / 1e9 for time_ns in table["time_ns"].to_pylist()],
+        value=[None if one is None else float(one) for one in table["value"].to_pylist()],
+    )
+
+
+def trendable(tags: list[TagNow]) -> list[TagNow]:
+    """Tags that can be drawn as a line, measured ones first."""
+    drawn = [tag for tag in tags if tag.kind != ValueKind.STR]
+    return sorted(drawn, key=lambda tag: (tag.kind != ValueKind.F64, tag.kind == ValueKind.BOOL))
+
+
+def _now(house: House, name: str, info: TagInfo | None, *, own: bool) -> TagNow:
+    last = house.site.namespace.last(name)
+    status = last.status if last else st.BAD_WAITING_FOR_INITIAL_DATA
+    return TagNow(
+        name=name,
+        unit=info.unit if info else "",
+        kind=str(info.kind) if info else "",
+        value=last.value if last else None,
+        status=status,
+        status_words=st.words(status),
+        time_ns=last.time_ns if last else None,
+        time_of=info.time_of if info else "source",
+        own=own,
+    )
+
+
+def _rows(table: pa.Table, infos: dict[int, TagInfo]) -> list[Sample]:
+    out = []
+    for row in table.to_pylist():
+        info = infos[row["tag"]]
+        number = row["i64"] if row["i64"] is not None else row["f64"]
+        if info.kind is ValueKind.BOOL and number is not None:
+            number = bool(number)
+        out.append(
+            Sample(
+                tag=info.name,
+                time_ns=row["time_ns"],
+                status=row["status"],
+                status_words=st.words(row["status"]),
+                value=row["str"] if info.kind is ValueKind.STR else number,
+                unit=info.unit,
+            )
+        )
+    return out

@@ -1,0 +1,1 @@
+"""One file per page: its address, its live parts and the acts that are done on it."""

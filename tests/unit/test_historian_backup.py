@@ -1,0 +1,125 @@
+"""Backup, restore and verify: what comes back is what was there, and what is wrong is found."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from isthmus.cli import main
+from isthmus.model.errors import StoreDamaged, UsageError
+from isthmus.model.query import Raw
+from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
+from isthmus.model.time import NS_PER_DAY, NS_PER_S
+from isthmus.site.config import HistorianSection
+from isthmus.site.historian.backup import backup, restore
+from isthmus.site.historian.store import Store
+from isthmus.site.historian.verify import verify
+
+T0 = 20_400 * NS_PER_DAY
+EVER = 2**62
+
+
+def fill(store: Store, first: int, last: int) -> None:
+    tag = store.tags.intern(TagInfo(name="plc/speed", kind=ValueKind.F64))
+    for seq in range(first, last):
+        times = [T0 + seq * NS_PER_DAY // 4 + number * NS_PER_S for number in range(50)]
+        batch = columns(ValueKind.F64, [tag] * 50, times, [0] * 50, [seq + number / 10 for number in range(50)])
+        store.append([Batch(1, 1, seq, T0 + EVER // 8, batch)])
+        if seq % 3 == 0:
+            store.seal()
+
+
+def everything(folder: Path) -> list[dict[str, object]]:
+    with Store(folder, background=False) as store:
+        rows: list[dict[str, object]] = store.query(Raw(), list(store.tags.all()), 0, EVER).to_pylist()
+        return rows
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Path:
+    folder = tmp_path / "site" / "history"
+    with Store(folder, HistorianSection(future_s=1e12), background=False) as store:
+        fill(store, 1, 12)
+    return folder
+
+
+def test_a_backup_taken_while_writing_comes_back_whole_elsewhere(history: Path, tmp_path: Path) -> None:
+    with Store(history, background=False) as store:
+        done = backup(history, tmp_path / "copy")
+        assert done.new == done.segments
+        restore(tmp_path / "copy", tmp_path / "elsewhere")
+        wanted = store.query(Raw(), list(store.tags.all()), 0, EVER).to_pylist()
+    assert everything(tmp_path / "elsewhere") == wanted
+    assert list(verify(tmp_path / "elsewhere")) == []
+
+
+def test_the_next_backup_copies_only_what_is_new_and_drops_what_was_merged(history: Path, tmp_path: Path) -> None:
+    backup(history, tmp_path / "copy")
+    again = backup(history, tmp_path / "copy")
+    assert (again.new, again.new_bytes) == (0, 0)
+    with Store(history, background=False) as store:
+        store.compact()
+    merged = backup(history, tmp_path / "copy")
+    assert 0 < merged.new <= merged.segments
+    assert len(list((tmp_path / "copy" / "segments").glob("*/*"))) == merged.segments
+    restore(tmp_path / "copy", tmp_path / "elsewhere")
+    assert everything(tmp_path / "elsewhere") == everything(history)
+
+
+def test_a_backup_with_a_flipped_byte_is_not_restored(history: Path, tmp_path: Path) -> None:
+    backup(history, tmp_path / "copy")
+    flip(next((tmp_path / "copy" / "segments").glob("*/*")))
+    with pytest.raises(StoreDamaged, match="not as it was written"):
+        restore(tmp_path / "copy", tmp_path / "elsewhere")
+
+
+def test_nothing_is_restored_over_a_history(history: Path, tmp_path: Path) -> None:
+    backup(history, tmp_path / "copy")
+    with pytest.raises(UsageError, match="not empty"):
+        restore(tmp_path / "copy", history)
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_verify_names_what_is_flipped_missing_or_too_much(history: Path) -> None:
+    assert list(verify(history)) == []
+    flipped, missing, *_ = sorted((history / "segments").glob("*/*"))
+    stray = missing.with_name("000000000999-L0.parquet")
+    shutil.copy(missing, stray)
+    missing.unlink()
+    flip(flipped)
+    found = {finding.path: finding.what for finding in verify(history)}
+    assert "not those that were written" in found[flipped]
+    assert "is not there" in found[missing]
+    assert "does not name" in found[stray]
+
+
+def test_people_can_do_it_all_from_the_command_line(
+    history: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["history", "--data", str(history.parent)]
+    assert main([*data, "show", "--tags", "3"]) == 0
+    told = capsys.readouterr().out
+    assert "1 tags, 450 samples" in told
+    assert "100 samples in the log" in told
+    assert "plc/speed" in told
+    assert main([*data, "compact"]) == 0
+    assert main([*data, "verify"]) == 0
+    assert main([*data, "backup", str(tmp_path / "copy")]) == 0
+    assert main(["history", "--data", str(tmp_path / "new"), "restore", str(tmp_path / "copy")]) == 0
+    assert everything(tmp_path / "new" / "history") == everything(history)
+    flip(next((history / "segments").glob("*/*")))
+    assert main([*data, "verify"]) == 1
+    assert main(["history", "--data", str(tmp_path / "nowhere"), "show"]) == 2
+
+
+def test_compacting_beside_a_running_site_says_so(history: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Store(history, background=False):
+        assert main(["history", "--data", str(history.parent), "compact"]) == 1
+    assert "running site" in capsys.readouterr().err

@@ -1,0 +1,160 @@
+"""What people do on pages is a record with their name and the moment, and only those may who may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import world as worlds
+from litestar.testing import TestClient
+
+from conftest import Visitor
+from isthmus.model.records import Record
+from isthmus.model.records.people import JobStarted, JobStopped, ParkedDecided, QuantityCorrected, ReasonGiven
+
+Visit = Callable[[str], Visitor]
+BELOW = worlds.below("CNC-02")
+AT = worlds.path("CNC-02")
+
+
+@pytest.fixture
+def visit(fresh: worlds.World) -> Iterator[Visit]:
+    with TestClient(fresh.app) as client:
+        yield lambda role: Visitor(client, role)
+
+
+def said(made: worlds.World, kind: type[Record]) -> list[Record]:
+    return [record for _, record in made.site.log.read(0) if isinstance(record, kind)]
+
+
+def idle_stop(made: worlds.World) -> tuple[int, int]:
+    row = made.site.views.query("SELECT start_ns, time_ns FROM stops WHERE path = ? AND reason = ''", (AT,))[0]
+    return row["start_ns"], row["time_ns"]
+
+
+def test_a_reason_is_a_record_that_says_who_and_when(fresh: worlds.World, visit: Visit) -> None:
+    start, end = idle_stop(fresh)
+    answer = visit("operator").post(
+        f"/act/reason/{BELOW}", start_ns=str(start), end_ns=str(end), reason="MAT", note="no bars"
+    )
+    assert answer.status_code == 303
+    [given] = said(fresh, ReasonGiven)
+    assert isinstance(given, ReasonGiven)
+    assert (given.path, given.time_ns, given.end_ns, given.reason) == (AT, start, end, "MAT")
+    assert (given.by, given.note) == ("operator", "no bars")
+    assert given.said_ns >= fresh.now_ns
+    page = visit("operator").get(f"/machine/{BELOW}").text
+    assert "Waiting for material" in page
+    assert "operator, " in page
+
+
+def test_a_second_reason_for_one_stop_stands_beside_the_first_and_undo_uncovers_it(
+    fresh: worlds.World, visit: Visit
+) -> None:
+    start, end = idle_stop(fresh)
+    stretch = {"start_ns": str(start), "end_ns": str(end)}
+    visit("operator").post(f"/act/reason/{BELOW}", **stretch, reason="MAT")
+    visit("operator").post(f"/act/reason/{BELOW}", **stretch, reason="JAM")
+    assert [(record.ordinal, record.revision) for record in said(fresh, ReasonGiven)] == [(0, 0), (1, 0)]
+    visit("operator").post(f"/act/undo/{BELOW}", time_ns=str(start), ordinal="1")
+    last = said(fresh, ReasonGiven)[-1]
+    assert (last.ordinal, last.revision, last.gone) == (1, 1, True)
+    left = fresh.site.views.query("SELECT reason FROM stops_said WHERE path = ?", (AT,))
+    assert [row["reason"] for row in left] == ["MAT"]
+    visit("operator").post(f"/act/reason/{BELOW}", **stretch, reason="QC")
+    assert said(fresh, ReasonGiven)[-1].ordinal == 2
+
+
+def test_a_stop_is_split_into_two_reasons_that_meet(fresh: worlds.World, visit: Visit) -> None:
+    start, end = idle_stop(fresh)
+    half = (end - start) / 60e9 / 2
+    fields = {"start_ns": str(start), "end_ns": str(end), "first": "MAT", "second": "JAM", "after_min": f"{half:.6f}"}
+    assert visit("operator").post(f"/act/reason/{BELOW}", **fields).status_code == 303
+    first, second = said(fresh, ReasonGiven)
+    assert isinstance(first, ReasonGiven)
+    assert isinstance(second, ReasonGiven)
+    assert (first.time_ns, second.end_ns) == (start, end)
+    assert first.end_ns == second.time_ns
+    fields["after_min"] = "9999"
+    outside = visit("operator").post(f"/act/reason/{BELOW}", **fields)
+    assert outside.status_code == 400
+    assert "within the stop" in outside.text
+
+
+def test_only_a_supervisor_takes_back_what_somebody_else_said(fresh: worlds.World, visit: Visit) -> None:
+    start, end = idle_stop(fresh)
+    visit("operator").post(f"/act/reason/{BELOW}", start_ns=str(start), end_ns=str(end), reason="MAT")
+    undo = {"time_ns": str(start), "ordinal": "0"}
+    refused = visit("maintenance").post(f"/act/undo/{BELOW}", **undo)
+    assert refused.status_code == 403
+    assert "take back what somebody else said is for supervisor" in refused.text
+    assert visit("supervisor").post(f"/act/undo/{BELOW}", **undo).status_code == 303
+
+
+@pytest.mark.parametrize("role", ["planner", "security", "administrator", "programme"])
+def test_a_role_that_may_not_is_told_who_may(fresh: worlds.World, visit: Visit, role: str) -> None:
+    start, _ = idle_stop(fresh)
+    refused = visit(role).post(f"/act/reason/{BELOW}", start_ns=str(start), reason="MAT")
+    assert refused.status_code == 403
+    assert "operator, supervisor or maintenance" in refused.text
+    assert said(fresh, ReasonGiven) == []
+
+
+def test_a_reason_that_the_plant_file_does_not_offer_is_refused(fresh: worlds.World, visit: Visit) -> None:
+    start, _ = idle_stop(fresh)
+    refused = visit("operator").post(f"/act/reason/{BELOW}", start_ns=str(start), reason="<b>made up</b>")
+    assert refused.status_code == 400
+    assert "<b>made" not in refused.text
+
+
+def test_a_form_without_the_sessions_token_or_from_another_site_does_nothing(fresh: worlds.World, visit: Visit) -> None:
+    visitor = visit("operator")
+    start, _ = idle_stop(fresh)
+    fields = {"start_ns": str(start), "reason": "MAT"}
+    visitor.get("/plant")
+    without = visitor.client.post(f"/act/reason/{BELOW}", data=fields, follow_redirects=False)
+    assert without.status_code == 403
+    session = fresh.app.state.house.accounts.session(visitor.token)
+    elsewhere = visitor.client.post(
+        f"/act/reason/{BELOW}",
+        data={**fields, "form": session.form},
+        headers={"origin": "https://evil.example"},
+        follow_redirects=False,
+    )
+    assert elsewhere.status_code == 403
+    assert said(fresh, ReasonGiven) == []
+
+
+def test_jobs_are_started_and_stopped_by_people(fresh: worlds.World, visit: Visit) -> None:
+    visit("operator").post(f"/act/halt/{BELOW}", order="1046", finished="no")
+    visit("operator").post(f"/act/job/{BELOW}", order="1047", operation="turning")
+    [stopped], [started] = said(fresh, JobStopped), said(fresh, JobStarted)
+    assert isinstance(stopped, JobStopped)
+    assert isinstance(started, JobStarted)
+    assert (stopped.order, stopped.finished, stopped.by) == ("1046", False, "operator")
+    assert (started.order, started.operation, started.by) == ("1047", "turning", "operator")
+
+
+def test_a_corrected_quantity_is_a_difference_with_a_name(fresh: worlds.World, visit: Visit) -> None:
+    visitor = visit("quality")
+    visitor.post(f"/act/quantity/{BELOW}", order="1046", good="-3", scrap="3", note="found cracked")
+    [corrected] = said(fresh, QuantityCorrected)
+    assert isinstance(corrected, QuantityCorrected)
+    assert (corrected.good, corrected.scrap, corrected.order, corrected.by) == (-3, 3, "1046", "quality")
+    assert visitor.post(f"/act/quantity/{BELOW}", order="1046").status_code == 400
+    assert visitor.post(f"/act/quantity/{BELOW}", order="1046", good="many").status_code == 400
+
+
+def test_a_parked_report_is_decided_once_and_dropped_only_with_a_note(fresh: worlds.World, visit: Visit) -> None:
+    planner = visit("planner")
+    assert planner.post("/act/decide", key="1046-quantity", decision="drop").status_code == 400
+    assert planner.post("/act/decide", key="1045-quantity", decision="send again").status_code == 400
+    assert planner.post("/act/decide", key="1046-quantity", decision="drop", note="posted by hand").status_code == 303
+    [decided] = said(fresh, ParkedDecided)
+    assert isinstance(decided, ParkedDecided)
+    assert decided.path == f"{worlds.PATH}#erp/1046-quantity"
+    assert (decided.decision, decided.by) == ("drop", "planner")
+    page = planner.get("/orders").text
+    assert "No report waits for a decision" in page
+    assert "planner: drop" in page
+    assert visit("operator").post("/act/decide", key="1046-quantity", decision="drop", note="x").status_code == 403
