@@ -1,6 +1,6 @@
 """Who spoke with whom: one row per direction of a conversation, counted over all windows of a capture.
 
-Below IP a direction is (source MAC, target MAC, EtherType). Memory is bounded: beyond `most` directions
+A direction is (MAC addresses, IP addresses, protocol, ports); below IP (MAC addresses, EtherType). Memory is bounded: beyond `most` directions
 further ones are counted and not kept, and the count is told.
 """
 
@@ -14,11 +14,17 @@ from numpy.typing import NDArray
 from isthmus.assets.decode.capture import Window
 from isthmus.assets.decode.headers import Headers
 
-MOST: Final = 1_000_000
+MOST: Final = 200_000
 _GROWTH: Final = 4096
 _MIX: Final = tuple(
-    np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93)
-)
+    np.uint64(odd)
+    for odd in (
+        0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9,
+        0xD6E8FEB86659FD93, 0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53,
+    )
+)  # fmt: skip
+_SYN, _ACK = 0x02, 0x10
+_LEAST_ETHER_TYPE: Final = 1536
 
 DIRECTION: Final = np.dtype(
     [
@@ -32,6 +38,8 @@ DIRECTION: Final = np.dtype(
         ("vlan", np.uint16),
         ("protocol", np.uint8),
         ("tcp_flags", np.uint8),
+        ("opened", np.bool_),
+        ("accepted", np.bool_),
         ("source_port", np.uint16),
         ("target_port", np.uint16),
         ("first_frame", np.int64),
@@ -42,7 +50,8 @@ DIRECTION: Final = np.dtype(
         ("payloads", np.int64),
     ]
 )
-"""One direction. `tcp_flags` holds every flag seen in it; `payloads` counts packets that carried any."""
+"""One direction. `tcp_flags` holds every flag seen in it, `opened` and `accepted` say that a SYN without and
+with ACK was; `payloads` counts packets that carried any."""
 _FROM_HEADERS: Final = (
     "source_high",
     "source_low",
@@ -76,6 +85,13 @@ class Directions:
         """Packets whose direction did not fit into the table."""
         self._rows = np.zeros(_GROWTH, DIRECTION)
         self._numbers: dict[int, int] = {}
+        self._opposite = np.full(_GROWTH, -1, np.int64)
+        self._by_ends: dict[int, int] = {}
+
+    @property
+    def opposite(self) -> NDArray[np.int64]:
+        """The row of the other direction of each, -1 while there is none; MAC addresses do not matter for it."""
+        return self._opposite[: len(self._numbers)]
 
     @property
     def rows(self) -> NDArray[Any]:
@@ -86,7 +102,9 @@ class Directions:
         """Count a window's packets."""
         keys = _keys(found)
         names, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+        before = len(self._numbers)
         numbers = self._numbered(names, first, window, found)
+        self._pair(before)
         direction = numbers[inverse]
         kept = direction >= 0
         self.not_kept += int((~kept).sum())
@@ -114,11 +132,26 @@ class Directions:
     def _begin(self, number: int, packet: int, window: Window, found: Headers) -> None:
         if number >= len(self._rows):
             self._rows = np.concatenate([self._rows, np.zeros(len(self._rows), DIRECTION)])
+            self._opposite = np.concatenate([self._opposite, np.full(len(self._opposite), -1, np.int64)])
         row = self._rows[number]
         for name in _FROM_HEADERS:
             row[name] = getattr(found, name)[packet]
         row["first_frame"] = window.first_frame + packet
         row["first_ns"] = row["last_ns"] = window.time_ns[packet]
+
+    def _pair(self, before: int) -> None:
+        """Find the other direction of each row from `before` on."""
+        rows = self._rows[before : len(self._numbers)]
+        if not len(rows):
+            return
+        there, back = _ends(rows, "source", "target"), _ends(rows, "target", "source")
+        for index, (mine, other) in enumerate(zip(there.tolist(), back.tolist(), strict=True), before):
+            self._by_ends.setdefault(mine, index)
+            met = self._by_ends.get(other, -1)
+            if met >= 0 and met != index:
+                self._opposite[index] = met
+                if self._opposite[met] < 0:
+                    self._opposite[met] = index
 
     def _count(
         self,
@@ -133,24 +166,44 @@ class Directions:
         self._rows["bytes"][:size] += np.bincount(rows, window.length[kept], size).astype(np.int64)
         self._rows["payloads"][:size] += np.bincount(rows[payload[kept]], minlength=size)
         np.bitwise_or.at(self._rows["tcp_flags"], rows, found.tcp_flags[kept])
+        handshake = found.tcp_flags[kept] & (_SYN | _ACK)
+        self._rows["opened"][rows[handshake == _SYN]] = True
+        self._rows["accepted"][rows[handshake == _SYN | _ACK]] = True
         np.minimum.at(self._rows["first_ns"], rows, window.time_ns[kept])
         np.maximum.at(self._rows["last_ns"], rows, window.time_ns[kept])
 
 
 def _keys(found: Headers) -> NDArray[np.uint64]:
     """One number per packet that is the same for one direction; 64 bits well mixed, so two never meet by chance."""
-    ip = found.is_ip
-    ports = (found.source_port.astype(np.uint64) << np.uint64(24)) | (
-        found.target_port.astype(np.uint64) << np.uint64(8)
-    )
-    parts = (
-        np.where(ip, found.source_low, found.source_mac),
-        np.where(ip, found.target_low, found.target_mac),
-        np.where(ip, ports | found.protocol, found.ether_type.astype(np.uint64) | np.uint64(1 << 62)),
+    ports = (found.source_port.astype(np.uint64) << np.uint64(16)) | found.target_port
+    kind = (found.ether_type.astype(np.uint64) << np.uint64(48)) | (found.protocol.astype(np.uint64) << np.uint64(32))
+    kind[found.ether_type < _LEAST_ETHER_TYPE] = 0
+    return _mixed(
+        found.source_low,
+        found.target_low,
+        kind | ports,
         found.source_high ^ (found.target_high << np.uint64(1)),
+        found.source_mac,
+        found.target_mac,
     )
-    out = np.zeros(len(ip), np.uint64)
-    for part, odd in zip(parts, _MIX, strict=True):
+
+
+def _ends(rows: NDArray[Any], source: str, target: str) -> NDArray[np.uint64]:
+    """One number per row for its two ends in this order; MAC addresses count only below IP."""
+    ip = rows["protocol"] != 0
+    ports = (rows[f"{source}_port"].astype(np.uint64) << np.uint64(16)) | rows[f"{target}_port"]
+    kind = (rows["ether_type"].astype(np.uint64) << np.uint64(48)) | (rows["protocol"].astype(np.uint64) << np.uint64(32))
+    return _mixed(
+        np.where(ip, rows[f"{source}_low"], rows[f"{source}_mac"]),
+        np.where(ip, rows[f"{target}_low"], rows[f"{target}_mac"]),
+        kind | ports,
+        rows[f"{source}_high"] ^ (rows[f"{target}_high"] << np.uint64(1)),
+    )
+
+
+def _mixed(*parts: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    out = np.zeros(len(parts[0]), np.uint64)
+    for part, odd in zip(parts, _MIX, strict=False):
         out = (out ^ part) * odd
         out ^= out >> np.uint64(31)
     return out
