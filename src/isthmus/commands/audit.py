@@ -1,6 +1,6 @@
 """See what is on the network without touching it, keep the record of it, and judge it.
 
-    isthmus audit VERB --help     what each of them does
+isthmus audit VERB --help     what each of them does
 """
 
 from __future__ import annotations

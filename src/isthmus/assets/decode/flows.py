@@ -192,7 +192,9 @@ def _ends(rows: NDArray[Any], source: str, target: str) -> NDArray[np.uint64]:
     """One number per row for its two ends in this order; MAC addresses count only below IP."""
     ip = rows["protocol"] != 0
     ports = (rows[f"{source}_port"].astype(np.uint64) << np.uint64(16)) | rows[f"{target}_port"]
-    kind = (rows["ether_type"].astype(np.uint64) << np.uint64(48)) | (rows["protocol"].astype(np.uint64) << np.uint64(32))
+    kind = (rows["ether_type"].astype(np.uint64) << np.uint64(48)) | (
+        rows["protocol"].astype(np.uint64) << np.uint64(32)
+    )
     return _mixed(
         np.where(ip, rows[f"{source}_low"], rows[f"{source}_mac"]),
         np.where(ip, rows[f"{target}_low"], rows[f"{target}_mac"]),
