@@ -32,6 +32,8 @@ _FAMILIES: Final = (
 """What the first signs of an order number stand for, where the family's name is not in it."""
 _ANY_LETTER: Final = "[A-Z0-9]{1,4}"
 _LONGEST_FIX: Final = 400
+_SIEMENS: Final = re.compile(r"\b6[A-Z]{2}\d ?\d{3}-?\w{5}-?\w{4}\b")
+"""A whole order number: a row that names another one does not speak of this device's family."""
 
 
 def advise(asset: AssetKnown, library: Library | None, matcher: Matcher | None = None) -> AssetAdvised:
@@ -73,28 +75,29 @@ class Matcher:
         return self._known[key]
 
     def _find(self, maker: str, models: Sequence[str], families: Sequence[str]) -> tuple[list[Row], bool]:
-        orders = [order for model in models for order in _orders(model)]
-        exact = [
-            row
-            for row, text, vendor in self._rows
-            if _may_be(maker, vendor) and any(_stands_in(order, text) for order in orders)
-        ]
-        bare = [squeezed(order) for order in orders]
-        exact += [
-            row
-            for row, pattern, vendor in self._wild
-            if _may_be(maker, vendor) and any(pattern.fullmatch(order) for order in bare)
-        ]
+        exact = {id(row): row for model in models for row in self._by_order(maker, model)}
         if exact:
-            return list({id(row): row for row in exact}.values()), True
+            return list(exact.values()), True
         names = [name for model in models for name in _families(model)] + list(families)
         if not maker:
             return [], False
         return [
             row
             for row, text, vendor in self._rows
-            if maker == vendor and any(_stands_in(name, text) for name in names)
+            if maker == vendor and any(_stands_in(name, text) for name in names) and not _SIEMENS.search(text)
         ], False
+
+    def _by_order(self, maker: str, model: str) -> list[Row]:
+        """By the whole order number; where no row has it, by that without its series."""
+        for order in _orders(model):
+            found = [row for row, text, vendor in self._rows if _may_be(maker, vendor) and _stands_in(order, text)]
+            bare = squeezed(order)
+            found += [
+                row for row, pattern, vendor in self._wild if _may_be(maker, vendor) and pattern.fullmatch(bare)
+            ]
+            if found:
+                return found
+        return []
 
 
 def _haystack(row: Row) -> str:
@@ -108,7 +111,7 @@ def _may_be(maker: str, vendor: str) -> bool:
 def _orders(model: str) -> Iterator[str]:
     """What of a model's text may be an order number, with and without its series letter."""
     text = model.upper().split(",", maxsplit=1)[0].strip()
-    siemens = re.search(r"\b6[A-Z]{2}\d ?\d{3}-?\w{5}-?\w{4}\b", text)
+    siemens = _SIEMENS.search(text)
     candidates = [siemens[0]] if siemens else [text]
     if " " in text and not siemens:
         candidates.append(text.split(" ")[0])
