@@ -87,7 +87,7 @@ class Segment(NamedTuple):
     bucket_ns: int = 0
     """0 for samples; a rollup's bucket, see rollup.py"""
     tags: Packed = b""
-    """A rollup's tags: int32 little-endian, in order, deflated."""
+    """A rollup's tags and how many usable samples each has, see rollup.py."""
     made_of: str = ""
     """The ids of the segments that a rollup is made of, by comma."""
 
