@@ -3,53 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import sys
 from pathlib import Path
 
-from isthmus.model.calendar import Calendar
-from isthmus.model.plant import Counter, KpiPolicy, Machine, Plant, StateRules
-from isthmus.model.records import kinds
-from isthmus.run.wings import folds_of
-from isthmus.site.graph import flow
+from manual import commands, flow, northgate, plant_file, records, words
 
-REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
-
-
-def records_page() -> str:
-    """Every record kind, who emits it, and its fields."""
-    out = ["# Records", "", "Every fact that may travel. Made from the code by `make docs`.", ""]
-    for name, kind in kinds().items():
-        out += [f"## {name}", "", inspect.cleandoc(kind.__doc__ or ""), "", f"Emitted by `{kind.emitter}`.", ""]
-    return "\n".join(out)
-
-
-def flow_page() -> str:
-    """Which fold reads whose facts, for a machine that has every kind of signal."""
-    counter = Counter(tag="plc/count")
-    rules = StateRules(tags={"running": "plc/running"}, rules=("RUN if running", "IDLE"))
-    machine = Machine(
-        path="plant/site/area/line/machine", name="Machine", calendar="main", state=rules, good=counter, scrap=counter
-    )
-    plant = Plant(
-        name="Plant",
-        path="plant/site",
-        time_zone="UTC",
-        currency="GBP",
-        calendars={"main": Calendar(name="main")},
-        machines={machine.path: machine},
-        products={},
-        reasons={},
-        kpi=KpiPolicy(),
-    )
-    about = [
-        "Boxes are folds, rounded boxes are doors, people and the edge; on the arrows stand the kinds of record.",
-        "A kind has one emitter and there is no ring, or the site does not start. Made from the code by `make docs`.",
-    ]
-    return "\n".join(["# Flow", "", *about, "", "```mermaid", flow(folds_of(plant, machine)), "```", ""])
-
-
-PAGES = {"records.md": records_page, "../flow.md": flow_page}
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGES = {
+    "flow.md": flow.page,
+    "reference/plant-file.md": plant_file.page,
+    "reference/commands.md": commands.page,
+    "reference/records.md": records.page,
+    "reference/status.md": words.status_page,
+    "reference/indicators.md": words.indicators_page,
+    "reference/failures.md": words.failures_page,
+    "../examples/plants/northgate.toml": northgate.page,
+}
+"""Page by page: its path in docs/ and who makes it."""
 
 
 def main() -> int:
@@ -59,12 +29,12 @@ def main() -> int:
     check = options.parse_args().check
     stale = []
     for name, make in PAGES.items():
-        path, text = REFERENCE / name, make()
-        if check and (not path.exists() or path.read_text() != text):
+        path, text = DOCS / name, make()
+        if check and (not path.exists() or path.read_text(encoding="utf-8") != text):
             stale.append(name)
         elif not check:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
     if stale:
         print(f"out of date: {', '.join(stale)}; run `make docs` and commit")
     return 1 if stale else 0

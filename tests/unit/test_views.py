@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -148,3 +149,27 @@ def test_readers_in_other_threads_see_whole_transactions_only(tmp_path: Path) ->
 
 def test_views_in_the_folder_are_found_by_themselves() -> None:
     assert "facts" in {view.name for view in found_views.found()}
+
+
+def test_closing_beside_a_thread_that_reads_ends_its_reading_and_nothing_else(tmp_path: Path) -> None:
+    views = Views(tmp_path / "views.sqlite", [Sums()])
+    views.apply([(n, Counted(path=f"{PATH}{n}", time_ns=n, good=1)) for n in range(1, 400)])
+    ended: list[str] = []
+
+    def read() -> None:
+        try:
+            while True:
+                views.query("SELECT count(*) FROM sums AS a, sums AS b")
+        except sqlite3.Error as error:
+            ended.append(str(error))
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.1)
+    views.close()
+    for thread in threads:
+        thread.join(10)
+    assert len(ended) == len(threads)
+    with pytest.raises(sqlite3.ProgrammingError):
+        views.query("SELECT 1")

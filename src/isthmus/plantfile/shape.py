@@ -10,6 +10,8 @@ import difflib
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -40,28 +42,28 @@ def _beyond_toml(wanted: type, value: object) -> object:
 
 def faults_in(value: object, wanted: Any, place: Place) -> Iterator[Fault]:  # noqa: ANN401  types are values here
     """Every way in which `value`, as TOML gives it, is not a `wanted`."""
-    plain, _ = _plain(wanted)
-    if _is_struct(plain) and isinstance(value, Mapping):
-        cls = _tagged(plain, value)
+    bare, _ = plain(wanted)
+    if _is_struct(bare) and isinstance(value, Mapping):
+        cls = _tagged(bare, value)
         found = list(_in_table(value, cls, place))
         yield from found or _whole(value, cls, place)
-    elif (element := _element(plain)) is not None and isinstance(value, Sequence) and not isinstance(value, str):
+    elif (inner := element(bare)) is not None and isinstance(value, Sequence) and not isinstance(value, str):
         for index, item in enumerate(value):
-            yield from faults_in(item, element, (*place, index))
-    elif (inner := _values(plain)) is not None and isinstance(value, Mapping):
+            yield from faults_in(item, inner, (*place, index))
+    elif (inner := values(bare)) is not None and isinstance(value, Mapping):
         for key, item in value.items():
             yield from faults_in(item, inner, (*place, key))
     else:
         try:
             from_toml(value, wanted)
         except msgspec.ValidationError:
-            yield Fault(place, f"{_last(place)} = {_shown(value)} must be {_wish(wanted)}")
+            yield Fault(place, f"{_last(place)} = {_shown(value)} must be {wish(wanted)}")
 
 
 def element_type(wanted: Any) -> Any:  # noqa: ANN401  types are values here
     """The type of one element of a list type; the type itself where it is no list."""
-    plain, _ = _plain(wanted)
-    return _element(plain) or plain
+    bare, _ = plain(wanted)
+    return element(bare) or bare
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
@@ -89,7 +91,7 @@ def _in_table(value: Mapping[str, object], cls: type[msgspec.Struct], place: Pla
             yield from faults_in(item, fields[key].type, (*place, key))
     for name, field in fields.items():
         if field.required and name not in value:
-            yield Fault(place, f"{name} is missing", f"{name}: {_description(field.type) or _wish(field.type)}")
+            yield Fault(place, f"{name} is missing", f"{name}: {description(field.type) or wish(field.type)}")
 
 
 def _whole(value: Mapping[str, object], cls: type[msgspec.Struct], place: Place) -> Iterator[Fault]:
@@ -110,7 +112,7 @@ def _tagged(cls: Any, value: Mapping[str, object]) -> type[msgspec.Struct]:  # n
     return options[0]
 
 
-def _plain(wanted: Any) -> tuple[Any, list[msgspec.Meta]]:  # noqa: ANN401  types are values here
+def plain(wanted: Any) -> tuple[Any, list[msgspec.Meta]]:  # noqa: ANN401  types are values here
     """The type without Annotated and without `| None`, and its limits."""
     limits: list[msgspec.Meta] = []
     while typing.get_origin(wanted) is Annotated:
@@ -118,7 +120,7 @@ def _plain(wanted: Any) -> tuple[Any, list[msgspec.Meta]]:  # noqa: ANN401  type
         wanted = typing.get_args(wanted)[0]
     options = _options(wanted)
     if len(options) == 1 and options[0] is not wanted:
-        inner, more = _plain(options[0])
+        inner, more = plain(options[0])
         return inner, limits + more
     return wanted, limits
 
@@ -133,12 +135,14 @@ def _is_struct(wanted: Any) -> bool:  # noqa: ANN401  types are values here
     return all(isinstance(option, type) and issubclass(option, msgspec.Struct) for option in _options(wanted))
 
 
-def _element(wanted: Any) -> Any:  # noqa: ANN401  types are values here
+def element(wanted: Any) -> Any:  # noqa: ANN401  types are values here
+    """The type of a list's elements; None for what is no list."""
     args = typing.get_args(wanted)
     return args[0] if typing.get_origin(wanted) in (tuple, list) and args else None
 
 
-def _values(wanted: Any) -> Any:  # noqa: ANN401  types are values here
+def values(wanted: Any) -> Any:  # noqa: ANN401  types are values here
+    """The type of the values of a table of free names; None for anything else."""
     args = typing.get_args(wanted)
     origin = typing.get_origin(wanted)
     return args[1] if isinstance(origin, type) and issubclass(origin, Mapping) and args else None
@@ -167,26 +171,34 @@ _WORDS: Mapping[Any, str] = {
     float: "a number",
     bool: "true or false",
     Path: "the name of a file or folder",
+    date: "a day, 2027-01-31",
+    Decimal: "an amount",
 }
 
 
-def _wish(wanted: Any) -> str:  # noqa: ANN401  types are values here
+def wish(wanted: Any) -> str:  # noqa: ANN401  types are values here
     """What a value must be, in a plant engineer's words."""
-    plain, limits = _plain(wanted)
-    if typing.get_origin(plain) is typing.Literal:
-        return "one of " + ", ".join(_shown(option) for option in typing.get_args(plain) if option is not None)
-    if isinstance(plain, type) and issubclass(plain, str) and hasattr(plain, "__members__"):
-        return "one of " + ", ".join(f'"{member.value}"' for member in plain)  # type: ignore[attr-defined]
-    if _is_struct(plain):
+    described = [limit.description for limit in plain(wanted)[1] if limit.pattern and limit.description]
+    return ", ".join([words(wanted), *described])
+
+
+def words(wanted: Any) -> str:  # noqa: ANN401  types are values here
+    """What sort of value it is, with its limits: "a whole number, 1 or more"."""
+    bare, limits = plain(wanted)
+    if typing.get_origin(bare) is typing.Literal:
+        return "one of " + ", ".join(_shown(option) for option in typing.get_args(bare) if option is not None)
+    if isinstance(bare, type) and issubclass(bare, str) and hasattr(bare, "__members__"):
+        return "one of " + ", ".join(f'"{member.value}"' for member in bare)  # type: ignore[attr-defined]
+    if _is_struct(bare):
         return "a table"
-    if _element(plain) is not None:
+    if element(bare) is not None:
         return "a list"
-    if _values(plain) is not None:
+    if values(bare) is not None:
         return "a table"
-    words = [_WORDS.get(plain, getattr(plain, "__name__", str(plain)).lower())]
+    out = [_WORDS.get(bare, getattr(bare, "__name__", str(bare)).lower())]
     for limit in limits:
-        words += _limit_words(limit)
-    return ", ".join(words)
+        out += _limit_words(limit)
+    return ", ".join(out)
 
 
 def _limit_words(limit: msgspec.Meta) -> list[str]:
@@ -201,10 +213,9 @@ def _limit_words(limit: msgspec.Meta) -> list[str]:
         out.append(f"more than {limit.gt}")
     if limit.min_length:
         out.append("not empty")
-    if limit.pattern and limit.description:
-        out.append(limit.description)
     return out
 
 
-def _description(wanted: Any) -> str:  # noqa: ANN401  types are values here
-    return next((limit.description for limit in _plain(wanted)[1] if limit.description), "")
+def description(wanted: Any) -> str:  # noqa: ANN401  types are values here
+    """What a field says of itself, else what its type says, else ""."""
+    return next((limit.description for limit in reversed(plain(wanted)[1]) if limit.description), "")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
@@ -15,23 +17,18 @@ from isthmus.web.server import address, first_link, make_server
 if TYPE_CHECKING:
     from isthmus.plantfile import PlantFile
     from isthmus.site.site import Site
+    from isthmus.web.config import WebSection
 
 
 @asynccontextmanager
-async def open_doors(file: PlantFile, site: Site) -> AsyncIterator[None]:
-    """Serve pages and speak with the ERP for as long as the context lasts.
-
-    Raises UsageError when the pages' port is taken.
-    """
+async def open_doors(file: PlantFile, site: Site, pages: socket.socket) -> AsyncIterator[None]:
+    """Serve pages on the port that `bound` took, and speak with the ERP, for as long as the context lasts."""
     with _erp(file, site):
         app = make_app(site, file.web)
         server = make_server(app, file.web)
-        serving = asyncio.ensure_future(server.serve())
+        serving = asyncio.ensure_future(server.serve(sockets=[pages]))
         try:
-            while not server.started:
-                if serving.done():
-                    msg = f"[web] listen = {file.web.listen!r} cannot be listened on; another site may run here"
-                    raise UsageError(msg)
+            while not server.started and not serving.done():  # noqa: ASYNC110  uvicorn tells it in no other way
                 await asyncio.sleep(0.02)
             print(f"pages at {address(file.web)}", flush=True)
             link = first_link(app, file.web)
@@ -41,6 +38,22 @@ async def open_doors(file: PlantFile, site: Site) -> AsyncIterator[None]:
         finally:
             server.should_exit = True
             await asyncio.wait([serving])
+
+
+@contextmanager
+def bound(section: WebSection) -> Iterator[socket.socket]:
+    """The pages' port, taken before anything is opened; the web server would end the process where it cannot.
+
+    Raises UsageError when somebody else has it.
+    """
+    family = socket.AF_INET6 if ":" in section.host else socket.AF_INET
+    try:
+        sock = socket.create_server((section.host, section.port), family=family)
+    except OSError as error:
+        msg = f"[web] listen = {section.listen!r}: {os.strerror(error.errno or 0)}; another site may run here, or choose another port"
+        raise UsageError(msg) from error
+    with sock:
+        yield sock
 
 
 @contextmanager

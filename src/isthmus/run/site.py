@@ -22,7 +22,7 @@ from isthmus.model.records import Record
 from isthmus.model.records.site import SamplesQuarantined
 from isthmus.model.time import from_datetime
 from isthmus.plantfile import PlantFile
-from isthmus.run.doors import open_doors
+from isthmus.run.doors import bound, open_doors
 from isthmus.run.wings import folds_of
 from isthmus.site.certificates import Certificates
 from isthmus.site.folds import FoldRunner
@@ -41,8 +41,9 @@ _STOP_S: Final = 30.0
 async def run_site(file: PlantFile) -> None:
     """Run a site until cancelled. Raises UsageError when its port is taken or another site has its data."""
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request is noise
-    async with open_site(file) as site, open_doors(file, site):
-        await asyncio.Event().wait()
+    with bound(file.web) as pages:
+        async with open_site(file) as site, open_doors(file, site, pages):
+            await asyncio.Event().wait()
 
 
 @asynccontextmanager

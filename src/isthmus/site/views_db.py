@@ -15,7 +15,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from isthmus.model.records import Record
 from isthmus.site.log import Log
@@ -43,6 +43,13 @@ class ViewsReader:
         self._db.close()
 
 
+class _Reader(NamedTuple):
+    """One thread's connection, and what is held while it reads."""
+
+    connection: sqlite3.Connection
+    lock: threading.Lock
+
+
 class Views:
     """The tables of all views, kept up with one log."""
 
@@ -53,7 +60,8 @@ class Views:
         self._positions: dict[str, int] = {}
         self._stopped: set[str] = set()
         self._writer = threading.RLock()
-        self._readers: list[sqlite3.Connection] = []
+        self._closed = False
+        self._readers: list[_Reader] = []
         self._reader = threading.local()
         self._db = self._connect()
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -69,7 +77,9 @@ class Views:
 
     def query(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[sqlite3.Row]:
         """Read, from any thread. Raises sqlite3.Error for a wrong statement."""
-        return self._read_connection().execute(sql, parameters).fetchall()
+        reader = self._own_reader()
+        with reader.lock:
+            return reader.connection.execute(sql, parameters).fetchall()
 
     def catch_up(self, log: Log) -> int:
         """Fold in what the log holds behind each view's position; returns the position reached."""
@@ -97,11 +107,16 @@ class Views:
                 raise
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; who reads at this moment gets an sqlite3.Error, and so does who comes later."""
         with self._writer:
-            for connection in (*self._readers, self._db):
-                connection.close()
+            self._closed = True
+            for reader in self._readers:
+                # SQLite does not survive a connection that is closed while a thread reads by it.
+                reader.connection.interrupt()
+                with reader.lock:
+                    reader.connection.close()
             self._readers.clear()
+            self._db.close()
 
     def _fold(self, view: View, batch: Sequence[tuple[int, Record]]) -> None:
         done, last = self._positions[view.name], batch[-1][0]
@@ -149,12 +164,15 @@ class Views:
         connection.row_factory = sqlite3.Row
         return connection
 
-    def _read_connection(self) -> sqlite3.Connection:
-        found: sqlite3.Connection | None = getattr(self._reader, "connection", None)
+    def _own_reader(self) -> _Reader:
+        found: _Reader | None = getattr(self._reader, "own", None)
         if found is None:
-            found = self._connect()
-            found.execute("PRAGMA query_only = ON")
-            self._reader.connection = found
             with self._writer:
+                if self._closed:
+                    msg = "the views are closed"
+                    raise sqlite3.ProgrammingError(msg)
+                found = _Reader(self._connect(), threading.Lock())
+                found.connection.execute("PRAGMA query_only = ON")
                 self._readers.append(found)
+            self._reader.own = found
         return found

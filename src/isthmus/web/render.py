@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NamedTuple, Protocol
 
@@ -17,10 +17,11 @@ from isthmus.web.house import House
 
 
 class Built(NamedTuple):
-    """One page, made once: what its frame needs, and its live parts."""
+    """One page: its live parts, and how to read what stands around them."""
 
     template: str
-    context: Mapping[str, Any]
+    frame: Callable[[], Mapping[str, Any]]
+    """Reads what only the whole page needs; a stream never asks."""
     cells: Mapping[str, Markup]
     """Element id to its inner HTML. The stream sends those that changed."""
     data: Mapping[str, Any] = {}
@@ -75,7 +76,7 @@ def page(built: Built, house: House, session: Session | None, **more: Any) -> st
     return (
         _environment()
         .get_template(built.template)
-        .render({**built.context, **more}, cells=built.cells, house=house, session=session, plant=house.site.plant)
+        .render({**built.frame(), **more}, cells=built.cells, house=house, session=session, plant=house.site.plant)
     )
 
 

@@ -1,4 +1,4 @@
-"""Modbus/TCP: meters, drives, controllers, and anything behind a gateway. The exemplar: copy this file.
+"""Modbus/TCP: meters, drives, controllers, and anything behind a gateway.
 
     [[source]]
     kind = "modbus"

@@ -11,7 +11,7 @@
     kind = "str"
 
 **What a tag names.** `item` is a data item's id, else its name, else its path from the device down as
-`isthmus browse` shows it: `Device[OKUMA]/Axes/Rotary[C]/ROTARY_VELOCITY.ACTUAL`. Names in brackets and
+`isthmus init --from` finds it: `Device[OKUMA]/Axes/Rotary[C]/ROTARY_VELOCITY.ACTUAL`. Names in brackets and
 the subtype may be left out while the path stays the only one of its kind.
 
 **Values.** Samples are f64, events str unless the tag says i64 or f64, both exact. A three-space sample

@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from isthmus.model.calendar import shifts_between
 from isthmus.model.plant import Machine, Plant
 from isthmus.model.records.production import RunEnded
-from isthmus.model.time import NS_PER_S, Interval, to_datetime
+from isthmus.model.time import NS_PER_HOUR, NS_PER_S, Interval, to_datetime
+from isthmus.web.figures.shifts import touching
 from isthmus.web.house import House
 
 
@@ -148,6 +148,6 @@ def ideal_cycle_s(plant: Plant, machine: Machine, product: str, now_ns: int) -> 
 def planned_between(plant: Plant, machine: Machine, start_ns: int, end_ns: int) -> int:
     """Planned busy time of a machine in a stretch, ns."""
     span = Interval(start_ns, end_ns)
-    shifts = shifts_between(plant.calendar_of(machine), plant.zone, start_ns, end_ns)
+    shifts = touching(plant.calendar_of(machine), plant.zone, start_ns, end_ns // NS_PER_HOUR + 1)
     parts = (stretch.overlap(span) for shift in shifts for stretch in shift.planned)
     return sum(part.length_ns for part in parts if part)

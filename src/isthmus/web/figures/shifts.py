@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime, time
+from functools import lru_cache
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 
-from isthmus.model.calendar import ShiftInstance, shift_at, shifts_between
+from isthmus.model.calendar import Calendar, ShiftInstance, shift_at, shifts_between
 from isthmus.model.plant import Machine, Plant
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, Interval, from_datetime
 
@@ -45,11 +47,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 def current(plant: Plant, machine: Machine, now_ns: int) -> Window:
     """The shift in progress; else the last one that ended; else the last eight hours."""
-    calendar = plant.calendar_of(machine)
-    found = shift_at(calendar, plant.zone, now_ns)
-    if found is None:
-        before = shifts_between(calendar, plant.zone, now_ns - _BACK_DAYS * NS_PER_DAY, now_ns)
-        found = before[-1] if before else None
+    found = _at(plant.calendar_of(machine), plant.zone, now_ns // NS_PER_MINUTE)
     if found is None:
         start = now_ns - 8 * NS_PER_HOUR
         return Window(name="", key="", start_ns=start, end_ns=now_ns, now_ns=now_ns, planned=(), current=True)
@@ -117,6 +115,23 @@ def neighbours(plant: Plant, machine: Machine, window: Window, now_ns: int) -> t
         _window(before[-1], now_ns) if before else None,
         _window(after[0], now_ns) if after else None,
     )
+
+
+@lru_cache(maxsize=256)
+def _at(calendar: Calendar, zone: ZoneInfo, minute: int) -> ShiftInstance | None:
+    """The shift in progress in a minute since 1970, or the last before it. Shifts begin and end on whole minutes."""
+    at = minute * NS_PER_MINUTE
+    found = shift_at(calendar, zone, at)
+    if found is None:
+        before = shifts_between(calendar, zone, at - _BACK_DAYS * NS_PER_DAY, at)
+        found = before[-1] if before else None
+    return found
+
+
+@lru_cache(maxsize=256)
+def touching(calendar: Calendar, zone: ZoneInfo, start_ns: int, end_hour: int) -> tuple[ShiftInstance, ...]:
+    """The shifts from a moment to the end of an hour since 1970: asked every second, worked out once an hour."""
+    return tuple(shifts_between(calendar, zone, start_ns, end_hour * NS_PER_HOUR))
 
 
 def _window(shift: ShiftInstance, now_ns: int) -> Window:

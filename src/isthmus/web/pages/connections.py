@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from isthmus.web import render, roles
 from isthmus.web.accounts import Person, Session
-from isthmus.web.figures import attention, machines, orders
 from isthmus.web.figures import connections as connections_
+from isthmus.web.figures import orders
 from isthmus.web.house import House
 from isthmus.web.pages import nav
 from isthmus.web.respond import html, in_thread
@@ -42,6 +42,6 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
         "conduits": cells.conduits(told, now, house.local),
         "erp": cells.erp(orders.erp_link(house), orders.all_reports(house), now, house.local),
         "lost": cells.lost(told.lost, now, house.local),
-        **nav.counts(attention.needs(house, machines.all_machines(house, now), now)),
+        **nav.counts(house, now),
     }
-    return render.Built("connections.html", {}, out)
+    return render.Built("connections.html", dict, out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litestar import Request, get, post
@@ -17,7 +17,7 @@ from isthmus.model.time import NS_PER_HOUR, NS_PER_MINUTE
 from isthmus.web import acts, render, roles
 from isthmus.web import strip as drawing
 from isthmus.web.accounts import Person, Session
-from isthmus.web.figures import attention, events, indicators, jobs, losses, machines, orders, shifts, sources, states
+from isthmus.web.figures import events, indicators, jobs, losses, machines, orders, shifts, sources, states
 from isthmus.web.figures import stops as stops_
 from isthmus.web.figures import tags as tags_
 from isthmus.web.figures.shifts import Window
@@ -88,68 +88,89 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
     """Read one machine and render the live parts."""
     machine = house.machine(below)
     if machine is None:
-        return render.Built("machine.html", {}, {}, found=False)
+        return render.Built("machine.html", dict, {}, found=False)
     now = house.clock()
     window = _window(house, machine, asked, now)
-    silent = {source.name for source in sources.all_sources(house) if not source.up}
-    live = machines.machine_now(house, machine, now, silent)
     strip = states.stretches(house, machine.path, window.start_ns, window.now_ns)
-    span = asked["span"] if asked.get("span") in shifts.SPANS else shifts.fitting(window, states.known_since(strip))
-    zoomed = shifts.zoomed(window, shifts.SPANS[span])
-    zoomed_strip = states.stretches(house, machine.path, zoomed.start_ns, zoomed.now_ns)
-    found = stops_.stops_in(house, machine, window)
-    indicator = indicators.of_shift(house, machine.path, window)
-    ladder = losses.ladder(house.site.plant, indicator, window, found) if indicator else None
+    told = events.Told(machine=machine, window=window, strip=strip, stops=stops_.stops_in(house, machine, window))
+    link = f"/machine/{house.below(machine.path)}?" + (f"shift={window.key}&" if not window.current else "")
     tags = tags_.machine_tags(house, machine)
     chosen = _chosen(tags, asked)
-    link = f"/machine/{house.below(machine.path)}?" + (f"shift={window.key}&" if not window.current else "")
-    told = events.Told(machine=machine, window=window, strip=strip, stops=found)
-    cells = render.macros("cells/machine.html")
-    opened = asked.get("open", "")
-    line = next((one for one in ladder.lines if one.key == opened), None) if ladder and opened else None
-    behind = events.behind(house, told, opened) if line else []
-    person = session.person
-    counted = events.pieces(house, machine.path, window.start_ns, window.now_ns)
-    machine_sources = [one for one in sources.all_sources(house) if one.name in sources.sources_of(machine)]
+    span = asked["span"] if asked.get("span") in shifts.SPANS else shifts.fitting(window, states.known_since(strip))
     out: dict[str, Markup] = {
-        "head": cells.head(live, now, house.local),
-        "link": cells.link(machine_sources, now, house),
-        "strip": drawing.strip(house, zoomed_strip, zoomed, height=64, link=link),
-        "axis": drawing.hours(house, zoomed),
-        "minutes": cells.minutes(indicator, ladder, window, opened, link, house.site.plant),
-        "events": cells.events(line, behind, link, house.local)
-        if line
-        else cells.stops(found, link, house, session, machine, "" if window.current else window.key),
-        "counts": cells.counts(counted, house.local, window),
-        "job": cells.job(live, now, house.local),
-        "intervals": cells.intervals(strip, window, house.local),
-        "tagtime": cells.tagtime(now, house.local),
-        **{f"tag-{place}": cells.tag(one, now, house.local) for place, one in enumerate(tags)},
-        **nav.counts(attention.needs(house, machines.all_machines(house, now), now)),
+        **_present(house, machine, tags, now),
+        **_strip(house, machine, shifts.zoomed(window, shifts.SPANS[span]), link),
+        **_figures(house, session, told, link, asked.get("open", "")),
+        **nav.counts(house, now),
     }
-    context = {
-        "machine": machine,
-        "below": house.below(machine.path),
-        "crumbs": house.below(machine.path).split("/")[:-1],
-        "window": window,
-        "picker": _picker(house, machine, window, asked, now),
-        "link": link,
-        "tags": tags,
-        "trendable": tags_.trendable(tags),
-        "chosen": chosen,
-        "trend": _trend(house, chosen, window, asked, now),
-        "samples": _samples(house, machine, asked),
-        "explain": _explain(found, asked, now),
-        "reasons": stops_.reasons_for(house.site.plant, machine),
-        "orders": [one for one in orders.all_orders(house) if one.state not in ("finished", "cancelled")],
-        "run": jobs.open_run(house, machine.path),
-        "asked": asked,
-        "can": {what: roles.may(person.role, what) for what in ("reason", "job", "quantity")},
-        "span": span,
-    }
+
+    def frame() -> Mapping[str, Any]:
+        return {
+            "machine": machine,
+            "below": house.below(machine.path),
+            "crumbs": house.below(machine.path).split("/")[:-1],
+            "window": window,
+            "picker": _picker(house, machine, window, asked, now),
+            "span": span,
+            "link": link,
+            "tags": tags,
+            "trendable": tags_.trendable(tags),
+            "chosen": chosen,
+            "trend": _trend(house, chosen, window, asked, now),
+            "samples": _samples(house, machine, asked),
+            "explain": _explain(told.stops, asked),
+            "reasons": stops_.reasons_for(house.site.plant, machine),
+            "orders": [one for one in orders.all_orders(house) if one.state not in ("finished", "cancelled")],
+            "run": jobs.open_run(house, machine.path),
+            "asked": asked,
+            "can": {what: roles.may(session.person.role, what) for what in ("reason", "job", "quantity")},
+        }
+
     last = house.site.namespace.last(chosen) if chosen else None
     data = {"trend": {"tag": chosen, "time_ns": last.time_ns, "value": _drawn(last.value)}} if last else {}
-    return render.Built("machine.html", context, out, data)
+    return render.Built("machine.html", frame, out, data)
+
+
+def _present(house: House, machine: Machine, tags: list[tags_.TagNow], now: int) -> dict[str, Markup]:
+    """What is so now, whatever shift is looked at."""
+    cells = render.macros("cells/machine.html")
+    told = sources.all_sources(house)
+    live = machines.machine_now(house, machine, now, {source.name for source in told if not source.up})
+    own = [one for one in told if one.name in sources.sources_of(machine)]
+    return {
+        "head": cells.head(live, now, house.local),
+        "link": cells.link(own, now, house),
+        "job": cells.job(live, now, house.local),
+        "tagtime": cells.tagtime(now, house.local),
+        **{f"tag-{place}": cells.tag(one, now, house.local) for place, one in enumerate(tags)},
+    }
+
+
+def _strip(house: House, machine: Machine, zoomed: Window, link: str) -> dict[str, Markup]:
+    """The large strip with its hours, and the table behind it."""
+    shown = states.stretches(house, machine.path, zoomed.start_ns, zoomed.now_ns)
+    return {
+        "strip": drawing.strip(house, shown, zoomed, height=64, link=link),
+        "axis": drawing.hours(house, zoomed),
+        "intervals": render.macros("cells/machine.html").intervals(shown, zoomed, house.local),
+    }
+
+
+def _figures(house: House, session: Session, told: events.Told, link: str, opened: str) -> dict[str, Markup]:
+    """The ladder of the shift, what stands behind the line that is open, and the counts."""
+    cells = render.macros("cells/machine.html")
+    machine, window, plant = told.machine, told.window, house.site.plant
+    indicator = indicators.of_shift(house, machine.path, window)
+    ladder = losses.ladder(plant, indicator, window, told.stops) if indicator else None
+    line = next((one for one in ladder.lines if one.key == opened), None) if ladder and opened else None
+    shift = "" if window.current else window.key
+    return {
+        "minutes": cells.minutes(indicator, ladder, window, opened, link, plant),
+        "events": cells.events(line, events.behind(house, told, opened), link, house.local)
+        if line
+        else cells.stops(told.stops, link, house, session, machine, shift),
+        "counts": cells.counts(events.pieces(house, machine.path, window.start_ns, window.now_ns), house.local, window),
+    }
 
 
 def _window(house: House, machine: Machine, asked: Mapping[str, str], now: int) -> Window:
@@ -207,13 +228,12 @@ def _samples(house: House, machine: Machine, asked: Mapping[str, str]) -> dict[s
     return {"start_ns": start, "end_ns": end, "rows": found, "more": more}
 
 
-def _explain(found: list[Stop], asked: Mapping[str, str], now: int) -> Stop | None:
+def _explain(found: Sequence[Stop], asked: Mapping[str, str]) -> Stop | None:
     """The stop that a reason is being given for."""
     if not asked.get("stop", "").isdigit():
         return None
     start = int(asked["stop"])
     near = [stop for stop in found if stop.start_ns <= start < stop.end_ns or stop.start_ns == start]
-    del now
     return near[-1] if near else None
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from markupsafe import Markup
 
-from isthmus.web.figures.attention import Need
+from isthmus.model.states import State
+from isthmus.web.figures import attention, states
+from isthmus.web.house import House
 
 
-def counts(needs: Sequence[Need]) -> dict[str, Markup]:
+def counts(house: House, now_ns: int) -> dict[str, Markup]:
     """How many things need a person, by page; nothing where nothing does."""
-    of = {"nav-plant": ("down",), "nav-orders": ("parked",)}
-    out = {key: sum(need.kind in kinds for need in needs) for key, kinds in of.items()}
-    out["nav-connections"] = len(needs) - sum(out.values())
+    present = (states.now(house, path) for path in house.site.plant.machines)
+    needs = attention.needs(house, [], now_ns)
+    parked = sum(need.kind == "parked" for need in needs)
+    out = {
+        "nav-plant": sum(one is not None and one.state is State.DOWN for one in present),
+        "nav-orders": parked,
+        "nav-connections": len(needs) - parked,
+    }
     return {key: Markup("%s") % (count or "") for key, count in out.items()}

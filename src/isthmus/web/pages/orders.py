@@ -13,7 +13,6 @@ from markupsafe import Markup
 
 from isthmus.web import acts, render
 from isthmus.web.accounts import Person, Session
-from isthmus.web.figures import attention, machines
 from isthmus.web.figures import orders as orders_
 from isthmus.web.house import House
 from isthmus.web.pages import nav
@@ -57,6 +56,6 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
         "parked": cells.parked(parked, session, now, house.local),
         "orders": cells.orders(shown, now, house.local, only),
         "when": Markup("now %s") % house.local.second(now),
-        **nav.counts(attention.needs(house, machines.all_machines(house, now), now)),
+        **nav.counts(house, now),
     }
-    return render.Built("orders.html", {"only": only}, out)
+    return render.Built("orders.html", lambda: {"only": only}, out)

@@ -26,9 +26,9 @@ from isthmus.web.respond import html, in_thread
 
 SORTS = {
     "plant": "plant file",
-    "state": "state, worst first",
-    "oee": "OEE, lowest first",
-    "scrap": "scrap, most first",
+    "state": "worst state",
+    "oee": "lowest OEE",
+    "scrap": "most scrap",
     "name": "name",
 }
 _WORST = (State.DOWN, State.UNKNOWN, State.STARVED, State.BLOCKED, State.IDLE, State.SETUP, State.RUN)
@@ -60,7 +60,7 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
         "span-to": Markup("%s") % house.local.time(shown_from.end_ns),
         "needs": cells.needs(needs),
         "sofar": cells.sofar(_so_far(house, everyone, needs, now)),
-        **nav.counts(needs),
+        **nav.counts(house, now),
     }
     for one in shown:
         out[f"{one.slug}-state"] = cells.state(one, now)
@@ -70,7 +70,7 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
         out[f"{one.slug}-oee"] = cells.oee(one)
     lines = list(dict.fromkeys(one.line for one in everyone))
     context = {"machines": shown, "lines": lines, "line": line, "sort": sort, "sorts": SORTS, "span": span}
-    return render.Built("plant.html", context, out)
+    return render.Built("plant.html", lambda: context, out)
 
 
 def _order(sort: str) -> Callable[[MachineNow], Any]:

@@ -1,4 +1,4 @@
-// Arrow keys go from row to row; a changed choice above a table is applied at once.
+// Arrow keys go from row to row.
 for (const table of document.querySelectorAll("table.machines")) {
   table.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
@@ -10,7 +10,4 @@ for (const table of document.querySelectorAll("table.machines")) {
     event.preventDefault();
     next.querySelector("a").focus();
   });
-}
-for (const choice of document.querySelectorAll("form.filter select")) {
-  choice.addEventListener("change", () => choice.form.submit());
 }
