@@ -185,8 +185,7 @@ class Store:
     def correct(self, said: Sequence[Correction]) -> None:
         """Put samples right for good; the old versions stay. Raises UsageError with nothing stored, OSError."""
         corrections.put(self._manifest, said, [self.tags.info(each.tag) for each in said])
-        with self._lock:
-            self._corrections = corrections.read(self._manifest)[1]
+        self._corrections = corrections.read(self._manifest)[1]
 
     def corrections(self) -> list[Correction]:
         """Everything that people put right, in the order in which they said it."""
@@ -240,8 +239,9 @@ class Store:
             self._let_go()
             self._roll(self._received_ns // NS_PER_DAY, self._busy_days)
             if upkeep.mend_snapshot(self._manifest, self._files, self._segments):
+                snapshot_days = self._manifest.snapshot_days()
                 with self._lock:
-                    self._snapshot_days = self._manifest.snapshot_days()
+                    self._snapshot_days = snapshot_days
             upkeep.clear(self.folder, self._manifest, self._files, self._oldest_held)
 
     def seal(self) -> None:
@@ -343,11 +343,13 @@ class Store:
         if self._due is None:
             return
         sealed = seal(self.folder, self._manifest, self._sealed, self._due)
+        # Whoever appends waits for this lock, so nothing is asked of the manifest under it: that may be syncing.
+        snapshot_days = self._manifest.snapshot_days()
         with self._lock:
             position, self._due = self._due.wal, None
             self._segments += sealed.segments
             self._sealed, self._generation = sealed.newest, max(self._generation, sealed.generation)
-            self._snapshot_days = self._manifest.snapshot_days()
+            self._snapshot_days = snapshot_days
             self._busy_days = frozenset(each.day for each in sealed.segments)
             self._sealed_some.notify_all()
         with self._door:
@@ -394,21 +396,22 @@ class Store:
             change = upkeep.let_go(self._manifest, first_kept)
             if change:
                 self._apply(change)
-                with self._lock:
-                    self._corrections = corrections.read(self._manifest)[1]
+                self._corrections = corrections.read(self._manifest)[1]
 
     def _apply(self, change: upkeep.Change) -> None:
         gone = {each.id for each in change.gone}
+        snapshot_days = self._manifest.snapshot_days()
         with self._lock:
             kept = [each for each in (*self._segments, *self._rollups) if each.id not in gone]
             self._segments = tuple(sorted(each for each in (*kept, *change.new) if not each.bucket_ns))
             self._rollups = tuple(sorted(each for each in (*kept, *change.new) if each.bucket_ns))
             self._generation = max(self._generation, change.generation)
-            self._snapshot_days = self._manifest.snapshot_days()
+            self._snapshot_days = snapshot_days
 
     def _oldest_held(self) -> int | None:
+        elsewhere = leases.oldest_held(self.folder)
         with self._lock:
-            return self._pins.oldest(lambda: leases.oldest_held(self.folder))
+            return self._pins.oldest(elsewhere)
 
     def _keep(self, work: Callable[[], None], wake: threading.Event) -> None:
         while not self._closing.is_set():

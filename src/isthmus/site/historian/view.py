@@ -135,12 +135,14 @@ class View(NamedTuple):
 
     def _search(self, tags: NDArray[np.int32], moment_ns: int) -> Rows:
         """From the day's snapshot on; where there is none, day by day backwards."""
-        days = [day for day in self.snapshot_days if day * NS_PER_DAY <= moment_ns]
-        since = days[-1] * NS_PER_DAY if days else ALWAYS
         parts: list[Rows] = []
-        if days and (data := self.snapshot(days[-1])) is not None:
-            stood = unpack(data)
-            parts.append(stood.take(one_of(stood.tag, tags)))
+        since = ALWAYS
+        for day in reversed([day for day in self.snapshot_days if day * NS_PER_DAY <= moment_ns]):
+            # One that was dropped since the view was made is passed over; an earlier one only means more to read.
+            if (data := self.snapshot(day)) is not None:
+                stood, since = unpack(data), day * NS_PER_DAY
+                parts.append(stood.take(one_of(stood.tag, tags)))
+                break
         end, left = moment_ns, tags
         for day in sorted({each.day for each in self.segments_of(tags, since, moment_ns)}, reverse=True):
             found = newest_of_each(self.rows(left, max(day * NS_PER_DAY, since), min(end, moment_ns)))
