@@ -25,6 +25,9 @@ from isthmus.site.historian.store import Store
 
 T0 = 20_400 * NS_PER_DAY
 EVER = 2**62
+SHM = Path("/dev/shm")  # noqa: S108  folders below it have names of their own
+MEMORY = SHM if SHM.is_dir() else None
+"""Many short lives of a store: what a disk takes to sync is not the point there."""
 KINDS = (ValueKind.F64, ValueKind.F64, ValueKind.I64, ValueKind.BOOL, ValueKind.STR)
 VALUES: dict[ValueKind, st.SearchStrategy[Any]] = {
     ValueKind.F64: st.one_of(st.floats(allow_nan=False), st.integers(-100, 100).map(lambda n: n / 10)),
@@ -64,7 +67,7 @@ def _value(row: dict[str, Any]) -> object:
 class StoreAgainstDictionary(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="isthmus-historian-"))
+        self.folder = Path(tempfile.mkdtemp(dir=MEMORY))
         self.told: list[Told] = []
         self.store = self.opened()
         names = [f"src/tag{number}" for number in range(len(KINDS))]
@@ -114,8 +117,8 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
     @rule()
     def die_and_start_again(self) -> None:
         # What a kill leaves behind is the folder as it stands; the new process opens that.
-        left = Path(tempfile.mkdtemp(prefix="isthmus-historian-")) / "left"
-        shutil.copytree(self.folder, left)
+        left = Path(tempfile.mkdtemp(dir=MEMORY))
+        shutil.copytree(self.folder, left, dirs_exist_ok=True)
         self.teardown()
         self.folder = left
         self.store = self.opened()

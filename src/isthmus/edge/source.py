@@ -36,12 +36,21 @@ class SourceSection(Section, frozen=True, kw_only=True, tag_field="kind", tag=Tr
 
     time_of: ClassVar[TimeOf] = "source"
     """Whose clock stamps the samples."""
+    schemes: ClassVar[tuple[str, ...]] = ()
+    """How a URL begins that `isthmus init --from` turns into such a source."""
+    has_directory: ClassVar[bool] = True
+    """False where the protocol cannot say which signals a device has."""
 
     name: Annotated[
         str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="unique in the plant; pages and tags use it")
     ]
     zone: Annotated[str, Meta(description="name of the [[zone]] its device stands in; never a safety zone")] = "control"
     serves: Annotated[str, Meta(description="the objective it serves, for the programme page")] = ""
+
+    @classmethod
+    def from_url(cls, url: str) -> dict[str, Any]:
+        """The fields of the source that a URL of its schemes says. Raises ValueError in words."""
+        return {"url": url}
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@
     |-- UsageError        a command was called with something it cannot take
     |-- DeviceAway        a device or server cannot be reached now; the runner waits and tries again
     |   `-- DeviceRefuses it answers, and says no (password, certificate); tried again slowly, a person is told
+    |       `-- NotApproved it shows a certificate that nobody has approved yet
     |-- ErpAway           the business system cannot be reached now; the outbox waits
     |   `-- ErpRefuses    it answers, and says no; the item is parked for a person
     |-- FoldsDisagree     two folds emit one kind, or read each other in a ring; the code must be mended
@@ -59,6 +60,15 @@ class DeviceAway(IsthmusError):
 
 class DeviceRefuses(DeviceAway):
     """A device answers and says no: wrong password, untrusted certificate, no such endpoint."""
+
+
+class NotApproved(DeviceRefuses):
+    """A device shows a certificate that nobody has approved. A person compares it and writes it into the file."""
+
+    def __init__(self, message: str, field: str, shown: str) -> None:
+        self.field, self.shown = field, shown
+        """The field of the source that approves it, and the fingerprint as people compare it."""
+        super().__init__(message)
 
 
 class ErpAway(IsthmusError):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from isthmus.edge.opcua_client.profiles import Proposal
 from isthmus.edge.source import TagFound
 
 SHIFTS = {
@@ -44,6 +45,14 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
     """The source's own fields: host, port, url."""
     tags: Sequence[TagFound] = ()
     """What browsing found."""
+    machines: Sequence[Proposal] = ()
+    """Machines that were recognised among them."""
+
+
+_NO_DIRECTORY = (
+    "# This protocol cannot say which signals a device has: add a [[source.tags]] for each, with its address\n"
+    "# from the device's manual. docs/reference/plant-file.md lists the fields."
+)
 
 
 def slug(text: str) -> str:
@@ -145,12 +154,46 @@ def _source(answers: Answers) -> str:
 # name = "CNC-01"
 # calendar = "main"
 """
-    lines = ["", "# Found by browsing; keep what you need.", "[[source]]", f'kind = "{answers.kind}"']
+    lines = [
+        "",
+        "# Found by browsing; keep what you need." if answers.tags else _NO_DIRECTORY,
+        "[[source]]",
+        f'kind = "{answers.kind}"',
+    ]
     lines.append(f"name = {_text(answers.source)}")
     lines += [f"{key} = {_value(value)}" for key, value in answers.fields.items()]
     names = _unique_names(answers.tags)
     lines += ["", *(line for tag, name in zip(answers.tags, names, strict=True) for line in _tag(tag, name))]
+    whole = {tag.path: f"{answers.source}/{name}" for tag, name in zip(answers.tags, names, strict=True)}
+    for proposal in answers.machines:
+        lines += [*(f"# {line}".rstrip() for line in _machine(proposal, whole)), ""]
     return "\n".join(lines) + "\n"
+
+
+def _machine(proposal: Proposal, names: Mapping[str, str]) -> list[str]:
+    """A machine as the companion specification's names propose it; a person takes the marks away."""
+    name = proposal.root.rpartition("/")[2]
+    sure = "" if proposal.sure else ", by the names alone: the server does not say that it follows the specification"
+    parts = {part: _text(names[tag.path]) for part, tag in proposal.parts.items()}
+    if "good" in parts:
+        parts.pop("total", None)  # good pieces are counted apart
+    counters = [f"{part} = {{ tag = {parts[part]} }}" for part in ("good", "total", "scrap") if part in parts]
+    single = [f"{part} = {parts[part]}" for part in ("order", "stop_code") if part in parts]
+    signals = ", ".join(f"{signal} = {_text(names[tag.path])}" for signal, tag in proposal.state.items())
+    return [
+        f"Recognised as {proposal.profile}{sure}. Compare it with the machine, then take the marks away:",
+        "",
+        "[[machine]]",
+        f"path = {_text(f'area/line/{slug(name)}')}   # area / work centre / work unit",
+        f"name = {_text(name)}",
+        'calendar = "main"',
+        *counters,
+        *single,
+        "",
+        "[machine.state]",
+        f"profile = {_text(proposal.profile)}",
+        f"tags = {{ {signals} }}",
+    ]
 
 
 def _tag(tag: TagFound, name: str) -> list[str]:

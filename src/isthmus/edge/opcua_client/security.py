@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from isthmus.model.errors import DeviceRefuses
+from isthmus.model.errors import DeviceRefuses, NotApproved
 
 Policy = Literal["Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss", "none"]
 Mode = Literal["SignAndEncrypt", "Sign"]
@@ -106,14 +106,17 @@ def choose(url: str, endpoints: Sequence[Any], policy: Policy, mode: Mode) -> An
 
 
 def check_pin(url: str, certificate: bytes, pinned: str) -> None:
-    """Raise DeviceRefuses unless the server's certificate is the one that the plant file names."""
+    """Raise DeviceRefuses unless the server's certificate is the one that the plant file names.
+
+    NotApproved where it names none.
+    """
     shown = fingerprint(certificate)
     if not pinned:
         msg = (
             f"{url} shows a certificate that nobody has approved. Compare this fingerprint with the one at the "
             f'server, then write it into the plant file: server_certificate = "{shown}"'
         )
-        raise DeviceRefuses(msg)
+        raise NotApproved(msg, "server_certificate", shown)
     if _bare(pinned) != _bare(shown):
         msg = (
             f"{url} shows another certificate than the approved one. If the server was given a new certificate, "

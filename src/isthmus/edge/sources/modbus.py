@@ -35,7 +35,8 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
 
 import msgspec
 import pyarrow as pa
@@ -120,6 +121,8 @@ class Modbus(SourceSection, frozen=True, kw_only=True, tag="modbus"):
     """One Modbus/TCP device, or a gateway with several units behind it."""
 
     time_of: ClassVar[TimeOf] = "arrival"
+    schemes: ClassVar[tuple[str, ...]] = ("modbus",)
+    has_directory: ClassVar[bool] = False
 
     host: Annotated[str, Meta(min_length=1, description="name or address of the device or gateway")]
     port: Annotated[Port, Meta(description="502 unless the manual says otherwise")] = 502
@@ -142,6 +145,17 @@ class Modbus(SourceSection, frozen=True, kw_only=True, tag="modbus"):
         if not self.echoes and self.in_flight > 1:
             msg = f"{self.name}: without transaction numbers answers cannot be told apart; write in_flight = 1"
             raise ValueError(msg)
+
+    @classmethod
+    def from_url(cls, url: str) -> dict[str, Any]:
+        """Host and port of modbus://10.20.0.11:502, and the unit where a path names one: modbus://10.20.0.11/7."""
+        parts = urlsplit(url)
+        unit = parts.path.strip("/")
+        if not parts.hostname or (unit and not unit.isdecimal()):
+            msg = f"{url} names no device; write modbus://10.20.0.11:502, or modbus://10.20.0.11/7 for unit 7"
+            raise ValueError(msg)
+        port = {"port": parts.port} if parts.port else {}
+        return {"host": parts.hostname, **port, **({"unit_id": int(unit)} if unit else {})}
 
     async def identify(self) -> Identity:
         """Who the device says it is, by function 43/14; "" where it does not know that function."""

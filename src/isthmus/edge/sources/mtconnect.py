@@ -37,7 +37,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 import pyarrow as pa
@@ -90,6 +90,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 class Mtconnect(SourceSection, frozen=True, kw_only=True, tag="mtconnect"):
     """One MTConnect agent, or one device of it."""
+
+    schemes: ClassVar[tuple[str, ...]] = ("http", "https")
 
     url: Annotated[
         str, Meta(pattern=r"^https?://[^/\s]+(/\S*)?$", description="where the agent answers: http://10.20.0.31:5000")

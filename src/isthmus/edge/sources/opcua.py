@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -54,6 +54,8 @@ class Opcua(SourceSection, frozen=True, kw_only=True, tag="opcua", dict=True):
     number) is a Bad sample, and the connections page names the type; a tag of kind str takes any
     value, arrays and structures as JSON.
     """
+
+    schemes: ClassVar[tuple[str, ...]] = ("opc.tcp",)
 
     url: Annotated[str, Meta(pattern=r"^opc\.tcp://[^/\s]+(/\S*)?$", description="opc.tcp://host:4840/path")]
     tags: Annotated[tuple[OpcuaTag, ...], Meta(description="[[source.tags]]: the variables to read")] = ()

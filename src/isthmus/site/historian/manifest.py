@@ -6,6 +6,7 @@
     taken     source, epoch, ...  which frames were taken in, see taken.py
     state     name, rows          the newest sealed sample of each tag: its times are the high-water marks
     snapshot  day, rows           the newest sample of each tag before a UTC day
+    correction  tag, time, said, ...  what people put right, see corrections.py
 
 What a seal or a compaction changes, it changes in one transaction. Each transaction that changes the
 segments raises the generation by one. A segment that was merged or let go keeps its row, with the
@@ -44,6 +45,9 @@ CREATE TABLE IF NOT EXISTS taken (
     source INTEGER NOT NULL, epoch INTEGER NOT NULL, ranges BLOB NOT NULL, PRIMARY KEY (source, epoch)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, rows BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS snapshot (day INTEGER PRIMARY KEY, rows BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS correction (
+    tag INTEGER NOT NULL, time INTEGER NOT NULL, said INTEGER NOT NULL, form INTEGER NOT NULL, bits INTEGER NOT NULL,
+    word TEXT NOT NULL, status INTEGER NOT NULL, by TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY (tag, time, said));
 """
 
 
@@ -83,7 +87,7 @@ class Segment(NamedTuple):
     bucket_ns: int = 0
     """0 for samples; a rollup's bucket, see rollup.py"""
     tags: Packed = b""
-    """A rollup's tags: int32 little-endian, in order, deflated."""
+    """A rollup's tags and how many usable samples each has, see rollup.py."""
     made_of: str = ""
     """The ids of the segments that a rollup is made of, by comma."""
 

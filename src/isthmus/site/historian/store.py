@@ -31,8 +31,9 @@ from isthmus.model.query import Operator
 from isthmus.model.samples import Batch
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S, from_datetime
 from isthmus.site.config import HistorianSection
-from isthmus.site.historian import leases, rollup, upkeep
+from isthmus.site.historian import corrections, leases, rollup, upkeep
 from isthmus.site.historian.check import Bounds, Refused, Told, Trouble, sentence, sift
+from isthmus.site.historian.corrections import Correction
 from isthmus.site.historian.engine import Engine
 from isthmus.site.historian.head import Head
 from isthmus.site.historian.manifest import Manifest, Segment, put_about
@@ -113,6 +114,7 @@ class Store:
         self._sealed = Newest.unpack(self._manifest.state("sealed"))
         self._newest = self._sealed.copy()
         self._snapshot_days = self._manifest.snapshot_days()
+        self._corrections = corrections.read(self._manifest)[1]
         self._head = Head()
         self._due: Due | None = None
         """What is being sealed: not in the head any more, not in the segments yet."""
@@ -133,6 +135,8 @@ class Store:
 
     def close(self) -> None:
         """Stop the background threads and close; what is in the head is in the log too, and stays there."""
+        if self._closing.is_set():
+            return
         self._closing.set()
         self._wake.set()
         for thread in self._threads:
@@ -178,14 +182,30 @@ class Store:
             known = self._taken.get((source, epoch))
             return known is not None and seq in known
 
-    def query(self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
-        """Answer a question of model.query over [start_ns, end_ns). Any thread may ask."""
-        with self.view() as view:
+    def correct(self, said: Sequence[Correction]) -> None:
+        """Put samples right for good; the old versions stay. Raises UsageError with nothing stored, OSError."""
+        corrections.put(self._manifest, said, [self.tags.info(each.tag) for each in said])
+        with self._lock:
+            self._corrections = corrections.read(self._manifest)[1]
+
+    def corrections(self) -> list[Correction]:
+        """Everything that people put right, in the order in which they said it."""
+        return corrections.read(self._manifest)[0]
+
+    def query(
+        self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int, *, known_ns: int | None = None
+    ) -> pa.Table:
+        """Answer a question of model.query over [start_ns, end_ns). Any thread may ask.
+
+        With `known_ns` corrections that people said after that moment are left out.
+        """
+        with self.view(known_ns) as view:
             return self._engine.query(view, operator, np.unique(np.asarray(tags, np.int32)), start_ns, end_ns)
 
     @contextmanager
-    def view(self) -> Iterator[View]:
-        """What is stored now; no segment of it is deleted until the view is given back."""
+    def view(self, known_ns: int | None = None) -> Iterator[View]:
+        """What is stored now, with the corrections said up to `known_ns` (None for all); no segment of it is deleted until the view is given back."""
+        then = None if known_ns is None else corrections.read(self._manifest, known_ns)[1]
         with self._lock:
             generation = self._generation
             self._pins.add(generation)
@@ -194,6 +214,7 @@ class Store:
                 self._segments,
                 self._rollups,
                 (*([self._due.rows] if self._due else []), self._head.rows()),
+                self._corrections if then is None else then,
                 self._newest_of,
                 tuple(self._snapshot_days),
                 self._manifest.snapshot,
@@ -373,6 +394,8 @@ class Store:
             change = upkeep.let_go(self._manifest, first_kept)
             if change:
                 self._apply(change)
+                with self._lock:
+                    self._corrections = corrections.read(self._manifest)[1]
 
     def _apply(self, change: upkeep.Change) -> None:
         gone = {each.id for each in change.gone}

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.model.time import NS_PER_DAY
 from isthmus.site.historian.manifest import Manifest, Segment, put_segments
 from isthmus.site.historian.newest import Newest
 from isthmus.site.historian.parquet import ALWAYS, FOR_EVER, SegmentFile
@@ -147,6 +148,7 @@ def let_go(manifest: Manifest, first_kept: int) -> Change | None:
         return None
     with manifest.transaction() as db:
         db.execute("DELETE FROM snapshot WHERE day < ?", (first_kept,))
+        db.execute("DELETE FROM correction WHERE time < ?", (first_kept * NS_PER_DAY,))
         generation = put_segments(db, [], [each.id for each in gone])
     return Change((), tuple(gone), generation)
 
