@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import pkgutil
+import select
 import sys
 from collections.abc import Sequence
 
@@ -22,7 +24,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. 0 done, 1 failed, 2 misused, 130 stopped by the user."""
     args = parser().parse_args(argv)
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left has nowhere to go
+        return 0
     except UsageError as error:
         print(f"isthmus {args.verb}: {error}", file=sys.stderr)
         return _MISUSED
@@ -31,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _FAILED
     except KeyboardInterrupt:
         return _STOPPED
+    return code
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,3 +63,10 @@ def parser() -> argparse.ArgumentParser:
         module.arguments(verb)
         verb.set_defaults(run=module.run)
     return top
+
+
+def _nobody_reads() -> bool:
+    """True when who read our output has read enough: `isthmus records | head -3`."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return bool(poll.poll(0))

@@ -25,7 +25,7 @@ DOCS = ROOT / "docs"
 WRITTEN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted(DOCS.rglob("*.md"))]
 VERBS = {found.name.replace("_", "-") for found in pkgutil.iter_modules(commands.__path__)}
 
-_LINK = re.compile(r"(?<!!)\[[^\]\n]*(?:\[[^\]\n]*\][^\]\n]*)*\]\(([^)\s]+)\)")
+_LINK = re.compile(r"\[[^\]\n]*(?:\[[^\]\n]*\][^\]\n]*)*\]\(([^)\s]+)\)")
 _FIGURE = re.compile(
     r"\d\s*(?:µs|ns a |values a second|samples a second|bytes a (?:value|sample)|times (?:faster|less|smaller))"
 )

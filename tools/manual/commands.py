@@ -27,17 +27,18 @@ def page() -> str:
     index = markdown.table(["command", ""], [[f"[`isthmus {verb}`](#isthmus-{verb})", helps[verb]] for verb in verbs])
     parts = [index]
     for verb, sub in verbs.items():
-        parts += _command(f"isthmus {verb}", sub, "##")
+        parts += _command(f"isthmus {verb}", sub, sub.description or "", "##")
     return markdown.page("Commands", _ABOUT, parts)
 
 
-def _command(name: str, of: argparse.ArgumentParser, level: str) -> Iterator[str]:
+def _command(name: str, of: argparse.ArgumentParser, told: str, level: str) -> Iterator[str]:
     """A command, then each step below it."""
     yield f"{level} {name}"
-    yield from _paragraphs(of.description or "")
+    yield from _paragraphs(told)
     yield from _arguments(of)
+    helps = _helps(of)
     for step, sub in _choices(of).items():
-        yield from _command(f"{name} {step}", sub, "###")
+        yield from _command(f"{name} {step}", sub, sub.description or helps[step], "###")
 
 
 def _paragraphs(text: str) -> Iterator[str]:
@@ -75,4 +76,13 @@ def _choices(of: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     for action in of._actions:  # noqa: SLF001  as above
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001  as above
             return dict(sorted(action.choices.items()))
+    return {}
+
+
+def _helps(of: argparse.ArgumentParser) -> dict[str, str]:
+    """What the list of steps says of each, as a sentence."""
+    for action in of._actions:  # noqa: SLF001  as above
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001  as above
+            told = {each.dest: each.help or "" for each in action._choices_actions}  # noqa: SLF001  as above
+            return {step: f"{text[:1].upper()}{text[1:].rstrip('.')}." for step, text in told.items()}
     return {}
