@@ -139,9 +139,11 @@ def _answer(args: argparse.Namespace, field: str, question: str) -> str:
         if wrong := _wrong(field, given):
             raise UsageError(wrong)
         return given
-    while wrong := _wrong(field, given := _ask(f"{question} [{default}]") or default):
+    said = _ask(f"{question} [{default}]") or default
+    while wrong := _wrong(field, said):
         print(wrong)
-    return given
+        said = _ask(f"{question} [{default}]") or default
+    return said
 
 
 def _wrong(field: str, given: str) -> str:

@@ -227,16 +227,16 @@ class Uplink:
     async def _obey(self, lane: Lane, chunk: Chunk, answer: Answer) -> None:
         """Take in what the site says: what it has, whether to close, a renewed certificate."""
         upto = {(item.source, item.epoch): item.seq for item in answer.acknowledged}
+        if answer.cut:
+            self._gate.cut(level=2, by="the site", reason="the site asked for the conduit to be cut")
         if chunk.heads and not await asyncio.to_thread(lane.acknowledge, chunk, upto):
             msg = "the site took the frames and acknowledged none of them"
-            raise _Failed(msg)
+            raise _Failed("the site refuses the link" if answer.cut else msg)
         if not self.now.up and lane.waiting > IN_ORDER_BYTES:
             self._buffer.let_overtake()
         self._say("")
         if answer.certificate:
             await self._renew(answer.certificate)
-        if answer.cut:
-            self._gate.cut(level=2, by="the site", reason="the site asked for the conduit to be cut")
 
     async def _renew(self, pem: str) -> None:
         if await asyncio.to_thread(tls.take_renewed, self._tls, pem):

@@ -30,6 +30,7 @@ from isthmus.site.historian.check import Told
 from isthmus.site.historian.store import Store
 from isthmus.site.ingest import Ingest
 from isthmus.site.link import LinkServer
+from isthmus.site.refusal import Refusal
 from isthmus.site.site import Site
 from isthmus.wire.frame import source_id
 
@@ -56,7 +57,8 @@ async def open_site(file: PlantFile) -> AsyncIterator[Site]:
             site.folder / "tls", file.plant.path, file.edge.conduit, lambda record: _append(site, record)
         )
         stop = threading.Event()
-        server = LinkServer(file.site.listen, certificates, ingest.take)
+        refusal = Refusal(site, beside(file.plant.path, "conduit", file.edge.conduit))
+        server = LinkServer(file.site.listen, certificates, ingest.take, cut=refusal)
         async with _listening(server, file.site.listen), asyncio.TaskGroup() as group:
             folding = group.create_task(asyncio.to_thread(runner.run, stop), name="folds")
             telling = group.create_task(_tell(site, file, untold), name="what history tells")

@@ -156,7 +156,13 @@ class LinkServer:
             writer.transport.abort()
 
     async def frames(self, peer: Peer, body: bytes) -> Answer:
-        """Hand a body on and add what the site itself has to say. Raises _Refused."""
+        """Hand a body on and add what the site itself has to say. Raises _Refused.
+
+        While the link is cut nothing is taken in and nothing acknowledged, so that all of it comes later.
+        """
+        if self._cut(peer.name):
+            self.seen[peer.name] = time.time_ns()
+            return Answer(cut=True)
         loop = asyncio.get_running_loop()
         try:
             answer = await loop.run_in_executor(self._thread, self._take, peer.name, body)
@@ -165,7 +171,7 @@ class LinkServer:
         except OSError as error:
             raise _Refused(507, error.strerror or str(error)) from error
         self.seen[peer.name] = time.time_ns()
-        return msgspec.structs.replace(answer, cut=answer.cut or self._cut(peer.name))
+        return answer
 
     async def enrol(self, body: bytes) -> bytes:
         """Answer a first contact. Raises _Refused; wrong codes cost a second each, one at a time."""

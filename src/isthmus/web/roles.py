@@ -17,7 +17,7 @@ Role = Literal[
     "programme",
     "administrator",
 ]
-Act = Literal["reason", "undo others", "job", "quantity", "parked", "accounts", "addresses"]
+Act = Literal["reason", "undo others", "job", "quantity", "parked", "accounts", "addresses", "cut", "lift cut"]
 
 ROLES: Final[Mapping[Role, tuple[str, str]]] = {
     "operator": ("Operator", "/plant"),
@@ -41,8 +41,10 @@ MAY: Final[Mapping[Act, frozenset[Role]]] = {
     "parked": frozenset({"supervisor", "planner"}),
     "accounts": frozenset({"administrator"}),
     "addresses": frozenset({"ot-engineer", "security", "maintenance"}),
+    "cut": frozenset({"security", "administrator"}),
+    "lift cut": frozenset({"security", "ot-engineer"}),
 }
-"""The administrator keeps accounts and nothing else: whoever may grant a right does not use it."""
+"""The administrator keeps accounts: whoever may grant a right does not use it. Cutting grants nobody anything."""
 
 WHO: Final[Mapping[Act, str]] = {
     "reason": "give a reason",
@@ -52,6 +54,8 @@ WHO: Final[Mapping[Act, str]] = {
     "parked": "decide on a parked report",
     "accounts": "keep accounts",
     "addresses": "see addresses",
+    "cut": "cut the link to OT",
+    "lift cut": "let the site take the link again",
 }
 
 

@@ -72,3 +72,20 @@ class ParkedDecided(Record, frozen=True, kw_only=True):
     note: str = ""
     by: str
     said_ns: int
+
+
+class SiteCut(Record, frozen=True, kw_only=True):
+    """What people on the IT side said about the link: the site refuses it, or takes it again. Path: plant#conduit/name.
+
+    One person cuts. Lifting is asked for by one and done by another; it ends the site's refusal and opens
+    nothing on the OT side, where two people reopen the conduit by themselves.
+    """
+
+    emitter: ClassVar[str] = "web/cut"
+
+    step: Literal["cut", "lift asked", "lifted"]
+    reason: str
+    by: str
+    asked_by: str = ""
+    """Of a lifting: who asked for it."""
+    said_ns: int

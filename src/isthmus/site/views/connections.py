@@ -16,12 +16,13 @@ from isthmus.model.records.edge import (
     SamplesDropped,
     SourceChanged,
 )
+from isthmus.model.records.people import SiteCut
 from isthmus.model.records.site import CertificateExpiring, SamplesQuarantined
 from isthmus.site import tables
 
 
 class Connections:
-    """Tables `connections_<what>`: source, link, device, gate, certificate (a row per path); dropped, quarantined."""
+    """Tables `connections_<what>`: source, link, device, gate, site_cut, certificate (a row per path); dropped, quarantined."""
 
     name: ClassVar[str] = "connections"
     reads: ClassVar[tuple[type[Record], ...]] = (
@@ -29,6 +30,7 @@ class Connections:
         LinkChanged,
         ConduitCut,
         ConduitReopened,
+        SiteCut,
         DeviceIdentified,
         SamplesDropped,
         SamplesQuarantined,
@@ -48,6 +50,10 @@ class Connections:
         )
         + tables.latest(
             "connections_gate", "cut INTEGER NOT NULL, level INTEGER, by TEXT NOT NULL, reason TEXT NOT NULL"
+        )
+        + tables.latest(
+            "connections_site_cut",
+            "step TEXT NOT NULL, reason TEXT NOT NULL, by TEXT NOT NULL, asked_by TEXT NOT NULL",
         )
         + tables.latest("connections_certificate", "subject TEXT NOT NULL, ends_ns INTEGER NOT NULL")
         + tables.facts("connections_dropped", "start_ns INTEGER NOT NULL, rows INTEGER NOT NULL, why TEXT NOT NULL")
@@ -69,6 +75,9 @@ class Connections:
             tables.put_latest(db, "connections_certificate", record, values)
         elif isinstance(record, ConduitCut | ConduitReopened):
             tables.put_latest(db, "connections_gate", record, _gate(record))
+        elif isinstance(record, SiteCut):
+            said = {"step": record.step, "reason": record.reason, "by": record.by, "asked_by": record.asked_by}
+            tables.put_latest(db, "connections_site_cut", record, said)
         elif isinstance(record, SamplesDropped):
             values = {"start_ns": record.start_ns, "rows": record.rows, "why": record.why}
             tables.put(db, "connections_dropped", record, values)

@@ -12,7 +12,7 @@ from isthmus.model.equipment import named
 from isthmus.model.states import State
 from isthmus.model.time import NS_PER_DAY, NS_PER_S
 from isthmus.web import words
-from isthmus.web.figures import orders, sources
+from isthmus.web.figures import orders, refusals, sources
 from isthmus.web.figures.machines import MachineNow
 from isthmus.web.figures.sources import Source
 from isthmus.web.house import House
@@ -117,10 +117,24 @@ def _faulty(source: Source) -> Need:
 def _gates(house: House, now_ns: int) -> list[Need]:
     cut = {row["path"]: row for row in house.site.views.query("SELECT * FROM connections_gate WHERE cut")}
     down = house.site.views.query("SELECT * FROM connections_link WHERE NOT up")
+    here = refusals.refused(house)
     return [
-        *(_cut(house, path, row, now_ns) for path, row in cut.items()),
-        *(_link(house, row, now_ns) for row in down if row["path"] not in cut),
+        *(_refused(house, path, row, now_ns) for path, row in here.items()),
+        *(_cut(house, path, row, now_ns) for path, row in cut.items() if path not in here),
+        *(_link(house, row, now_ns) for row in down if row["path"] not in cut.keys() | here.keys()),
     ]
+
+
+def _refused(house: House, path: str, row: sqlite3.Row, now_ns: int) -> Need:
+    name = named(path, "conduit") or path
+    return Need(
+        key=f"refused-{name}",
+        kind="cut",
+        title=f"This site refuses conduit {name} since {house.local.moment(row['time_ns'], now_ns)}",
+        text=f"{refusals.refusal_words(row)} Two people here lift it; then two people open it on the OT side.",
+        link="/connections#conduits",
+        link_text="Look at the conduit",
+    )
 
 
 def _cut(house: House, path: str, row: sqlite3.Row, now_ns: int) -> Need:

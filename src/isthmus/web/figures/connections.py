@@ -6,7 +6,7 @@ import msgspec
 
 from isthmus.model.equipment import named
 from isthmus.model.time import NS_PER_DAY, NS_PER_MINUTE
-from isthmus.web.figures import attention, sources
+from isthmus.web.figures import attention, refusals, sources
 from isthmus.web.figures.sources import Source
 from isthmus.web.house import House
 
@@ -31,8 +31,13 @@ class ConduitNow(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     up: bool
     cut: bool
+    """Closed on the OT side, or refused by the site."""
     since_ns: int
     words: str
+    refused: str
+    """What the site's own cut is at: cut, lift asked, or "" when there is none."""
+    asked_by: str
+    """Who asked for it to be lifted."""
 
 
 class Lost(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,11 +84,14 @@ def _source(house: House, source: Source, now_ns: int) -> SourceNow:
 def _conduits(house: House) -> list[ConduitNow]:
     gates = {row["path"]: row for row in house.site.views.query("SELECT * FROM connections_gate")}
     links = {row["path"]: row for row in house.site.views.query("SELECT * FROM connections_link")}
+    refusals_ = refusals.refused(house)
     out = []
-    for path in sorted(gates.keys() | links.keys()):
-        gate, link = gates.get(path), links.get(path)
+    for path in sorted(gates.keys() | links.keys() | refusals_.keys()):
+        gate, link, refusal = gates.get(path), links.get(path), refusals_.get(path)
         cut = gate is not None and bool(gate["cut"])
-        if gate is not None and cut:
+        if refusal is not None:
+            words = refusals.refusal_words(refusal)
+        elif gate is not None and cut:
             words = f"Cut by {gate['by']} at level {gate['level']}: {gate['reason']}."
         elif link is not None and not link["up"]:
             words = f"{link['cause'].rstrip('.')}. {link['waiting_frames']} frames waited on the edge."
@@ -91,14 +99,16 @@ def _conduits(house: House) -> list[ConduitNow]:
             words = f"Reopened by {gate['by']}: {gate['reason']}."
         else:
             words = "The edge reaches the site."
-        since = max(row["time_ns"] for row in (gate, link) if row is not None)
+        since = max(row["time_ns"] for row in (gate, link, refusal) if row is not None)
         out.append(
             ConduitNow(
                 name=named(path, "conduit") or path,
-                up=not cut and (link is None or bool(link["up"])),
-                cut=cut,
+                up=not cut and refusal is None and (link is None or bool(link["up"])),
+                cut=cut or refusal is not None,
                 since_ns=since,
                 words=words,
+                refused=refusal["step"] if refusal is not None else "",
+                asked_by=refusal["by"] if refusal is not None and refusal["step"] == "lift asked" else "",
             )
         )
     return out

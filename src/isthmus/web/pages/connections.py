@@ -39,7 +39,7 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
         "when": Markup("now %s") % house.local.second(now),
         "health": cells.health(up, len(told.sources)),
         "sources": cells.sources(told.sources, now, house, see_addresses),
-        "conduits": cells.conduits(told, now, house.local),
+        "conduits": cells.conduits(told, session, now, house.local),
         "erp": cells.erp(orders.erp_link(house), orders.all_reports(house), now, house.local),
         "lost": cells.lost(told.lost, now, house.local),
         **nav.counts(house, now),

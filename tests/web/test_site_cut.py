@@ -1,0 +1,72 @@
+"""The site's own cut on the connections page: one person makes it, two lift it, and the pages say how it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+from visits import make_fresh  # noqa: F401  a fixture
+
+import web_world as worlds
+from isthmus.model.records.people import SiteCut
+from isthmus.site.refusal import Refusal
+from isthmus.web.accounts import Person
+from web_world import Visitor
+
+Visit = Callable[[str], Visitor]
+CONDUIT = f"{worlds.PATH}#conduit/uplink"
+
+
+@pytest.fixture(name="visit")
+def make_visit(fresh: worlds.World) -> Visit:
+    people = fresh.app.state.house.accounts
+    people.add(Person(name="second", full_name="A second officer", role="security"), worlds.PASSWORD)
+    client: TestClient[Litestar] = TestClient(fresh.app)
+    return lambda name: Visitor(client, name)
+
+
+def test_one_person_cuts_and_two_different_ones_lift_it(fresh: worlds.World, visit: Visit) -> None:
+    refusal = Refusal(fresh.site, CONDUIT)
+    security, second = visit("security"), visit("second")
+    assert not refusal("line-1")
+    assert security.post("/act/cut", conduit="uplink", reason=" ").status_code == 400
+    assert security.post("/act/cut", conduit="nowhere", reason="test").status_code == 400
+    assert security.post("/act/cut", conduit="uplink", reason="ransomware in the office").status_code == 303
+    assert refusal("line-1")
+    assert Refusal(fresh.site, CONDUIT)("line-1"), "a restart of the site forgets nothing"
+    assert "Cut from this side by security: ransomware in the office." in security.get("/connections").text
+    assert "This site refuses conduit uplink" in security.get("/plant").text
+
+    assert security.post("/act/lift-cut", conduit="uplink", reason="rebuilt").status_code == 303
+    assert refusal("line-1"), "one person alone lifts nothing"
+    again = security.post("/act/lift-cut", conduit="uplink", reason="rebuilt")
+    assert (again.status_code, "somebody else" in again.text) == (400, True)
+    assert "Agree: the site takes uplink again" not in security.get("/connections").text
+    assert "Agree: the site takes uplink again" in second.get("/connections").text
+    assert second.post("/act/lift-cut", conduit="uplink", reason="checked").status_code == 303
+    assert not refusal("line-1")
+    assert second.post("/act/lift-cut", conduit="uplink", reason="checked").status_code == 400
+    said = [one for _, one in fresh.site.log.read(0) if isinstance(one, SiteCut)]
+    assert [(one.step, one.by, one.asked_by) for one in said] == [
+        ("cut", "security", ""),
+        ("lift asked", "security", ""),
+        ("lifted", "second", "security"),
+    ]
+
+
+def test_a_new_cut_takes_back_a_lifting_that_was_asked_for(fresh: worlds.World, visit: Visit) -> None:
+    refusal = Refusal(fresh.site, CONDUIT)
+    for who, act in (("security", "cut"), ("security", "lift-cut"), ("administrator", "cut"), ("second", "lift-cut")):
+        assert visit(who).post(f"/act/{act}", conduit="uplink", reason="because").status_code == 303
+    assert refusal("line-1"), "the second person only asked again"
+
+
+@pytest.mark.parametrize("role", ["operator", "planner", "programme"])
+def test_who_may_not_cut_is_not_offered_the_button(visit: Visit, role: str) -> None:
+    visitor = visit(role)
+    assert "Cut the link to OT" not in visitor.get("/connections").text
+    assert visitor.post("/act/cut", conduit="uplink", reason="why not").status_code == 403
+    assert "Cut the link to OT" in visit("administrator").get("/connections").text
+    assert visit("administrator").post("/act/lift-cut", conduit="uplink", reason="alone").status_code == 403
