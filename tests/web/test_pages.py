@@ -265,3 +265,18 @@ def test_a_revised_shift_shows_its_revision_and_its_warning(fresh: worlds.World)
     assert "Standard wrong: effectiveness above 1." in page
     assert "Faster than the standard" in page
     assert "-5.0" in page
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["from=²&to=³", f"from=1&to={10**30}", f"from={1 << 63}&to={1 << 63}", "stop=²", f"stop={10**30}",
+     "day=9999-12-31", "day=0001-01-01", "shift=9999-12-31/Night", "shift=0001-01-01/Early"],
+)  # fmt: skip
+def test_an_address_with_impossible_times_still_shows_the_machine(visit: Visit, asked: str) -> None:
+    assert visit("supervisor").get(f"{MACHINE}?{asked}").status_code == 200
+
+
+def test_the_api_has_no_shift_beyond_the_calendar(visit: Visit) -> None:
+    below = worlds.below("CNC-02")
+    for shift in ("9999-12-31/Night", "0001-01-01/Early"):
+        assert visit("supervisor").get(f"/api/states/{below}?shift={shift}").status_code == 404

@@ -14,11 +14,14 @@ from isthmus.model.equipment import beside
 from isthmus.model.plant import Machine
 from isthmus.model.records.people import JobStarted, JobStopped, ParkedDecided, QuantityCorrected, ReasonGiven
 from isthmus.web.accounts import Person
+from isthmus.web.figures import states
 from isthmus.web.figures.stops import reasons_for
 from isthmus.web.guard import demand
 from isthmus.web.house import House
 
 _LONGEST_NOTE = 400
+_LONGEST_ORDER = 80
+_MOST_PIECES = 1_000_000_000
 
 
 def give_reason(
@@ -26,7 +29,8 @@ def give_reason(
 ) -> None:
     """Say why a machine stood still: one stretch (start, end or None while it goes on, reason), or several for a split.
 
-    Raises ClientException for a reason that is not offered or a stretch that is none.
+    Raises ClientException for a reason that is not offered or a stretch that is none: from before the
+    machine was first heard of, or from the future.
     """
     demand(person, "reason")
     offered = {reason.code for reason in reasons_for(house.site.plant, machine)}
@@ -37,6 +41,9 @@ def give_reason(
             raise ClientException(detail="The moment of the split must lie within the stop.")
     with house.saying:
         now = house.clock()
+        first = states.first_ns(house, machine.path)
+        if first is None or any(start < first or max(start, end or start) > now for start, end, _ in stretches):
+            raise ClientException(detail=f"{machine.name} had no stop at that time. Load the page again.")
         house.site.append(
             [
                 ReasonGiven(
@@ -84,19 +91,21 @@ def take_back(house: House, person: Person, machine: Machine, time_ns: int, ordi
 def start_job(house: House, person: Person, machine: Machine, order: str, operation: str) -> None:
     """Put an order on a machine."""
     demand(person, "job")
-    if not order.strip():
+    order, operation = _code(order), _code(operation)
+    if not order:
         raise ClientException(detail="Choose the order that runs now.")
     with house.saying:
         now = house.clock()
-        said = JobStarted(
-            path=machine.path, time_ns=now, order=order.strip(), operation=operation, by=person.name, said_ns=now
-        )
+        said = JobStarted(path=machine.path, time_ns=now, order=order, operation=operation, by=person.name, said_ns=now)
         house.site.append([said])
 
 
 def stop_job(house: House, person: Person, machine: Machine, order: str, *, finished: bool) -> None:
     """Take an order off a machine, finished or to be gone on with later."""
     demand(person, "job")
+    order = _code(order)
+    if not order:
+        raise ClientException(detail=f"No order runs on {machine.name} that could be stopped. Load the page again.")
     with house.saying:
         now = house.clock()
         said = JobStopped(path=machine.path, time_ns=now, order=order, finished=finished, by=person.name, said_ns=now)
@@ -117,6 +126,9 @@ def correct(house: House, person: Person, machine: Machine, order: str, by: Corr
     demand(person, "quantity")
     if not (by.good or by.scrap or by.rework):
         raise ClientException(detail="Give the number of pieces to add, or to take away with a minus.")
+    if max(abs(by.good), abs(by.scrap), abs(by.rework)) > _MOST_PIECES:
+        raise ClientException(detail="No correction is that large. Count the digits.")
+    order = _code(order)
     with house.saying:
         now = house.clock()
         said = QuantityCorrected(
@@ -165,6 +177,14 @@ def _next_ordinal(house: House, kind: str, path: str, time_ns: int) -> int:
         (kind, path, time_ns),
     )
     return int(rows[0]["next"])
+
+
+def _code(order: str) -> str:
+    """An order's or operation's number as a person typed it. Raises ClientException for what is none."""
+    code = order.strip()
+    if len(code) > _LONGEST_ORDER or not code.isprintable():
+        raise ClientException(detail=f"An order's number has at most {_LONGEST_ORDER} letters, digits and signs.")
+    return code
 
 
 def _short(note: str) -> str:
