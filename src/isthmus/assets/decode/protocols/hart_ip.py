@@ -75,9 +75,7 @@ def read(packet: Packet) -> Iterator[Said]:
 
 
 def _identity(packet: Packet, body: bytes) -> Iterator[Said]:
-    """254, expanded type, preambles, HART revision, device and software revision, ..., device id; then from HART 7 on
-    the maker's number in 16 bits.
-    """
+    """254, type, preambles, HART, device and software revision, ..., device id; from HART 7 on the maker."""
     if body[0] != 254:  # noqa: PLR2004  the fixed first byte of the answer
         return
     hart7 = body[4] >= 7  # noqa: PLR2004  HART revision

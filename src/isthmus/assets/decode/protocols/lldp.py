@@ -63,7 +63,7 @@ def read(packet: Packet) -> Iterator[Said]:
     chassis = more.get("chassis", "")
     yield identity(
         packet, SERVICE, "LLDP", mac=chassis if chassis.count(":") == 5 else packet.source_mac, more=more,  # noqa: PLR2004
-        **{"address": "", **fields},
+        **({"address": ""} | fields),
     )  # fmt: skip
 
 

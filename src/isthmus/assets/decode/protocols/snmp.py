@@ -70,7 +70,8 @@ def _holds(lead: NDArray[np.uint8], sign: bytes) -> NDArray[np.bool_]:
     out = np.ones((len(lead), width), bool)
     for index, byte in enumerate(sign):
         out &= lead[:, index : index + width] == byte
-    return out.any(1)
+    found: NDArray[np.bool_] = out.any(axis=1)
+    return found
 
 
 def read(packet: Packet) -> Iterator[Said]:
