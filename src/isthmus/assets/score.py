@@ -37,8 +37,30 @@ _ANY_MAC: Final = "00:00:00:00:00:00"
 _WORD: Final = re.compile(r"[a-z0-9]{3,}")
 _ID: Final = re.compile(r"\bid (\d+)\b")
 _COMMON: Final = frozenset(
-    "automation electric electronics technology technologies systems corporation company inc gmbh ltd the vendor "
-    "protocol group industries industrial control controls networks software international".split()
+    [
+        "automation",
+        "electric",
+        "electronics",
+        "technology",
+        "technologies",
+        "systems",
+        "corporation",
+        "company",
+        "inc",
+        "gmbh",
+        "ltd",
+        "the",
+        "vendor",
+        "protocol",
+        "group",
+        "industries",
+        "industrial",
+        "control",
+        "controls",
+        "networks",
+        "software",
+        "international",
+    ]
 )
 
 
@@ -137,7 +159,9 @@ def _wrong(capture: str, said: Iterable[Identity], known: Iterable[Row], misses:
             misses.append(f"wrong maker: {capture} frame {one.packet_frame} {one.maker}, where {makers} is known")
             out += 1
         if one.model and models and not models & {_plain(one.model), _plain(one.order_number)}:
-            misses.append(f"wrong model: {capture} frame {one.packet_frame} {one.model}, where {sorted(models)} is known")
+            misses.append(
+                f"wrong model: {capture} frame {one.packet_frame} {one.model}, where {sorted(models)} is known"
+            )
             out += 1
     return out
 

@@ -31,6 +31,8 @@ def described(text: str) -> dict[str, str]:
         role = "switch" if "SCALANCE X" in found["model"] else ""
         return {"maker": "Siemens", "model": found["model"].strip(), "order_number": found["order"],
                 "firmware": found["fw"], "role": role}  # fmt: skip
+    if flat.startswith("Siemens"):
+        return {"maker": "Siemens"}
     if found := _LINUX.search(flat):
         return {"os": flat[:160], "firmware": found[2], "name": found[1]}
     if found := _WINDOWS.search(flat):

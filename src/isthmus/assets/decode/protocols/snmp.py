@@ -70,8 +70,7 @@ def _holds(lead: NDArray[np.uint8], sign: bytes) -> NDArray[np.bool_]:
     out = np.ones((len(lead), width), bool)
     for index, byte in enumerate(sign):
         out &= lead[:, index : index + width] == byte
-    found: NDArray[np.bool_] = out.any(axis=1)
-    return found
+    return np.logical_or.reduce(out, axis=1)
 
 
 def read(packet: Packet) -> Iterator[Said]:
