@@ -92,9 +92,7 @@ class Matcher:
         for order in _orders(model):
             found = [row for row, text, vendor in self._rows if _may_be(maker, vendor) and _stands_in(order, text)]
             bare = squeezed(order)
-            found += [
-                row for row, pattern, vendor in self._wild if _may_be(maker, vendor) and pattern.fullmatch(bare)
-            ]
+            found += [row for row, pattern, vendor in self._wild if _may_be(maker, vendor) and pattern.fullmatch(bare)]
             if found:
                 return found
         return []
@@ -146,7 +144,11 @@ def _stands_in(name: str, text: str) -> bool:
 def _wildcards(row: Row) -> Iterator[re.Pattern[str]]:
     """Order numbers of an advisory with x, y, z or * for any letter, as patterns over squeezed ones."""
     for text in (*row.order_numbers, *re.findall(r"[\w*]+(?:[-/ ][\w*]+)*", row.product)):
-        if len(squeezed(text)) >= _SHORTEST_ORDER and re.search(r"[A-Z0-9-][xyz*]+", text) and re.match(r"[A-Z0-9]{3}", text):
+        if (
+            len(squeezed(text)) >= _SHORTEST_ORDER
+            and re.search(r"[A-Z0-9-][xyz*]+", text)
+            and re.match(r"[A-Z0-9]{3}", text)
+        ):
             head = re.match(r"[A-Z0-9xyz*/ -]+", text)
             if head and head[0] == text and re.search(r"\d", text):
                 bare = re.sub(r"[\s/-]", "", text)

@@ -78,9 +78,7 @@ def by_zone(assets: Iterable[AssetKnown]) -> list[Completeness]:
 
 def _scored(zone: str, assets: list[dict[str, Field]]) -> Completeness:
     shares = tuple(_share(name, assets) for name in ATTRIBUTES)
-    return Completeness(
-        zone, len(assets), _weighed(shares), _weighed([one for one in shares if _is_high(one)]), shares
-    )
+    return Completeness(zone, len(assets), _weighed(shares), _weighed([one for one in shares if _is_high(one)]), shares)
 
 
 def _is_high(share: Share) -> bool:

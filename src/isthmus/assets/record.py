@@ -145,9 +145,7 @@ def _cards(said: Sequence[_Said]) -> dict[str, _Card]:
     return out
 
 
-def _by_place(
-    one: _Said, owners: dict[tuple[str, str], list[tuple[int, int, str]]], cards: dict[str, _Card]
-) -> str:
+def _by_place(one: _Said, owners: dict[tuple[str, str], list[tuple[int, int, str]]], cards: dict[str, _Card]) -> str:
     """The key of a statement without a serial: whose place it is.
 
     What came without an address joins the one place that says the card is its own; a mere name, as of

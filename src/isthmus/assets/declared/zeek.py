@@ -29,7 +29,17 @@ _CLIENT: Final = ("id.orig_h", "source.ip", "source_h", "srcIp", "zeek.orig_h")
 _SERVER: Final = ("id.resp_h", "destination.ip", "destination_h", "dstIp", "zeek.resp_h")
 _PORT: Final = ("id.resp_p", "destination.port", "destination_p", "dstPort")
 _TIME: Final = ("ts", "@timestamp", "firstPacket", "event.start")
-_FUNCTION: Final = ("func", "function", "function_code", "service_code", "cip_service", "command", "fc_request", "pdu_service", "network.protocol_action")
+_FUNCTION: Final = (
+    "func",
+    "function",
+    "function_code",
+    "service_code",
+    "cip_service",
+    "command",
+    "fc_request",
+    "pdu_service",
+    "network.protocol_action",
+)
 _SAYS: Final[Mapping[str, Mapping[str, str]]] = {
     "cip_identity": {
         "maker": "vendor_name",
@@ -157,9 +167,7 @@ def _time(row: Mapping[str, str], usual_ns: int) -> int | None:
             return None
 
 
-def _statement(
-    plant: str, source: str, line: int, log: str, row: Mapping[str, str], when: int
-) -> AssetSeen | None:
+def _statement(plant: str, source: str, line: int, log: str, row: Mapping[str, str], when: int) -> AssetSeen | None:
     if log not in _SAYS:
         return None
     whose = _first(row, _WHOSE.get(log, ("id.resp_h",)))

@@ -291,7 +291,7 @@ class Ear:
             return
         if said:
             self._labels.sure(direction)
-        if said and not self._labels.roles[direction]:
+        if said and not self._labels.roles[direction] and decoders()[decoder].TELLS:
             self._labels.role(direction, opposite, given, said)
         self._sayings.add(said, -1 if key & (1 << 31) else key)
         if len(self._asked) >= _MOST_ASKED:

@@ -42,7 +42,9 @@ def _steps(asset: AssetKnown) -> list[Field]:
     for fields in ways.values():
         ordered = sorted(fields, key=lambda field: (field.first_ns, field.value))
         apart = all(one.last_ns < other.first_ns for one, other in zip(ordered, ordered[1:], strict=False))
-        differ = [field for index, field in enumerate(ordered) if not index or not same(field.value, ordered[index - 1].value)]
+        differ = [
+            field for index, field in enumerate(ordered) if not index or not same(field.value, ordered[index - 1].value)
+        ]
         if apart and len(differ) > max(1, len(best)):
             best = differ
     return best
@@ -67,9 +69,7 @@ def address_moves(look: Look) -> Iterator[AssetFinding]:
             title=f"{_called(first)} moved from {origin} to {target}",
             text=f"{_many(assets)} with the same serial; one device with two addresses, not two devices.",
             next_step="Accept the new address if the move was planned; otherwise find who changed it.",
-            evidence=[
-                _seen(field, f"{_called(asset)} at {field.value}") for asset, *both in members for field in both
-            ],
+            evidence=[_seen(field, f"{_called(asset)} at {field.value}") for asset, *both in members for field in both],
             addresses=[origin, target],
             assets=[_id(asset) for asset in assets],
             serials=serials,

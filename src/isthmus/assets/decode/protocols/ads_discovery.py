@@ -18,6 +18,7 @@ SERVICE: Final = "ads-discovery"
 PORTS: Final = frozenset({48899})
 OVER: Final = frozenset({"udp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _MAGIC, _HEADER = b"\x03\x66\x14\x71", 24
 _IDENTIFY, _ADD_ROUTE, _ANSWER = 1, 6, 0x8000_0000

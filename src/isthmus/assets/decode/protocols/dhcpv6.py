@@ -18,6 +18,7 @@ SERVICE: Final = "dhcpv6"
 PORTS: Final = frozenset({546, 547})
 OVER: Final = frozenset({"udp"})
 ALONE: Final = False
+TELLS: Final = False
 
 
 def length(payload: bytes) -> int:

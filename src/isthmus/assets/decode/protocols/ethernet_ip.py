@@ -21,6 +21,7 @@ SERVICE: Final = "ethernet/ip"
 PORTS: Final = frozenset({44818})
 OVER: Final = frozenset({"tcp", "udp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _HEADER: Final = 24
 _LIST_IDENTITY, _UNCONNECTED, _CONNECTED = 0x63, 0x6F, 0x70

@@ -19,6 +19,7 @@ SERVICE: Final = "hart-ip"
 PORTS: Final = frozenset({5094})
 OVER: Final = frozenset({"tcp", "udp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _HEADER, _PASS_THROUGH = 8, 3
 _REQUEST, _ANSWER = 0, 1

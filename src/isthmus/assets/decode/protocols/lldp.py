@@ -19,6 +19,7 @@ SERVICE: Final = "lldp"
 PORTS: Final = frozenset({0x88CC})
 OVER: Final = frozenset({"l2"})
 ALONE: Final = False
+TELLS: Final = False
 
 _CHASSIS, _PORT, _NAME, _DESCRIPTION, _CAPABILITIES, _MANAGEMENT, _OWN = 1, 2, 5, 6, 7, 8, 127
 _MAC_SUBTYPE, _BRIDGE, _ROUTER, _IPV4 = 4, 0x04, 0x10, 1

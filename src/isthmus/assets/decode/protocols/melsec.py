@@ -20,6 +20,7 @@ SERVICE: Final = "melsec"
 PORTS: Final = frozenset({5000, 5001, 5002, 5006, 5007, 5010, 5560, 5562})
 OVER: Final = frozenset({"tcp", "udp"})
 ALONE: Final = False
+TELLS: Final = True
 
 _ASK_3E, _ANSWER_3E, _ASK_4E, _ANSWER_4E = b"\x50\x00", b"\xd0\x00", b"\x54\x00", b"\xd4\x00"
 _DIRECT: Final = (b"\x57\x00", b"\xd7\x00", b"\x57\x01", b"\xd7\x01", b"\x5a\x00", b"\xda\x00")

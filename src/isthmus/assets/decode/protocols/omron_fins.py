@@ -18,6 +18,7 @@ SERVICE: Final = "omron-fins"
 PORTS: Final = frozenset({9600})
 OVER: Final = frozenset({"tcp", "udp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _TCP, _TCP_HEADER, _FRAME_SEND = b"FINS", 16, 2
 _HEADER: Final = 10

@@ -20,6 +20,7 @@ SERVICE: Final = "snmp"
 PORTS: Final = frozenset({161, 162})
 OVER: Final = frozenset({"udp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _SEQUENCE, _INTEGER, _OCTETS, _OID = 0x30, 2, 4, 6
 _ANSWER: Final = 0xA2

@@ -18,6 +18,7 @@ SERVICE: Final = "synchrophasor"
 PORTS: Final = frozenset({4712, 4713})
 OVER: Final = frozenset({"tcp", "udp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _SYNC, _LEAST = 0xAA, 16
 _CONFIGURATIONS, _COMMAND = frozenset({2, 3}), 4

@@ -18,6 +18,7 @@ SERVICE: Final = "tristation"
 PORTS: Final = frozenset({1502})
 OVER: Final = frozenset({"udp"})
 ALONE: Final = False
+TELLS: Final = False
 
 _REQUEST, _ANSWER, _COMMAND = 1, 2, 5
 _KINDS: Final = {1: "Connection Request", 2: "Connection Answer", 3: "Disconnect Request", 4: "Disconnect Answer",
