@@ -32,7 +32,7 @@ from isthmus.web import api, guard, live, render, respond
 from isthmus.web.accounts import Accounts, Session
 from isthmus.web.config import WebSection
 from isthmus.web.house import House
-from isthmus.web.pages import accounts, connections, entry, machine, orders, plant
+from isthmus.web.pages import accounts, assets, connections, entry, machine, orders, plant
 from isthmus.web.respond import html
 
 _log = logging.getLogger(__name__)
@@ -58,6 +58,7 @@ def make_app(site: Site, section: WebSection, *, clock: Callable[[], int] = time
             *machine.HANDLERS,
             *orders.HANDLERS,
             connections.connections_page,
+            *assets.HANDLERS,
             *accounts.HANDLERS,
             live.live_machine,
             live.live_page,

@@ -17,7 +17,7 @@ Role = Literal[
     "programme",
     "administrator",
 ]
-Act = Literal["reason", "undo others", "job", "quantity", "parked", "accounts", "addresses"]
+Act = Literal["reason", "undo others", "job", "quantity", "parked", "accounts", "addresses", "asset details", "asset decisions"]
 
 ROLES: Final[Mapping[Role, tuple[str, str]]] = {
     "operator": ("Operator", "/plant"),
@@ -41,8 +41,10 @@ MAY: Final[Mapping[Act, frozenset[Role]]] = {
     "parked": frozenset({"supervisor", "planner"}),
     "accounts": frozenset({"administrator"}),
     "addresses": frozenset({"ot-engineer", "security", "maintenance"}),
+    "asset details": frozenset({"ot-engineer", "security", "administrator"}),
+    "asset decisions": frozenset({"ot-engineer", "security"}),
 }
-"""The administrator keeps accounts and nothing else: whoever may grant a right does not use it."""
+"""The administrator keeps accounts, and sees what there is to protect: whoever may grant a right does not use it."""
 
 WHO: Final[Mapping[Act, str]] = {
     "reason": "give a reason",
@@ -52,6 +54,8 @@ WHO: Final[Mapping[Act, str]] = {
     "parked": "decide on a parked report",
     "accounts": "keep accounts",
     "addresses": "see addresses",
+    "asset details": "see firmware, addresses and findings of assets",
+    "asset decisions": "decide on assets and findings",
 }
 
 

@@ -14,4 +14,9 @@ def counts(needs: Sequence[Need]) -> dict[str, Markup]:
     of = {"nav-plant": ("down",), "nav-orders": ("parked",)}
     out = {key: sum(need.kind in kinds for need in needs) for key, kinds in of.items()}
     out["nav-connections"] = len(needs) - sum(out.values())
-    return {key: Markup("%s") % (count or "") for key, count in out.items()}
+    return {key: number(count) for key, count in out.items()}
+
+
+def number(count: int) -> Markup:
+    """The number behind an entry; nothing for none."""
+    return Markup("%s") % (count or "")
