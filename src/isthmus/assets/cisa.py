@@ -65,6 +65,16 @@ def score_of(asset: AssetKnown) -> float:
     return sum(WEIGHTS[ATTRIBUTES[name].priority] for name in have) / whole
 
 
+def scored(assets: Iterable[AssetKnown]) -> list[AssetKnown]:
+    """The assets, each with its share."""
+    return [
+        AssetKnown(
+            **{**{name: getattr(one, name) for name in one.__struct_fields__}, "filled": round(score_of(one), 4)}
+        )
+        for one in assets
+    ]
+
+
 def by_zone(assets: Iterable[AssetKnown]) -> list[Completeness]:
     """The whole plant first, as zone "*", then each zone. Modules are counted with the rest."""
     zones: dict[str, list[dict[str, Field]]] = defaultdict(list)

@@ -30,6 +30,8 @@ _WEAK_METHODS: Final = ("browser", "nbns", "netbios", "dhcp", "traffic", "mqtt",
 _WEAK: Final = 0.7
 OWN_CARD: Final = "ARP"
 """The method of a statement that a MAC address is a device's own and no router's."""
+_COURSES: Final = ("address", "behind", "firmware")
+"""Fields whose changes in time matter."""
 _FROM_SUBJECT: Final = ("address", "mac")
 
 
@@ -53,8 +55,8 @@ class _Said(NamedTuple):
 def record(plant: str, seen: Iterable[AssetSeen], flows: Sequence[FlowSeen], places: Places) -> list[AssetKnown]:
     """Every device, by id. Facts carry `time_ns` 0 until they are logged."""
     everything = [_said(one, places) for one in _distinct(seen)]
-    named = {(one.zone, one.seen.address) for one in everything if one.fields}
-    said = sorted((one for one in everything if not _of_the_internet(one, named, places)), key=lambda one: one.weight)
+    here = {(one.zone, one.seen.address) for one in everything if one.fields} | _public_here(flows, places)
+    said = sorted((one for one in everything if not _of_the_internet(one, here, places)), key=lambda one: one.weight)
     groups = _grouped(said)
     does = doings(flows)
     known = {key: _known(plant, key, members, does) for key, members in groups.items()}
@@ -65,9 +67,15 @@ def _distinct(seen: Iterable[AssetSeen]) -> Iterable[AssetSeen]:
     return {one.path: one for one in seen if not one.gone}.values()
 
 
-def _of_the_internet(one: _Said, named: set[tuple[str, str]], places: Places) -> bool:
+def _public_here(flows: Sequence[FlowSeen], places: Places) -> set[tuple[str, str]]:
+    """Public addresses that speak among themselves on the plant's own wire: somebody uses a public range inside."""
+    both = (flow for flow in flows if places.outside(flow.client) and places.outside(flow.server))
+    return {("", end) for flow in both for end in (flow.client, flow.server)}
+
+
+def _of_the_internet(one: _Said, here: set[tuple[str, str]], places: Places) -> bool:
     """Whether all that is known is that packets came from an address outside, through a router."""
-    through = one.seen.method == "traffic" and (one.zone, one.seen.address) not in named
+    through = one.seen.method == "traffic" and (one.zone, one.seen.address) not in here
     return through and places.outside(one.seen.address)
 
 
@@ -85,11 +93,10 @@ def _said(seen: AssetSeen, places: Places) -> _Said:
 def _grouped(said: Sequence[_Said]) -> dict[str, list[_Said]]:
     """The statements by the key of the device they speak of."""
     strong = _strong(said)
-    owners = _owners(said, strong)
-    cards = _cards(said)
+    known = _Known(_owners(said, strong), _cards(said), _links(said, strong), _makers(said, strong))
     out: dict[str, list[_Said]] = defaultdict(list)
     for one in said:
-        out[strong.get(one.seen.path) or _by_place(one, owners, cards)].append(one)
+        out[strong.get(one.seen.path) or _by_place(one, known)].append(one)
     return dict(out)
 
 
@@ -145,7 +152,39 @@ def _cards(said: Sequence[_Said]) -> dict[str, _Card]:
     return out
 
 
-def _by_place(one: _Said, owners: dict[tuple[str, str], list[tuple[int, int, str]]], cards: dict[str, _Card]) -> str:
+class _Known(NamedTuple):
+    """What is known of places and cards when a statement without a serial looks for its device."""
+
+    owners: dict[tuple[str, str], list[tuple[int, int, str]]]
+    cards: dict[str, _Card]
+    links: dict[str, set[str]]
+    makers: dict[tuple[str, str], set[str]]
+
+
+def _links(said: Sequence[_Said], strong: dict[str, str]) -> dict[str, set[str]]:
+    """By MAC, the devices that said a serial or chassis id right on the link, where no router passes it on."""
+    out: dict[str, set[str]] = defaultdict(set)
+    for one in said:
+        if one.seen.mac and not one.seen.address and not one.seen.child and one.seen.path in strong:
+            out[one.seen.mac].add(strong[one.seen.path])
+    return out
+
+
+def _makers(said: Sequence[_Said], strong: dict[str, str]) -> dict[tuple[str, str], set[str]]:
+    """By place, the makers of the models that were said there without a serial."""
+    out: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for one in said:
+        if one.seen.path not in strong and not one.seen.child and (maker := _maker_of_model(one)):
+            out[one.zone, one.seen.address].add(maker)
+    return out
+
+
+def _maker_of_model(one: _Said) -> str:
+    """The maker where a model stands beside it: a maker alone may be that of the operating system."""
+    return maker_key(one.fields.get("maker", "")) if one.fields.get("model") else ""
+
+
+def _by_place(one: _Said, known: _Known) -> str:
     """The key of a statement without a serial: whose place it is.
 
     What came without an address joins the one place that says the card is its own; a mere name, as of
@@ -154,7 +193,10 @@ def _by_place(one: _Said, owners: dict[tuple[str, str], list[tuple[int, int, str
     seen = one.seen
     place = (one.zone, seen.address)
     if not seen.address:
-        card = cards.get(seen.mac, _Card(set(), set()))
+        linked = known.links.get(seen.mac, set())
+        if len(linked) == 1 and not seen.child:
+            return next(iter(linked))
+        card = known.cards.get(seen.mac, _Card(set(), set()))
         named_only = not (one.fields.get("maker") or one.fields.get("model"))
         behind = card.own or (card.behind if named_only else set())
         if len(behind) != 1 or seen.child:
@@ -162,16 +204,26 @@ def _by_place(one: _Said, owners: dict[tuple[str, str], list[tuple[int, int, str
             nameless = seen.mac or f"{one.fields.get('number', '')} {one.fields.get('name', '')}".strip() or seen.path
             return f"{'card' if seen.mac else 'listed'} {one.zone} {nameless}{tail}"
         place = next(iter(behind))
-    owner = _nearest(owners.get(place, []), seen.time_ns) or f"address {place[0]} {place[1]}"
-    if not seen.child:
-        return owner
-    return f"module {owner} {seen.child}"
+    maker = "" if seen.child else _maker_of_model(one)
+    owner = _nearest(known.owners.get(place, []), seen.time_ns, maker)
+    if not owner:
+        # Two makers' models at one place are two devices, one after the other or behind one translated address.
+        several = maker and (len(known.makers[place]) > 1 or place in known.owners)
+        owner = f"address {place[0]} {place[1]}" + (f" {maker}" if several else "")
+    return f"module {owner} {seen.child}" if seen.child else owner
 
 
-def _nearest(spans: list[tuple[int, int, str]], time_ns: int) -> str:
-    """The device that owned the place at that time, or was the nearest to it."""
-    gaps = ((max(first - time_ns, time_ns - last, 0), key) for first, last, key in spans)
+def _nearest(spans: list[tuple[int, int, str]], time_ns: int, maker: str) -> str:
+    """The device that owned the place at that time, or was the nearest to it; never one of another maker."""
+    gaps = ((max(first - time_ns, time_ns - last, 0), key) for first, last, key in spans if _may_be_of(key, maker))
     return min(gaps, default=(0, ""))[1]
+
+
+def _may_be_of(key: str, maker: str) -> bool:
+    """Whether a device with this key may be of that maker; a key as "serial maker number" says its own."""
+    kind, _, rest = key.partition(" ")
+    own = rest.rpartition(" ")[0] if kind == "serial" else ""
+    return not maker or not own or own == maker
 
 
 def _known(plant: str, key: str, members: Sequence[_Said], does: dict[str, Doing]) -> AssetKnown:
@@ -252,8 +304,12 @@ def _from_traffic(doing: Doing | None, members: Sequence[_Said]) -> list[Field]:
 
 
 def _fields(members: Sequence[_Said]) -> list[Field]:
-    """Each value of each field once per way of knowing it, with the span over which it was said."""
-    out: dict[tuple[str, str, str, str], Field] = {}
+    """Each value of each field once per way of knowing it, with the span over which it was said.
+
+    A place or a firmware that was left and taken up again stands once for each stay.
+    """
+    out: dict[tuple[str, str, str, str, int], Field] = {}
+    stays: dict[tuple[str, str], tuple[str, int]] = {}
     for one in members:
         given = dict(one.fields)
         if one.seen.child:
@@ -261,7 +317,13 @@ def _fields(members: Sequence[_Said]) -> list[Field]:
         else:
             given |= {name: getattr(one.seen, name) for name in _FROM_SUBJECT if getattr(one.seen, name)}
         for name, value in given.items():
-            mark = (name, value, one.seen.how, one.seen.method)
+            stay = 0
+            if name in _COURSES:
+                track = ("place" if name != "firmware" else name, one.seen.method)
+                last, stay = stays.get(track, (value, 0))
+                stay += last != value
+                stays[track] = (value, stay)
+            mark = (name, value, one.seen.how, one.seen.method, stay)
             before = out.get(mark)
             earlier = before is None or (one.seen.time_ns, one.seen.source, one.seen.frame) < (
                 before.first_ns,
@@ -322,6 +384,12 @@ def _with_parents(
 
 def _replaced(one: AssetKnown, **changes: str) -> AssetKnown:
     return AssetKnown(**{**{name: getattr(one, name) for name in one.__struct_fields__}, **changes})
+
+
+def longer(field: Field, last_ns: int) -> Field:
+    """The same value, seen up to a later moment."""
+    kept = {name: getattr(field, name) for name in field.__struct_fields__}
+    return Field(**{**kept, "last_ns": max(field.last_ns, last_ns)})
 
 
 def is_device(address: str, mac: str) -> bool:

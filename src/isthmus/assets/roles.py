@@ -133,7 +133,7 @@ def doings(flows: Iterable[FlowSeen]) -> dict[str, Doing]:
         if service:
             server.serves.add(service)
             client.asks.add(service)
-        if flow.port and (flow.initiated or service):
+        if flow.port and flow.transport in ("tcp", "udp") and (flow.initiated or service):
             server.ports.add(f"{flow.transport}/{flow.port}" + (f" {service}" if service else ""))
         if flow.act in ("engineering", "write", "control", "read"):
             client.acts.add(flow.act)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from isthmus.assets.advisories import Matcher, advise
+from isthmus.assets.cisa import scored
 from isthmus.assets.csaf import Library
 from isthmus.assets.decided import baseline, with_decisions
 from isthmus.assets.findings import Look, find
@@ -42,7 +43,7 @@ def judge(store: AuditStore, now_ns: int | None = None) -> Judged:
     flows = store.all(FlowSeen)
     decided = store.all(AssetDecided)
     statements = [*store.all(AssetSeen), *_asked(settings.path, store.all(DeviceIdentified))]
-    assets = with_decisions(record(settings.path, statements, flows, settings.places), decided)
+    assets = scored(with_decisions(record(settings.path, statements, flows, settings.places), decided))
     look = Look(
         settings.path,
         assets,

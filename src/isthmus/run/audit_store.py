@@ -88,6 +88,7 @@ class AuditStore:
             self._lock.close()
             msg = f"{folder} is in use by another isthmus audit command; wait until it ends"
             raise UsageError(msg) from error
+        self._closed = False
         self.settings = self._read_settings()
         self.log = RecordsLog(folder / "log")
         self.views = Views(folder / "views.sqlite", folder_of_views.found())
@@ -103,9 +104,15 @@ class AuditStore:
 
     def close(self) -> None:
         """Close the log and the tables, and let others in."""
-        self.log.close()
-        self.views.close()
+        self.close_stores()
         self._lock.close()
+
+    def close_stores(self) -> None:
+        """Close the log and the tables but keep others out: a site takes them over."""
+        if not self._closed:
+            self._closed = True
+            self.log.close()
+            self.views.close()
 
     def declare(self, settings: Settings) -> None:
         """Keep what the plant says of itself."""

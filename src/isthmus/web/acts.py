@@ -6,12 +6,13 @@ the latest wins; taking a saying back is a revision of it that is `gone`, which 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from litestar.exceptions import ClientException
 
 from isthmus.model.equipment import beside
 from isthmus.model.plant import Machine
+from isthmus.model.records.assets import AssetDecided
 from isthmus.model.records.people import JobStarted, JobStopped, ParkedDecided, QuantityCorrected, ReasonGiven
 from isthmus.web.accounts import Person
 from isthmus.web.figures import states
@@ -168,6 +169,45 @@ def decide(house: House, person: Person, key: str, decision: str, note: str) -> 
             said_ns=now,
         )
         house.site.append([said])
+
+
+def decide_asset(  # noqa: PLR0913  one form
+    house: House, person: Person, *, kind: str, name: str, decision: str, fields: dict[str, str], reason: str
+) -> None:
+    """Decide on a finding or an asset, or say what people know of it; always with a reason."""
+    demand(person, "asset decisions")
+    table = {"asset": "assets_known", "finding": "assets_findings"}.get(kind)
+    if table is None or decision not in ("accept", "dismiss", "reopen", "set"):
+        raise ClientException(detail="Choose what to decide, and on what.")
+    if not house.site.views.query(f"SELECT 1 FROM {table} WHERE id = ?", (name,)):  # noqa: S608  one of two names
+        raise ClientException(detail="This is not in the record any more. Load the page again.")
+    if decision == "set" and not fields:
+        raise ClientException(detail="Fill in at least one field.")
+    if not reason.strip():
+        raise ClientException(detail="Say in a few words why; it stands in the history.")
+    with house.saying:
+        now = house.clock()
+        house.site.append(
+            [
+                AssetDecided(
+                    path=beside(house.site.plant.path, kind, name),
+                    time_ns=now,
+                    decision=_DECISIONS[decision],
+                    fields=fields if decision == "set" else {},
+                    reason=_short(reason),
+                    by=person.name,
+                    said_ns=now,
+                )
+            ]
+        )
+
+
+_DECISIONS: dict[str, Literal["accept", "dismiss", "reopen", "set"]] = {
+    "accept": "accept",
+    "dismiss": "dismiss",
+    "reopen": "reopen",
+    "set": "set",
+}
 
 
 def _next_ordinal(house: House, kind: str, path: str, time_ns: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -27,15 +28,23 @@ _REMOTE_PORTS: Final = {
     500: "IPsec",
 }
 _REMOTE_SERVICES: Final = frozenset({"rdp", "vnc", "teamviewer", "anydesk", "radmin", "openvpn", "wireguard", "ssh"})
+_MODE: Final = re.compile(r"stop|start|\brun\b|reset|reinitiali|mode|invocation|pause|write control", re.IGNORECASE)
+"""Control functions that stop, start or reset a controller; operating an output is a plant's daily work."""
 _SYNC_PORTS: Final = {17500: "Dropbox LAN sync"}
 
 
 def engineering(look: Look) -> Iterator[AssetFinding]:
     """Engineering functions, and starting or stopping a controller: one finding per client, server and protocol."""
-    used = [flow for flow in look.talks if flow.act in ("engineering", "control") and not _normal(look, flow)]
+    used = [
+        flow
+        for flow in look.flows
+        if (flow.act == "engineering" or _changes_mode(flow))
+        and flow.service.lower() not in SAFETY_SERVICES
+        and not _normal(look, flow)
+    ]
     for (client, server, service), flows in grouped(used, lambda f: (f.client, f.server, f.service)).items():
         station = look.at.get(client)
-        stops = any(flow.act == "control" for flow in flows)
+        stops = any(_changes_mode(flow) for flow in flows)
         declared = station is not None and station.role == "engineering" and "declared" in station.role_why
         yield look.finding(
             "engineering access",
@@ -60,7 +69,7 @@ def safety(look: Look) -> Iterator[AssetFinding]:
             [client, server],
             severity="high",
             title=f"{look.called(client)} reaches the safety controller {look.called(server)}",
-            text=f"{services(flows)}. Nothing outside the safety zone may speak to it.",
+            text=f"{services(flows)}{_asked(flows)}. Nothing outside the safety zone may speak to it.",
             next_step="Find the client now and ask what it did; check the controller's key switch and compare its "
             "program with the approved one.",
             flows=flows,
@@ -109,6 +118,10 @@ def file_sync(look: Look) -> Iterator[AssetFinding]:
         )
 
 
+def _changes_mode(flow: FlowSeen) -> bool:
+    return flow.act == "control" and _MODE.search(flow.function) is not None
+
+
 def _normal(look: Look, flow: FlowSeen) -> bool:
     return look.baseline is not None and said(flow) in look.baseline
 
@@ -117,6 +130,11 @@ def _touches_safety(look: Look, flow: FlowSeen) -> bool:
     origin, target = look.places.zone(flow.client), look.places.zone(flow.server)
     into = look.places.kind(target) is ZoneKind.SAFETY and origin != target
     return flow.service.lower() in SAFETY_SERVICES or into
+
+
+def _asked(flows: list[FlowSeen]) -> str:
+    functions = listed((flow.function for flow in flows if flow.function), 8)
+    return f": {functions}" if functions else ""
 
 
 def _tool(flow: FlowSeen) -> str:

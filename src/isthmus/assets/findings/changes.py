@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from isthmus.assets.findings.look import Look, listed
+from isthmus.assets.record import longer
 from isthmus.assets.versions import same
 from isthmus.model.records.assets import AssetFinding, AssetKnown, Evidence, Field
 from isthmus.model.time import to_datetime
@@ -40,7 +41,7 @@ def _steps(asset: AssetKnown) -> list[Field]:
             ways[field.method].append(field)
     best: list[Field] = []
     for fields in ways.values():
-        ordered = sorted(fields, key=lambda field: (field.first_ns, field.value))
+        ordered = _spans(fields)
         apart = all(one.last_ns < other.first_ns for one, other in zip(ordered, ordered[1:], strict=False))
         differ = [
             field for index, field in enumerate(ordered) if not index or not same(field.value, ordered[index - 1].value)
@@ -145,25 +146,15 @@ def firmware_known(look: Look) -> Iterator[AssetFinding]:
 
 
 def _spans(fields: Sequence[Field]) -> list[Field]:
-    """One span per address, over all ways of knowing it, in the order of time."""
-    out: dict[str, Field] = {}
-    for field in fields:
-        if field.how not in ("observed", "queried"):
-            continue
-        before = out.get(field.value)
-        first = field if before is None or (field.first_ns, field.frame) < (before.first_ns, before.frame) else before
-        out[field.value] = Field(
-            name="address",
-            value=field.value,
-            how=first.how,
-            method=first.method,
-            confidence=first.confidence,
-            first_ns=first.first_ns,
-            last_ns=max(field.last_ns, before.last_ns if before else 0),
-            source=first.source,
-            frame=first.frame,
-        )
-    return sorted(out.values(), key=lambda field: (field.first_ns, field.value))
+    """Where it was, in the order of time: the same address seen twice in a row is one stay."""
+    out: list[Field] = []
+    seen = [field for field in fields if field.how in ("observed", "queried")]
+    for field in sorted(seen, key=lambda one: (one.first_ns, one.value, one.frame)):
+        if out and out[-1].value == field.value:
+            out[-1] = longer(out[-1], field.last_ns)
+        else:
+            out.append(field)
+    return out
 
 
 def _many(assets: Sequence[AssetKnown]) -> str:

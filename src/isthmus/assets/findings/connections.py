@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from itertools import combinations
 from typing import Final
 
@@ -85,13 +86,20 @@ def public_inside(look: Look) -> Iterator[AssetFinding]:
 
 
 def grouped_by_range(addresses: dict[str, list[FlowSeen]]) -> dict[str, list[str]]:
-    """Addresses by the /24 or /64 that they share."""
-    out: dict[str, list[str]] = {}
-    for text in sorted(addresses):
+    """Addresses by the smallest network that covers those of one /16 or /48."""
+    near: dict[object, list[IPv4Address | IPv6Address]] = {}
+    for text in addresses:
         address = parse(text)
         if address is not None:
-            head = text.rpartition(".")[0] + ".0/24" if address.version == 4 else f"{address.exploded[:19]}::/64"  # noqa: PLR2004
-            out.setdefault(head, []).append(text)
+            wide = ip_network((address, 16 if address.version == 4 else 48), strict=False)  # noqa: PLR2004
+            near.setdefault(wide, []).append(address)
+    out: dict[str, list[str]] = {}
+    for members in near.values():
+        members.sort()
+        network = ip_network((members[0], 24 if members[0].version == 4 else 64), strict=False)  # noqa: PLR2004
+        while members[-1] not in network:
+            network = network.supernet()
+        out[str(network)] = [str(one) for one in members]
     return out
 
 

@@ -115,6 +115,8 @@ class AssetKnown(Record, frozen=True, kw_only=True):
     role_why: str = ""
     first_ns: int
     last_ns: int
+    filled: float = 0.0
+    """Weighed share of the 32 attributes that have a value, from 0 to 1."""
 
     def best(self, name: str) -> str:
         """The value that stands for a field, "" where none is known."""

@@ -24,11 +24,12 @@ from isthmus.model.records.assets import (
 
 _STATES: Final = {"accept": "accepted", "dismiss": "dismissed", "reopen": "staged"}
 _COLUMNS: Final = ("maker", "model", "firmware", "serial", "name", "address", "mac", "os", "owner", "location", "tags")
+_MAC_COLONS: Final = 5
 _RANK: Final = {"high": 0, "medium": 1, "low": 2, "note": 3}
 
 
 class Assets:
-    """Tables `assets_<what>`: seen, flows, sources, known, alias, findings, finding_of, advised, decided."""
+    """Tables `assets_<what>`: seen, flows, sources, known, alias, place, findings, finding_of, advised, decided."""
 
     name: ClassVar[str] = "assets"
     reads: ClassVar[tuple[type[Record], ...]] = (
@@ -54,7 +55,7 @@ class Assets:
         ) WITHOUT ROWID;
         CREATE TABLE assets_known (
             id TEXT PRIMARY KEY, {", ".join(f"{name} TEXT NOT NULL" for name in _COLUMNS)}, zone TEXT NOT NULL,
-            role TEXT NOT NULL, parent TEXT NOT NULL, first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL,
+            role TEXT NOT NULL, parent TEXT NOT NULL, filled REAL NOT NULL, first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL,
             known_ns INTEGER NOT NULL, state TEXT NOT NULL, words TEXT NOT NULL, revision INTEGER NOT NULL,
             body TEXT NOT NULL
         ) WITHOUT ROWID;
@@ -66,6 +67,8 @@ class Assets:
         CREATE INDEX assets_known_by_parent ON assets_known (parent);
         CREATE TABLE assets_alias (alias TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (alias, id)) WITHOUT ROWID;
         CREATE INDEX assets_alias_by_id ON assets_alias (id);
+        CREATE TABLE assets_place (place TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (place, id)) WITHOUT ROWID;
+        CREATE INDEX assets_place_by_id ON assets_place (id);
         CREATE TABLE assets_findings (
             id TEXT PRIMARY KEY, what TEXT NOT NULL, severity TEXT NOT NULL, rank INTEGER NOT NULL,
             title TEXT NOT NULL, time_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL, state TEXT NOT NULL,
@@ -115,14 +118,20 @@ class Assets:
 def _known(db: sqlite3.Connection, record: AssetKnown) -> None:
     name = _id(record)
     db.execute("DELETE FROM assets_alias WHERE id = ?", (name,))
+    db.execute("DELETE FROM assets_place WHERE id = ?", (name,))
     if record.gone:
         db.execute("DELETE FROM assets_known WHERE id = ?", (name,))
         db.execute("DELETE FROM assets_advised WHERE id = ?", (name,))
         return
     db.executemany("INSERT OR IGNORE INTO assets_alias VALUES (?, ?)", [(one, name) for one in record.aliases])
+    places = {field.value for field in record.fields if field.name in ("address", "mac")}
+    addressed = any(field.name == "address" for field in record.fields)
+    # A device with an address is found by it; its card may be a router's before many.
+    kept = [place for place in places if not addressed or place.count(":") != _MAC_COLONS or "." in place]
+    db.executemany("INSERT OR IGNORE INTO assets_place VALUES (?, ?)", [(place, name) for place in kept])
     values = {column: record.best(column) for column in _COLUMNS}
     words = " ".join(dict.fromkeys(field.value for field in record.fields)).lower()
-    marks = ", ".join("?" * (len(_COLUMNS) + 11))
+    marks = ", ".join("?" * (len(_COLUMNS) + 12))
     db.execute(
         f"INSERT OR REPLACE INTO assets_known VALUES ({marks})",  # noqa: S608  marks alone
         (
@@ -131,6 +140,7 @@ def _known(db: sqlite3.Connection, record: AssetKnown) -> None:
             record.zone,
             record.role,
             record.parent,
+            record.filled,
             record.first_ns,
             record.last_ns,
             record.time_ns,
