@@ -18,11 +18,11 @@ from difflib import get_close_matches
 from isthmus import __version__, commands
 from isthmus.model.errors import IsthmusError, UsageError
 
-_FAILED, _MISUSED, _STOPPED, _UNREAD = 1, 2, 130, 141
+_FAILED, _MISUSED, _STOPPED = 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. 0 done, 1 failed, 2 misused, 130 stopped by the user, 141 nobody reads on (`| head`)."""
+    """Run one command. 0 done, 1 failed, 2 misused, 130 stopped by the user."""
     given = list(sys.argv[1:] if argv is None else argv)
     top = parser()
     if not given:
@@ -47,9 +47,10 @@ def _carry_out(args: argparse.Namespace) -> int:
             raise
         return _say(args.verb, list(_each(ours)))
     except BrokenPipeError:
-        if not _unread():
+        if not _nobody_reads():
             raise
-        return _UNREAD
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left has nowhere to go
+        return 0
     except KeyboardInterrupt:
         return _STOPPED
     return code
@@ -67,14 +68,11 @@ def _each(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
         yield from _each(error) if isinstance(error, BaseExceptionGroup) else (error,)
 
 
-def _unread() -> bool:
-    """Whether it is our own output that nobody reads on; what is left of it then goes nowhere, in silence."""
-    pipe = select.poll()
-    pipe.register(sys.stdout.fileno(), 0)  # asks for nothing: a reader that is gone is told all the same
-    if not pipe.poll(0):
-        return False
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return True
+def _nobody_reads() -> bool:
+    """True when who read our output has read enough: `isthmus records | head -3`."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return bool(poll.poll(0))
 
 
 def _verbs() -> list[str]:

@@ -33,7 +33,7 @@ from isthmus.model.errors import ErpAway, ErpRefuses
 from isthmus.model.records.business import ErpChanged, ErpDiffers, JobOrdered, MaterialExpected, MaterialStocked
 from isthmus.model.time import parse
 from isthmus.run import tryton
-from isthmus.run.tryton_plant import (
+from isthmus.run.tryton.plant import (
     ErpInbound,
     ErpInput,
     ErpOrder,

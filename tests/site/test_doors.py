@@ -11,7 +11,7 @@ import pytest
 
 from isthmus.model.errors import UsageError
 from isthmus.plantfile import load
-from isthmus.run import demo
+from isthmus.run.show import stage as demo
 from isthmus.run.site import run_site
 
 PLANT_FILE = """

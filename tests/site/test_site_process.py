@@ -173,7 +173,7 @@ def test_a_site_killed_again_and_again_loses_nothing_and_counts_nothing_twice(
         async with edge(tmp_path / "edge", port) as buffer:
             put(buffer, 0, [1], time.time_ns())
             for _ in range(8):
-                site = await asyncio.create_subprocess_exec(
+                process = await asyncio.create_subprocess_exec(
                     sys.executable,
                     "-m",
                     "isthmus",
@@ -183,8 +183,8 @@ def test_a_site_killed_again_and_again_loses_nothing_and_counts_nothing_twice(
                     stderr=asyncio.subprocess.DEVNULL,
                 )
                 made = await living(buffer, 2.0 + 4.0 * chance.random(), made)
-                site.kill()
-                await site.wait()
+                process.kill()
+                await process.wait()
             async with open_site(load(tmp_path / "plant.toml")) as site:
                 made = await living(buffer, 1.0, made)
                 await until(site, lambda: good(site) >= made - 1, 60)

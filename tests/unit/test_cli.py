@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 
 from isthmus import cli, commands
+from isthmus.commands import records
 from isthmus.model.errors import DeviceAway, IsthmusError, UsageError
+
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 
 def test_without_arguments_it_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,15 +45,25 @@ def test_every_verb_teaches_by_an_example(verb: str, capsys: pytest.CaptureFixtu
     assert f"    isthmus {verb}" in capsys.readouterr().out
 
 
-def test_output_that_nobody_reads_on_ends_in_silence() -> None:
-    read, write = os.pipe()
-    os.close(read)
-    with os.fdopen(write, "wb") as pipe:
-        done = subprocess.run(
-            [sys.executable, "-m", "isthmus", "check", "--schema"],
-            stdout=pipe, stderr=subprocess.PIPE, timeout=60, check=False,
-        )  # fmt: skip
-    assert (done.returncode, done.stderr) == (141, b"")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_read_enough_is_no_failure(unbuffered: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": unbuffered}
+    script = f'set -o pipefail; "{sys.executable}" -m isthmus check --schema | head -1'
+    done = subprocess.run(
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "{\n", "")
+
+
+def test_a_pipe_that_breaks_elsewhere_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(records, "run", broken)
+    with Path(os.devnull).open("w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        with pytest.raises(BrokenPipeError):
+            cli.main(["records"])
 
 
 class TestTaskGroups:
@@ -69,8 +83,6 @@ class TestTaskGroups:
             del args
             asyncio.run(work())
             return 0
-
-        from isthmus.commands import records  # noqa: PLC0415  any verb serves
 
         monkeypatch.setattr(records, "run", fake)
         return cli.main(["records"])

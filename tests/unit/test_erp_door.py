@@ -80,7 +80,7 @@ def test_tryton_is_found_by_its_kind_and_needs_a_reference_to_its_key() -> None:
 
 
 def test_the_tests_speak_to_the_tryton_that_the_demo_installs() -> None:
-    shipped = set((ROOT / "src/isthmus/run/tryton-requirements.txt").read_text().split())
+    shipped = set((ROOT / "src/isthmus/run/tryton/requirements.txt").read_text().split())
     peer = tomllib.loads((ROOT / "peers/tryton.toml").read_text())["pip"]
     assert set(peer) <= shipped
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in shipped)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,9 @@ from isthmus.site.historian.store import Store
 
 T0 = 20_400 * NS_PER_DAY
 EVER = 2**62
+SHM = Path("/dev/shm")  # noqa: S108  folders below it have names of their own
+MEMORY = SHM if SHM.is_dir() else None
+"""Many short lives of a store: what a disk takes to sync is not the point there."""
 KINDS = (ValueKind.F64, ValueKind.F64, ValueKind.I64, ValueKind.BOOL, ValueKind.STR)
 VALUES: dict[ValueKind, st.SearchStrategy[Any]] = {
     ValueKind.F64: st.one_of(st.floats(allow_nan=False), st.integers(-100, 100).map(lambda n: n / 10)),
@@ -63,7 +67,7 @@ def _value(row: dict[str, Any]) -> object:
 class StoreAgainstDictionary(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="isthmus-historian-"))
+        self.folder = Path(tempfile.mkdtemp(dir=MEMORY))
         self.told: list[Told] = []
         self.store = self.opened()
         names = [f"src/tag{number}" for number in range(len(KINDS))]
@@ -113,8 +117,8 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
     @rule()
     def die_and_start_again(self) -> None:
         # What a kill leaves behind is the folder as it stands; the new process opens that.
-        left = Path(tempfile.mkdtemp(prefix="isthmus-historian-")) / "left"
-        shutil.copytree(self.folder, left)
+        left = Path(tempfile.mkdtemp(dir=MEMORY))
+        shutil.copytree(self.folder, left, dirs_exist_ok=True)
         self.teardown()
         self.folder = left
         self.store = self.opened()
@@ -286,3 +290,20 @@ def test_a_log_put_back_from_elsewhere_is_taken_in_whole(tmp_path: Path) -> None
         with Store(tmp_path / "a", background=False) as store:
             store.append([batch(100, ValueKind.F64, [number(tag, T0 + 100)])])
             assert len(kept(store, tag)) == 50
+
+
+def test_a_history_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    with Store(tmp_path, background=False) as store:
+        tag = store.tags.intern(TagInfo(name="plc/speed", kind=ValueKind.F64))
+        store.append([batch(1, ValueKind.F64, [number(tag, T0)])])
+        store.seal()
+    with sqlite3.connect(tmp_path / "manifest.sqlite") as db:
+        for column in ("bucket_ns", "tags", "made_of"):
+            db.execute(f"ALTER TABLE segment DROP COLUMN {column}")
+        db.execute("UPDATE about SET value = 1 WHERE key = 'schema'")
+    db.close()
+    with Store(tmp_path, background=False) as store:
+        assert kept(store, tag) == {(tag, T0): (0, 1.0)}
+        store.compact()
+        with store.view() as view:
+            assert len(view.rollups) == 1

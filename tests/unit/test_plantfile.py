@@ -120,6 +120,11 @@ responder = "sis"
     assert "a conduit may not end in the safety zone sis" in found
 
 
+def test_a_zone_that_nobody_declared_is_told_also_where_the_file_has_no_zones(tmp_path: Path) -> None:
+    text = GOOD + '\n[[source]]\nkind = "modbus"\nname = "sis"\nhost = "10.0.0.1"\nzone = "safety"\n'
+    assert any('no [[zone]] is called "safety"' in sentence for sentence in sentences(tmp_path, text))
+
+
 def test_the_schema_for_editors_knows_every_table() -> None:
     defs = schema()["$defs"]
     assert {"plant", "machine", "calendar", "zone", "edge"} <= set(defs["Sections"]["properties"])

@@ -46,12 +46,12 @@ def folds() -> dict[str, Sequence[Fold]]:
 
 
 def said(at: int, number: int) -> Record:
-    who = {"by": "Ann", "said_ns": at}
+    who = "Ann"
     choices: list[Record] = [
-        JobStarted(path=PATH, time_ns=at, order="1047", **who),
-        ReasonGiven(path=PATH, time_ns=at, end_ns=None, reason="TOOL", **who),
-        JobStopped(path=PATH, time_ns=at, order="1047", **who),
-        QuantityCorrected(path=PATH, time_ns=at, order="1047", good=-1, scrap=1, **who),
+        JobStarted(path=PATH, time_ns=at, order="1047", by=who, said_ns=at),
+        ReasonGiven(path=PATH, time_ns=at, end_ns=None, reason="TOOL", by=who, said_ns=at),
+        JobStopped(path=PATH, time_ns=at, order="1047", by=who, said_ns=at),
+        QuantityCorrected(path=PATH, time_ns=at, order="1047", good=-1, scrap=1, by=who, said_ns=at),
     ]
     return choices[number % len(choices)]
 

@@ -159,3 +159,29 @@ def test_a_parked_report_is_decided_once_and_dropped_only_with_a_note(fresh: wor
     assert "No report waits for a decision" in page
     assert "planner: drop" in page
     assert visit("operator").post("/act/decide", key="1046-quantity", decision="drop", note="x").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("what", "fields"),
+    [
+        ("quantity", {"good": str(1 << 63), "order": "1042"}),
+        ("quantity", {"good": "2000000000", "order": "1042"}),
+        ("undo", {"time_ns": str(1 << 63), "ordinal": "0"}),
+        ("undo", {"time_ns": "1", "ordinal": str(10**30)}),
+        ("reason", {"start_ns": str(1 << 63), "reason": "MAT"}),
+        ("reason", {"start_ns": "12", "reason": "MAT"}),
+        ("reason", {"start_ns": str(1 << 61), "reason": "MAT"}),
+        ("reason", {"start_ns": "12", "end_ns": "99", "first": "MAT", "second": "JAM", "after_min": "nan"}),
+        ("reason", {"start_ns": "12", "end_ns": "99", "first": "MAT", "second": "JAM", "after_min": "inf"}),
+        ("job", {"order": "A" * 100_000}),
+        ("job", {"order": "10\x0042"}),
+        ("halt", {"order": ""}),
+    ],
+)
+def test_what_no_store_or_page_could_hold_is_refused_and_leaves_nothing_behind(
+    fresh: worlds.World, visit: Visit, what: str, fields: dict[str, str]
+) -> None:
+    before = fresh.site.log.position
+    assert visit("supervisor").post(f"/act/{what}/{BELOW}", **fields).status_code == 400
+    assert fresh.site.log.position == before
+    assert fresh.site.views.position == before

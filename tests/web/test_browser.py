@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwright, Request, expect, sync_playwright
-from visits import make_chromium, make_fresh, make_serve  # noqa: F401  fixtures
+from visits import make_chromium, make_fresh, make_told, served  # noqa: F401  fixtures
 
 import web_world as worlds
 from isthmus.model import status as st
@@ -45,10 +47,15 @@ def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
     made.close()
 
 
-@pytest.fixture
-def opened(browser: Browser, fresh: worlds.World, serve: Callable[[worlds.World], str]) -> Iterator[Open]:
+def free() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@contextmanager
+def opener(browser: Browser, made: worlds.World, base: str) -> Iterator[Open]:
     """Opens a page for a role; at the end no request has left the machine and the console is silent."""
-    base = serve(fresh)
     complaints: list[str] = []
     contexts = []
 
@@ -60,19 +67,16 @@ def opened(browser: Browser, fresh: worlds.World, serve: Callable[[worlds.World]
         if message.type in ("error", "warning"):
             complaints.append(message.text)
 
-    def watch(page: Page) -> None:
+    def open_page(address: str, role: str = "supervisor", **more: Any) -> Page:  # noqa: ANN401  the browser has many settings
+        settings: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, **more}
+        context = browser.new_context(base_url=base, locale="en-GB", **settings)
+        contexts.append(context)
+        token = made.app.state.house.accounts.log_in(role, worlds.PASSWORD, "browser")
+        context.add_cookies([{"name": "isthmus", "value": token, "url": base}])
+        page = context.new_page()
         page.on("request", requested)
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
         page.on("console", spoke)
-
-    def open_page(address: str, role: str = "supervisor", **more: Any) -> Page:  # noqa: ANN401  the browser has many settings
-        settings: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, **more}
-        made = browser.new_context(base_url=base, locale="en-GB", **settings)
-        contexts.append(made)
-        token = fresh.app.state.house.accounts.log_in(role, worlds.PASSWORD, "browser")
-        made.add_cookies([{"name": "isthmus", "value": token, "url": base}])
-        page = made.new_page()
-        watch(page)
         page.goto(address)
         return page
 
@@ -80,6 +84,26 @@ def opened(browser: Browser, fresh: worlds.World, serve: Callable[[worlds.World]
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def opened(browser: Browser, fresh: worlds.World) -> Iterator[Open]:
+    """For tests in which something happens: a plant of their own."""
+    with served(fresh, free()) as base, opener(browser, fresh, base) as open_page:
+        yield open_page
+
+
+@pytest.fixture(scope="module")
+def base(told: worlds.World) -> Iterator[str]:
+    with served(told, free()) as address:
+        yield address
+
+
+@pytest.fixture
+def look(browser: Browser, told: worlds.World, base: str) -> Iterator[Open]:
+    """For tests that only look: one plant for all of them."""
+    with opener(browser, told, base) as open_page:
+        yield open_page
 
 
 def _inside(url: str, base: str) -> bool:
@@ -97,16 +121,16 @@ def slug(name: str) -> str:
     return worlds.below(name).replace("/", "_")
 
 
-def test_every_page_stays_on_the_machine_and_says_nothing_on_the_console(opened: Open) -> None:
-    page = opened(PAGES[0])
+def test_every_page_stays_on_the_machine_and_says_nothing_on_the_console(look: Open) -> None:
+    page = look(PAGES[0])
     for address in PAGES[1:]:
         page.goto(address)
         page.wait_for_timeout(300)
         assert page.locator("h1").count() == 1
 
 
-def test_the_first_paint_comes_within_300_ms(opened: Open) -> None:
-    page = opened("/plant")
+def test_the_first_paint_comes_within_300_ms(look: Open) -> None:
+    page = look("/plant")
     best = 1e9
     for _ in range(5):
         page.reload()
@@ -170,8 +194,8 @@ def test_two_taps_give_a_reason(opened: Open, fresh: worlds.World) -> None:
     assert [tuple(row) for row in said] == [("MAT", "operator")]
 
 
-def test_the_worst_machine_opens_to_minutes_events_and_samples_by_keyboard_alone(opened: Open) -> None:
-    page = opened("/plant?sort=oee")
+def test_the_worst_machine_opens_to_minutes_events_and_samples_by_keyboard_alone(look: Open) -> None:
+    page = look("/plant?sort=oee")
     page.locator("table.machines tbody a").first.focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowUp")
@@ -231,24 +255,24 @@ def test_a_page_that_lost_the_site_says_so(opened: Open, browser: Browser) -> No
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_keeps_its_contrast_in_light_and_dark(opened: Open, scheme: str) -> None:
-    page = opened("/plant", color_scheme=scheme)
+def test_text_keeps_its_contrast_in_light_and_dark(look: Open, scheme: str) -> None:
+    page = look("/plant", color_scheme=scheme)
     for address in PAGES:
         page.goto(address)
         faint = page.evaluate(CONTRAST)
         assert faint == [], (address, faint)
 
 
-def test_no_page_scrolls_sideways_on_a_tablet_or_at_200_per_cent(opened: Open) -> None:
+def test_no_page_scrolls_sideways_on_a_tablet_or_at_200_per_cent(look: Open) -> None:
     for width in (820, 640):
-        page = opened("/plant", viewport={"width": width, "height": 1180})
+        page = look("/plant", viewport={"width": width, "height": 1180})
         for address in PAGES:
             page.goto(address)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, address
 
 
-def test_every_field_and_button_has_a_name_and_every_id_is_there_once(opened: Open) -> None:
-    page = opened("/plant", "supervisor")
+def test_every_field_and_button_has_a_name_and_every_id_is_there_once(look: Open) -> None:
+    page = look("/plant", "supervisor")
     for address in (*PAGES, f"/machine/{worlds.below('CNC-02')}?open=setup"):
         page.goto(address)
         assert page.evaluate(NAMELESS) == [], address

@@ -199,6 +199,33 @@ def test_the_same_figures_come_as_json_and_as_csv(visit: Visit) -> None:
         assert visitor.get(f"/api/{what}/{worlds.below('CNC-02')}?format=csv").text.count("\r\n") > 2
 
 
+def test_a_trend_is_thinned_and_keeps_its_extremes(visit: Visit, told: worlds.World) -> None:
+    start, end = told.now_ns - 1300 * 10**9, told.now_ns
+    asked = f"/api/trend?tag=paint/load&start_ns={start}&end_ns={end}"
+    every = visit("operator").get(f"{asked}&points=4000").json()
+    thin = visit("operator").get(f"{asked}&points=20").json()
+    assert len(every["value"]) == 120
+    assert len(thin["value"]) <= 40
+    assert (max(thin["value"]), min(thin["value"])) == (max(every["value"]), min(every["value"]))
+    assert thin["unit"] == "%"
+    assert visit("operator").get("/api/trend?tag=no/such&start_ns=0&end_ns=1").status_code == 404
+
+
+def test_a_run_that_ends_counts_once_while_it_is_still_previewed(fresh: worlds.World) -> None:
+    def made() -> float:
+        found = client.get("/api/orders").json()["rows"]
+        return float(next(order["good"] for order in found if order["order"] == "1051"))
+
+    at = worlds.path("Paint")
+    [live] = fresh.site.namespace.preview(at, "RunEnded")
+    with TestClient(fresh.app) as client:
+        Visitor(client, "planner")
+        before = made()
+        fresh.site.append([live])
+        assert before > 0
+        assert made() == before
+
+
 def test_the_api_describes_itself_without_anything_from_elsewhere(visit: Visit) -> None:
     schema = visit("supervisor").get("/api/schema/openapi.json")
     assert schema.status_code == 200
@@ -238,3 +265,18 @@ def test_a_revised_shift_shows_its_revision_and_its_warning(fresh: worlds.World)
     assert "Standard wrong: effectiveness above 1." in page
     assert "Faster than the standard" in page
     assert "-5.0" in page
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["from=²&to=³", f"from=1&to={10**30}", f"from={1 << 63}&to={1 << 63}", "stop=²", f"stop={10**30}",
+     "day=9999-12-31", "day=0001-01-01", "shift=9999-12-31/Night", "shift=0001-01-01/Early"],
+)  # fmt: skip
+def test_an_address_with_impossible_times_still_shows_the_machine(visit: Visit, asked: str) -> None:
+    assert visit("supervisor").get(f"{MACHINE}?{asked}").status_code == 200
+
+
+def test_the_api_has_no_shift_beyond_the_calendar(visit: Visit) -> None:
+    below = worlds.below("CNC-02")
+    for shift in ("9999-12-31/Night", "0001-01-01/Early"):
+        assert visit("supervisor").get(f"/api/states/{below}?shift={shift}").status_code == 404

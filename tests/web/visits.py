@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -48,27 +49,19 @@ def make_silent(tmp_path: Path) -> Iterator[worlds.World]:
         yield made
 
 
-@pytest.fixture(name="serve")
-def make_serve(free_port: Callable[[], int]) -> Iterator[Callable[[worlds.World], str]]:
-    """Serves worlds on loopback for real browsers; gives the address."""
-    running = []
-
-    def start(made: worlds.World) -> str:
-        port = free_port()
-        server = make_server(made.app, WebSection(listen=f"127.0.0.1:{port}"))
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        running.append((server, thread))
-        deadline = time.monotonic() + 10
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert server.started
-        return f"http://127.0.0.1:{port}"
-
-    yield start
-    for server, thread in running:
-        server.should_exit = True
-        thread.join(10)
+@contextmanager
+def served(made: worlds.World, port: int) -> Iterator[str]:
+    """Serve a world on loopback for a real browser; gives the address."""
+    server = make_server(made.app, WebSection(listen=f"127.0.0.1:{port}"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert server.started
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(10)
 
 
 @pytest.fixture(name="chromium", scope="session")

@@ -7,6 +7,7 @@ is built from the parser's arguments and not from what it prints.
 from __future__ import annotations
 
 import argparse
+import getpass
 import textwrap
 from collections.abc import Iterator
 
@@ -26,18 +27,24 @@ def page() -> str:
     index = markdown.table(["command", ""], [[f"[`isthmus {verb}`](#isthmus-{verb})", helps[verb]] for verb in verbs])
     parts = [index]
     for verb, sub in verbs.items():
-        parts += [f"## isthmus {verb}", *_paragraphs(sub.description or "")]
-        parts += _arguments(sub)
-        for step, inner in _choices(sub).items():
-            parts += [f"### isthmus {verb} {step}", _sentence(inner.description or _help_of(sub, step))]
-            parts += _arguments(inner)
+        parts += _command(f"isthmus {verb}", sub, sub.description or "", "##")
     return markdown.page("Commands", _ABOUT, parts)
+
+
+def _command(name: str, of: argparse.ArgumentParser, told: str, level: str) -> Iterator[str]:
+    """A command, then each step below it."""
+    yield f"{level} {name}"
+    yield from _paragraphs(told)
+    yield from _arguments(of)
+    helps = _helps(of)
+    for step, sub in _choices(of).items():
+        yield from _command(f"{name} {step}", sub, sub.description or helps[step], "###")
 
 
 def _paragraphs(text: str) -> Iterator[str]:
     """A command's description; a paragraph with indented lines in it is an example."""
     for paragraph in text.split("\n\n"):
-        if any(line.startswith("    ") for line in paragraph.splitlines()):
+        if paragraph.startswith("isthmus ") or any(line.startswith("    ") for line in paragraph.splitlines()):
             yield f"```text\n{textwrap.dedent(paragraph)}\n```"
         else:
             yield paragraph
@@ -59,8 +66,9 @@ def _row(action: argparse.Action) -> list[str]:
         value = "|".join(str(choice) for choice in action.choices)
     takes = action.nargs != 0
     name = f"`{action.option_strings[-1]}{f' {value}' if takes else ''}`" if action.option_strings else f"`{value}`"
-    needed = "required" if action.required else "optional"
-    return [name, needed, (action.help or "") % {"default": action.default}]
+    needed = "required" if action.required and action.nargs not in ("*", "?") else "optional"
+    default = "the user of this machine" if action.default == getpass.getuser() else action.default
+    return [name, needed, (action.help or "") % {"default": default}]
 
 
 def _choices(of: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
@@ -71,12 +79,10 @@ def _choices(of: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     return {}
 
 
-def _help_of(of: argparse.ArgumentParser, step: str) -> str:
+def _helps(of: argparse.ArgumentParser) -> dict[str, str]:
+    """What the list of steps says of each, as a sentence."""
     for action in of._actions:  # noqa: SLF001  as above
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001  as above
-            return next((each.help or "" for each in action._choices_actions if each.dest == step), "")  # noqa: SLF001
-    return ""
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else ".")
+            told = {each.dest: each.help or "" for each in action._choices_actions}  # noqa: SLF001  as above
+            return {step: f"{text[:1].upper()}{text[1:].rstrip('.')}." for step, text in told.items()}
+    return {}

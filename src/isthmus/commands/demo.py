@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from isthmus.model.errors import UsageError
 
 if TYPE_CHECKING:
-    from isthmus.run.demo import Settings
+    from isthmus.run.show.stage import Settings
 
 _SHORTEST_S = 60.0
 _FAULTS_S = 150.0
@@ -49,7 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 when it ended or was stopped."""
-    from isthmus.run.demo import Settings  # noqa: PLC0415  loads every room
+    from isthmus.run.show.stage import Settings  # noqa: PLC0415  loads every room
 
     if args.faults and (args.seconds or 0) < _FAULTS_S:
         msg = f"--faults is a script of 110 s and time to recover; add --for {_FAULTS_S:.0f} or more"
@@ -72,8 +72,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _show(settings: Settings, *, headless: bool, faults: bool, days: float) -> None:
-    from isthmus.run import demo, demo_history, demo_panel, demo_story  # noqa: PLC0415  as above
-    from isthmus.run.demo_summary import summary  # noqa: PLC0415  as above
+    from isthmus.run.show import panel as buttons  # noqa: PLC0415  as above
+    from isthmus.run.show import past as days_before  # noqa: PLC0415  as above
+    from isthmus.run.show import stage as demo  # noqa: PLC0415  as above
+    from isthmus.run.show import story as demo_story  # noqa: PLC0415  as above
+    from isthmus.run.show.summary import summary  # noqa: PLC0415  as above
 
     began = time.monotonic()
 
@@ -86,10 +89,10 @@ async def _show(settings: Settings, *, headless: bool, faults: bool, days: float
             link = demo.first_link(stage)
             tell(f"log in once by {link}")
             await asyncio.to_thread(webbrowser.open, link)
-        panel = demo_panel.Panel(stage, tell)
+        panel = buttons.Panel(stage, tell)
         tell(f"make something happen: {await panel.open()}")
         demo.put_to_work(stage)
-        past = asyncio.ensure_future(asyncio.to_thread(demo_history.send, stage, days, settings.seed, tell))
+        past = asyncio.ensure_future(asyncio.to_thread(days_before.send, stage, days, settings.seed, tell))
         happenings = demo_story.story(settings.seconds) + (demo_story.faults() if faults else [])
         await demo_story.play(stage, happenings, tell)
         await past

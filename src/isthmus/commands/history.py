@@ -5,6 +5,7 @@
     isthmus history compact            merge late data and small segments now (the site does so by itself)
     isthmus history backup FOLDER      bring a copy up to date, while the site goes on writing
     isthmus history restore FOLDER     put a backup back into an empty place, and verify it
+    isthmus history import FILE ...    bring a past along: CSV, Parquet, InfluxDB line protocol (.lp)
 
 `show`, `verify` and `backup` may run while the site writes.
 """
@@ -34,12 +35,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     copy.add_argument("folder", type=Path, help="where the copy lies; only what is new is copied again")
     back = tasks.add_parser("restore", help="put a backup back")
     back.add_argument("folder", type=Path, help="where the backup lies")
+    bring = tasks.add_parser(
+        "import",
+        help="bring a past along",
+        description="Samples of files into history, as tags `SOURCE/name`. Stopped, it is just started again.",
+    )
+    bring.add_argument("files", type=Path, nargs="+", metavar="FILE", help="CSV, .csv.gz, .parquet, or .lp")
+    bring.add_argument("--source", required=True, help="the source that the tags shall belong to")
+    bring.add_argument("--tag", default="tag", metavar="COLUMN", help="column of the tag's name (default: tag)")
+    bring.add_argument("--time", default="time", metavar="COLUMN", help="column of the time (default: time)")
+    bring.add_argument("--value", default="value", metavar="COLUMN", help="column of the value (default: value)")
+    bring.add_argument("--status", default="", metavar="COLUMN", help="column of the OPC UA status, if there is one")
+    bring.add_argument("--zone", default="UTC", help="zone of times that name none, for example Europe/London")
 
 
 def run(args: argparse.Namespace) -> int:
     """Do the task."""
     folder = args.data / "history"
-    if args.task != "restore" and not (folder / "manifest.sqlite").exists():
+    if args.task not in {"restore", "import"} and not (folder / "manifest.sqlite").exists():
         msg = f"{folder} holds no history; give the site's data folder with --data"
         raise UsageError(msg)
     try:
@@ -125,4 +138,27 @@ def _restore(folder: Path, args: argparse.Namespace) -> int:
     return 0
 
 
-_TASKS = {"show": _show, "verify": _verify, "compact": _compact, "backup": _backup, "restore": _restore}
+def _import(folder: Path, args: argparse.Namespace) -> int:
+    from isthmus.site.historian.imports import Columns, Imported, import_file  # noqa: PLC0415  heavy
+    from isthmus.site.historian.store import Store  # noqa: PLC0415  as above
+
+    named = Columns(args.tag, args.time, args.value, args.status)
+    with Store(folder, told=lambda told: print(told.what)) as store:
+        for path in args.files:
+
+            def progress(done: Imported, path: Path = path) -> None:
+                print(f"\r{path}: {done.rows:,} samples", end="", flush=True)
+
+            done = import_file(store, path, args.source, named=named, zone=args.zone, progress=progress)
+            print(f"\r{path}: {done.rows:,} samples, {done.odd:,} of them no numbers, {done.unread:,} lines unread")
+    return 0
+
+
+_TASKS = {
+    "show": _show,
+    "verify": _verify,
+    "compact": _compact,
+    "backup": _backup,
+    "restore": _restore,
+    "import": _import,
+}

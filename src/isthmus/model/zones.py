@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
@@ -28,6 +28,14 @@ class Zone(Section, frozen=True, kw_only=True):
     kind: Annotated[ZoneKind, Meta(description="enterprise, dmz, supervisory, control or safety")]
     networks: Annotated[tuple[str, ...], Meta(description="its address ranges, CIDR, for example 10.4.1.0/24")] = ()
     owner: Annotated[str, Meta(description="who answers for it")] = ""
+
+
+STANDARD_ZONES: Final = (
+    Zone(name="control", kind=ZoneKind.CONTROL),
+    Zone(name="supervisory", kind=ZoneKind.SUPERVISORY),
+    Zone(name="enterprise", kind=ZoneKind.ENTERPRISE),
+)
+"""The zones of a plant file that names none."""
 
 
 class Conduit(Section, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from isthmus.enterprise.erps import kinds as erp_kinds
 from isthmus.model.calendar import Calendar
 from isthmus.model.errors import Mistake, PlantFileError
 from isthmus.model.plant import KpiPolicy, Machine, Plant, PlantSection, Product, Reason
-from isthmus.model.zones import Conduit, Zone, ZoneKind
+from isthmus.model.zones import STANDARD_ZONES, Conduit, Zone
 from isthmus.plantfile.checks import faults_between, tags_of
 from isthmus.plantfile.draft import draft_of
 from isthmus.plantfile.lines import Place, line_at, lines_of
@@ -27,11 +27,6 @@ from isthmus.web.config import WebSection
 
 __all__ = ["PlantFile", "Sections", "load", "read", "tags_of"]
 
-STANDARD_ZONES = (
-    Zone(name="control", kind=ZoneKind.CONTROL),
-    Zone(name="supervisory", kind=ZoneKind.SUPERVISORY),
-    Zone(name="enterprise", kind=ZoneKind.ENTERPRISE),
-)
 STANDARD_CONDUITS = (
     Conduit(
         name="uplink",

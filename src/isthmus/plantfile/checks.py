@@ -14,7 +14,7 @@ from isthmus.model.equipment import check_path
 from isthmus.model.plant import Counter, Machine, PlantSection, Product, Reason
 from isthmus.model.samples import ValueKind
 from isthmus.model.units import UnitMistake, check_unit
-from isthmus.model.zones import Conduit, Zone, ZoneKind
+from isthmus.model.zones import STANDARD_ZONES, Conduit, Zone, ZoneKind
 from isthmus.plantfile.draft import Draft
 from isthmus.plantfile.lines import Place
 from isthmus.plantfile.shape import Fault, nearest
@@ -110,6 +110,11 @@ def _zones(draft: Draft) -> Iterator[Fault]:
         yield from _direction(conduit, kinds, place)
 
 
+def _zone_names(draft: Draft) -> list[str]:
+    """The zones that may be named: the file's, or the standard ones where it has none."""
+    return draft.names("zone", "name") or [zone.name for zone in STANDARD_ZONES]
+
+
 def _direction(conduit: Conduit, kinds: Mapping[str, ZoneKind], place: Place) -> Iterator[Fault]:
     """Supervisory may poll control; everything else is dialled from the OT side outwards."""
     opens, dialled = kinds.get(conduit.initiator), kinds.get(conduit.responder)
@@ -122,12 +127,12 @@ def _direction(conduit: Conduit, kinds: Mapping[str, ZoneKind], place: Place) ->
 
 def _sources(draft: Draft) -> Iterator[Fault]:
     kinds = {zone.name: zone.kind for _, zone in draft.each("zone", Zone)}
-    zones = draft.names("zone", "name")
+    zones = _zone_names(draft)
     numbers = Tally(source_id(name) for name in set(draft.names("source", "name")))
     for place, source in draft.each("source", SourceSection):
         if numbers[source_id(source.name)] > 1:
             yield Fault((*place, "name"), f"{source.name} has the same number on the wire as another", "rename it")
-        if zones and source.zone not in zones:
+        if source.zone not in zones:
             yield _unknown((*place, "zone"), "zone", source.zone, zones)
         elif kinds.get(source.zone) is ZoneKind.SAFETY:
             what = f"source {source.name} stands in the safety zone {source.zone}"
@@ -153,7 +158,7 @@ def _tags(source: SourceSection, place: Place) -> Iterator[Fault]:
 
 def _machines(draft: Draft) -> Iterator[Fault]:
     plant = draft.one("plant", PlantSection)
-    calendars, zones = draft.names("calendar", "name"), draft.names("zone", "name")
+    calendars, zones = draft.names("calendar", "name"), _zone_names(draft)
     tags = {
         f"{source.name}/{tag.name}": tag for _, source in draft.each("source", SourceSection) for tag in tags_of(source)
     }
@@ -167,7 +172,7 @@ def _machines(draft: Draft) -> Iterator[Fault]:
             yield Fault((*place, "path"), str(error))
         if machine.calendar not in calendars:
             yield _unknown((*place, "calendar"), "calendar", machine.calendar, calendars)
-        if zones and machine.zone not in zones:
+        if machine.zone not in zones:
             yield _unknown((*place, "zone"), "zone", machine.zone, zones)
         for sentence in check_state(machine.state):
             yield Fault((*place, "state"), sentence)

@@ -6,19 +6,23 @@ the latest wins; taking a saying back is a revision of it that is `gone`, which 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from litestar.exceptions import ClientException
 
 from isthmus.model.equipment import beside
 from isthmus.model.plant import Machine
+from isthmus.model.records.assets import AssetDecided
 from isthmus.model.records.people import JobStarted, JobStopped, ParkedDecided, QuantityCorrected, ReasonGiven
 from isthmus.web.accounts import Person
+from isthmus.web.figures import states
 from isthmus.web.figures.stops import reasons_for
 from isthmus.web.guard import demand
 from isthmus.web.house import House
 
 _LONGEST_NOTE = 400
+_LONGEST_ORDER = 80
+_MOST_PIECES = 1_000_000_000
 
 
 def give_reason(
@@ -26,7 +30,8 @@ def give_reason(
 ) -> None:
     """Say why a machine stood still: one stretch (start, end or None while it goes on, reason), or several for a split.
 
-    Raises ClientException for a reason that is not offered or a stretch that is none.
+    Raises ClientException for a reason that is not offered or a stretch that is none: from before the
+    machine was first heard of, or from the future.
     """
     demand(person, "reason")
     offered = {reason.code for reason in reasons_for(house.site.plant, machine)}
@@ -37,6 +42,9 @@ def give_reason(
             raise ClientException(detail="The moment of the split must lie within the stop.")
     with house.saying:
         now = house.clock()
+        first = states.first_ns(house, machine.path)
+        if first is None or any(start < first or max(start, end or start) > now for start, end, _ in stretches):
+            raise ClientException(detail=f"{machine.name} had no stop at that time. Load the page again.")
         house.site.append(
             [
                 ReasonGiven(
@@ -84,19 +92,21 @@ def take_back(house: House, person: Person, machine: Machine, time_ns: int, ordi
 def start_job(house: House, person: Person, machine: Machine, order: str, operation: str) -> None:
     """Put an order on a machine."""
     demand(person, "job")
-    if not order.strip():
+    order, operation = _code(order), _code(operation)
+    if not order:
         raise ClientException(detail="Choose the order that runs now.")
     with house.saying:
         now = house.clock()
-        said = JobStarted(
-            path=machine.path, time_ns=now, order=order.strip(), operation=operation, by=person.name, said_ns=now
-        )
+        said = JobStarted(path=machine.path, time_ns=now, order=order, operation=operation, by=person.name, said_ns=now)
         house.site.append([said])
 
 
 def stop_job(house: House, person: Person, machine: Machine, order: str, *, finished: bool) -> None:
     """Take an order off a machine, finished or to be gone on with later."""
     demand(person, "job")
+    order = _code(order)
+    if not order:
+        raise ClientException(detail=f"No order runs on {machine.name} that could be stopped. Load the page again.")
     with house.saying:
         now = house.clock()
         said = JobStopped(path=machine.path, time_ns=now, order=order, finished=finished, by=person.name, said_ns=now)
@@ -117,6 +127,9 @@ def correct(house: House, person: Person, machine: Machine, order: str, by: Corr
     demand(person, "quantity")
     if not (by.good or by.scrap or by.rework):
         raise ClientException(detail="Give the number of pieces to add, or to take away with a minus.")
+    if max(abs(by.good), abs(by.scrap), abs(by.rework)) > _MOST_PIECES:
+        raise ClientException(detail="No correction is that large. Count the digits.")
+    order = _code(order)
     with house.saying:
         now = house.clock()
         said = QuantityCorrected(
@@ -158,6 +171,45 @@ def decide(house: House, person: Person, key: str, decision: str, note: str) -> 
         house.site.append([said])
 
 
+def decide_asset(  # noqa: PLR0913  one form
+    house: House, person: Person, *, kind: str, name: str, decision: str, fields: dict[str, str], reason: str
+) -> None:
+    """Decide on a finding or an asset, or say what people know of it; always with a reason."""
+    demand(person, "asset decisions")
+    table = {"asset": "assets_known", "finding": "assets_findings"}.get(kind)
+    if table is None or decision not in ("accept", "dismiss", "reopen", "set"):
+        raise ClientException(detail="Choose what to decide, and on what.")
+    if not house.site.views.query(f"SELECT 1 FROM {table} WHERE id = ?", (name,)):  # noqa: S608  one of two names
+        raise ClientException(detail="This is not in the record any more. Load the page again.")
+    if decision == "set" and not fields:
+        raise ClientException(detail="Fill in at least one field.")
+    if not reason.strip():
+        raise ClientException(detail="Say in a few words why; it stands in the history.")
+    with house.saying:
+        now = house.clock()
+        house.site.append(
+            [
+                AssetDecided(
+                    path=beside(house.site.plant.path, kind, name),
+                    time_ns=now,
+                    decision=_DECISIONS[decision],
+                    fields=fields if decision == "set" else {},
+                    reason=_short(reason),
+                    by=person.name,
+                    said_ns=now,
+                )
+            ]
+        )
+
+
+_DECISIONS: dict[str, Literal["accept", "dismiss", "reopen", "set"]] = {
+    "accept": "accept",
+    "dismiss": "dismiss",
+    "reopen": "reopen",
+    "set": "set",
+}
+
+
 def _next_ordinal(house: House, kind: str, path: str, time_ns: int) -> int:
     """The first ordinal that was never used, not even by what was taken back."""
     rows = house.site.views.query(
@@ -165,6 +217,14 @@ def _next_ordinal(house: House, kind: str, path: str, time_ns: int) -> int:
         (kind, path, time_ns),
     )
     return int(rows[0]["next"])
+
+
+def _code(order: str) -> str:
+    """An order's or operation's number as a person typed it. Raises ClientException for what is none."""
+    code = order.strip()
+    if len(code) > _LONGEST_ORDER or not code.isprintable():
+        raise ClientException(detail=f"An order's number has at most {_LONGEST_ORDER} letters, digits and signs.")
+    return code
 
 
 def _short(note: str) -> str:

@@ -32,7 +32,7 @@ from isthmus.web import api, guard, live, render, respond
 from isthmus.web.accounts import Accounts, Session
 from isthmus.web.config import WebSection
 from isthmus.web.house import House
-from isthmus.web.pages import accounts, connections, cut, entry, machine, orders, plant
+from isthmus.web.pages import accounts, assets, connections, cut, entry, machine, orders, plant
 from isthmus.web.respond import html
 
 _log = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ def make_app(site: Site, section: WebSection, *, clock: Callable[[], int] = time
             *orders.HANDLERS,
             connections.connections_page,
             *cut.HANDLERS,
+            *assets.HANDLERS,
             *accounts.HANDLERS,
             live.live_machine,
             live.live_page,

@@ -42,11 +42,12 @@ def in_thread(handler: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
 
 async def add_headers(message: Message, scope: Scope) -> None:
     """Give every answer, refusals too, the headers of HEADERS; called just before it is sent."""
-    del scope
     if message["type"] == "http.response.start":
         headers = MutableScopeHeaders.from_message(message)
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
+        if scope.get("scheme") == "https":
+            headers.setdefault("strict-transport-security", "max-age=31536000")
 
 
 def html(text: str, status: int = 200) -> Response[str]:

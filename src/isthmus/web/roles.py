@@ -17,7 +17,19 @@ Role = Literal[
     "programme",
     "administrator",
 ]
-Act = Literal["reason", "undo others", "job", "quantity", "parked", "accounts", "addresses", "cut", "lift cut"]
+Act = Literal[
+    "reason",
+    "undo others",
+    "job",
+    "quantity",
+    "parked",
+    "accounts",
+    "addresses",
+    "asset details",
+    "asset decisions",
+    "cut",
+    "lift cut",
+]
 
 ROLES: Final[Mapping[Role, tuple[str, str]]] = {
     "operator": ("Operator", "/plant"),
@@ -41,10 +53,13 @@ MAY: Final[Mapping[Act, frozenset[Role]]] = {
     "parked": frozenset({"supervisor", "planner"}),
     "accounts": frozenset({"administrator"}),
     "addresses": frozenset({"ot-engineer", "security", "maintenance"}),
+    "asset details": frozenset({"ot-engineer", "security", "administrator"}),
+    "asset decisions": frozenset({"ot-engineer", "security"}),
     "cut": frozenset({"security", "administrator"}),
     "lift cut": frozenset({"security", "ot-engineer"}),
 }
-"""The administrator keeps accounts: whoever may grant a right does not use it. Cutting grants nobody anything."""
+"""The administrator keeps accounts and sees what there is to protect: whoever may grant a right does not use it.
+Cutting grants nobody anything."""
 
 WHO: Final[Mapping[Act, str]] = {
     "reason": "give a reason",
@@ -56,6 +71,8 @@ WHO: Final[Mapping[Act, str]] = {
     "addresses": "see addresses",
     "cut": "cut the link to OT",
     "lift cut": "let the site take the link again",
+    "asset details": "see firmware, addresses and findings of assets",
+    "asset decisions": "decide on assets and findings",
 }
 
 

@@ -56,7 +56,6 @@ SELECT {values}, coalesce(n, 0) AS n, coalesce(good, 0) AS good,
        END AS total
 FROM read_parquet({files}) WHERE {tags} AND {times}
 """
-_FEW: Final = "SELECT tag FROM ({samples}) GROUP BY tag HAVING sum(good) <= $points"
 _WITHOUT_LATE: Final = "SELECT sealed.* FROM ({sealed}) AS sealed ANTI JOIN late USING (tag, time_ns)"
 _LATE: Final = "SELECT * FROM late"
 
@@ -100,7 +99,7 @@ class Engine:
         if isinstance(operator, Decimate):
             parameters["width"] = decimate.width_ns(operator, start_ns, end_ns)
         use = self._rollups(asked, operator, parameters) if rolled else None
-        few = self._few(asked, operator, use)
+        few = _few(operator, use)
         if len(few):
             parts = [(few, False), (np.setdiff1d(tags, few), True)]
             found = [self.ask(view, operator, each, start_ns, end_ns, rolled=roll) for each, roll in parts if len(each)]
@@ -141,14 +140,6 @@ class Engine:
                     return use
         return None
 
-    def _few(self, asked: Asked, operator: Operator, use: rollup.Use | None) -> NDArray[np.int32]:
-        """Tags of which every sample is wanted, because there are so few: rollups do not have them."""
-        if use is None or not isinstance(operator, Decimate):
-            return np.empty(0, np.int32)
-        sql = _FEW.format(samples=_samples(asked, use))
-        table = self._run(sql, {"points": decimate.wanted(operator)}, {"late": to_table(asked.late)})
-        return np.intersect1d(table["tag"].to_numpy(), use.tags).astype(np.int32)
-
     def _run(self, sql: str, parameters: Mapping[str, object], tables: Mapping[str, pa.Table]) -> pa.Table:
         used = {name: value for name, value in parameters.items() if f"${name}" in sql}
         with self._db.cursor() as cursor:
@@ -160,6 +151,13 @@ class Engine:
             except (duckdb.IOException, duckdb.InvalidInputException) as error:
                 msg = f"a segment cannot be read: {error}. Find it with `isthmus history verify`"
                 raise StoreDamaged(msg) from error
+
+
+def _few(operator: Operator, use: rollup.Use | None) -> NDArray[np.int32]:
+    """Tags of which every sample may be wanted, because there may be so few: rollups do not have them all."""
+    if use is None or not isinstance(operator, Decimate):
+        return np.empty(0, np.int32)
+    return use.tags[rollup.at_least(use) <= decimate.wanted(operator)]
 
 
 def _samples(asked: Asked, use: rollup.Use | None) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -84,6 +83,6 @@ class Pins:
         else:
             del self._held[generation]
 
-    def oldest(self, others: Callable[[], int | None]) -> int | None:
-        """The lowest generation held here or by `others`."""
-        return min((each for each in (min(self._held, default=None), others()) if each is not None), default=None)
+    def oldest(self, elsewhere: int | None) -> int | None:
+        """The lowest generation held here or `elsewhere`; the caller holds the store's lock."""
+        return min((each for each in (min(self._held, default=None), elsewhere) if each is not None), default=None)

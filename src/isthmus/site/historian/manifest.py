@@ -6,6 +6,7 @@
     taken     source, epoch, ...  which frames were taken in, see taken.py
     state     name, rows          the newest sealed sample of each tag: its times are the high-water marks
     snapshot  day, rows           the newest sample of each tag before a UTC day
+    correction  tag, time, said, ...  what people put right, see corrections.py
 
 What a seal or a compaction changes, it changes in one transaction. Each transaction that changes the
 segments raises the generation by one. A segment that was merged or let go keeps its row, with the
@@ -44,6 +45,9 @@ CREATE TABLE IF NOT EXISTS taken (
     source INTEGER NOT NULL, epoch INTEGER NOT NULL, ranges BLOB NOT NULL, PRIMARY KEY (source, epoch)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, rows BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS snapshot (day INTEGER PRIMARY KEY, rows BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS correction (
+    tag INTEGER NOT NULL, time INTEGER NOT NULL, said INTEGER NOT NULL, form INTEGER NOT NULL, bits INTEGER NOT NULL,
+    word TEXT NOT NULL, status INTEGER NOT NULL, by TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY (tag, time, said));
 """
 
 
@@ -83,7 +87,7 @@ class Segment(NamedTuple):
     bucket_ns: int = 0
     """0 for samples; a rollup's bucket, see rollup.py"""
     tags: Packed = b""
-    """A rollup's tags: int32 little-endian, in order, deflated."""
+    """A rollup's tags and how many usable samples each has, see rollup.py."""
     made_of: str = ""
     """The ids of the segments that a rollup is made of, by comma."""
 
@@ -98,6 +102,7 @@ class Manifest:
     def __init__(self, folder: Path, *, writing: bool = True, name: str = NAME) -> None:
         self.path = folder / name
         self.lock = threading.RLock()
+        self._last_id = 0
         mode = "rwc" if writing else "ro"
         try:
             self._db = sqlite3.connect(
@@ -189,11 +194,13 @@ class Manifest:
         with self.transaction() as db:
             db.executemany("DELETE FROM segment WHERE id = ? AND gone IS NOT NULL", [(each,) for each in ids])
 
-    def next_id(self) -> int:
-        """The id that the next segment will have. Ids are never used twice."""
+    def reserve(self, count: int = 1) -> int:
+        """The first of `count` ids for new segments. Within a process none is given twice."""
         with self.lock:
             row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'segment'").fetchone()
-        return int(row[0]) + 1 if row else 1
+            first = max(int(row[0]) if row else 0, self._last_id) + 1
+            self._last_id = first + count - 1
+        return first
 
     def state(self, name: str) -> bytes | None:
         """A set of rows kept under a name."""

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from isthmus.model.errors import StoreDamaged
 from isthmus.model.query import Operator
+from isthmus.site.historian import corrections
 from isthmus.site.historian.engine import Engine
 from isthmus.site.historian.head import Head
 from isthmus.site.historian.leases import Lease
@@ -88,12 +89,14 @@ class Reader:
             with self._lock:
                 sealed, tail = self._look()
                 rows, newest = tail.head.rows(), tail.newest.copy()
+                said = corrections.read(self._manifest)[1]
             lease.hold(sealed.generation)
             yield View(
                 self._files,
                 sealed.segments,
                 sealed.rollups,
                 (rows,),
+                said,
                 newest.rows,
                 sealed.snapshot_days,
                 self._manifest.snapshot,

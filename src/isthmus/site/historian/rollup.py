@@ -9,6 +9,7 @@ columns more; the others have null there:
                                                        u   double, null  the same sum where it is no short decimal
 
 So whoever looks for extremes reads a rollup with the very same text as samples, and sums add up.
+The manifest keeps a rollup's tags in order and how many usable samples each has, as int32.
 A bucket without a usable sample keeps its first one, to carry its `n`. Texts are not rolled up.
 """
 
@@ -150,7 +151,7 @@ def make(folder: Path, manifest: Manifest, files: Files, what: Due) -> tuple[tup
     try:
         for bucket_ns, found in parts.items():
             if found:
-                new.append(_write(folder, manifest.next_id() + len(new), what, bucket_ns, found))
+                new.append(_write(folder, manifest.reserve(), what, bucket_ns, found))
         with manifest.transaction() as db:
             generation = put_segments(db, new, [each.id for each in what.stale])
     except OSError:
@@ -180,7 +181,9 @@ def _write(folder: Path, segment_id: int, what: Due, bucket_ns: int, parts: Sequ
     rows = rows.take(order)
     path = segment_path(segment_id, what.day, 0, overlap=False).replace("-L0", f"-r{bucket_ns // NS_PER_MINUTE}m")
     written = parquet.write_table(folder / path, to_parquet_table(Rolled(rows, *columns)))
-    tags = np.unique(rows.tag)
+    starts = np.flatnonzero(np.append(True, rows.tag[1:] != rows.tag[:-1]))
+    tags = rows.tag[starts]
+    good = np.add.reduceat(np.where(columns[0], columns[2], 0), starts)
     return Segment(
         id=segment_id,
         day=what.day,
@@ -196,7 +199,7 @@ def _write(folder: Path, segment_id: int, what: Due, bucket_ns: int, parts: Sequ
         bytes=written.size,
         sha256=written.sha256,
         bucket_ns=bucket_ns,
-        tags=zlib.compress(tags.astype("<i4").tobytes()),
+        tags=zlib.compress(np.array([tags, good], "<i4").tobytes()),
         made_of=made_of(what.segments),
     )
 
@@ -240,8 +243,23 @@ def usable(asked: Asked, bucket_ns: int) -> Use | None:
 
 
 def tags_of(rollup: Segment) -> NDArray[np.int32]:
-    """The tags that a rollup covers."""
-    return np.frombuffer(zlib.decompress(rollup.tags), "<i4").astype(np.int32)
+    """The tags that a rollup covers, in order."""
+    return _covered(rollup)[0]
+
+
+def at_least(use: Use) -> NDArray[np.int64]:
+    """How many usable samples of each of `use.tags` there surely are: those of the days that it covers whole."""
+    out = np.zeros(len(use.tags), np.int64)
+    for each in use.rollups:
+        start, end = each.day * NS_PER_DAY, (each.day + 1) * NS_PER_DAY
+        if any(first <= start and end <= last for first, last in use.stretches):
+            tags, good = _covered(each)
+            out += good[np.searchsorted(tags, use.tags)]
+    return out
+
+
+def _covered(rollup: Segment) -> NDArray[np.int32]:
+    return np.frombuffer(zlib.decompress(rollup.tags), "<i4").astype(np.int32).reshape(2, -1)
 
 
 def between(stretches: Sequence[tuple[int, int]], start_ns: int, end_ns: int) -> list[tuple[int, int]]:

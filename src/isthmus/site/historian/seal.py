@@ -60,7 +60,7 @@ def seal(folder: Path, manifest: Manifest, newest: Newest, due: Due) -> Sealed:
     paths: list[Path] = []
     try:
         for day, overlap, part in _parts(ordered, late):
-            segment = write_segment(folder, manifest.next_id() + len(segments), day, 0, part, overlap=overlap)
+            segment = write_segment(folder, manifest.reserve(), day, 0, part, overlap=overlap)
             paths.append(folder / segment.path)
             segments.append(segment)
         after = newest.copy()

@@ -31,8 +31,9 @@ from isthmus.model.query import Operator
 from isthmus.model.samples import Batch
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S, from_datetime
 from isthmus.site.config import HistorianSection
-from isthmus.site.historian import leases, rollup, upkeep
+from isthmus.site.historian import corrections, leases, rollup, upkeep
 from isthmus.site.historian.check import Bounds, Refused, Told, Trouble, sentence, sift
+from isthmus.site.historian.corrections import Correction
 from isthmus.site.historian.engine import Engine
 from isthmus.site.historian.head import Head
 from isthmus.site.historian.manifest import Manifest, Segment, put_about
@@ -89,13 +90,16 @@ class Store:
             self._guard.release()
             raise
         self._wake, self._closing = threading.Event(), threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name="historian", daemon=True) if background else None
-        if self._keeper:
-            self._keeper.start()
+        # Two threads, so that a long merge never keeps the head from being sealed.
+        work = ((self._seal_what_is_due, self._wake), (self.maintain, self._closing)) if background else ()
+        self._threads = [threading.Thread(target=self._keep, args=each, daemon=True) for each in work]
+        for thread in self._threads:
+            thread.start()
 
     def _open(self) -> None:
-        # Taken in this order: one upkeep at a time; one append at a time; then what all share, briefly.
-        self._upkeep, self._door, self._lock = threading.Lock(), threading.Lock(), threading.RLock()
+        # Taken in this order: one upkeep at a time; one seal; one append; then what all share, briefly.
+        self._upkeep, self._seals = threading.Lock(), threading.Lock()
+        self._door, self._lock = threading.Lock(), threading.RLock()
         self._sealed_some = threading.Condition(self._lock)
         self._bounds = Bounds(_midnight_ns(self.section), int(self.section.future_s * NS_PER_S))
         self._manifest = Manifest(self.folder)
@@ -110,6 +114,7 @@ class Store:
         self._sealed = Newest.unpack(self._manifest.state("sealed"))
         self._newest = self._sealed.copy()
         self._snapshot_days = self._manifest.snapshot_days()
+        self._corrections = corrections.read(self._manifest)[1]
         self._head = Head()
         self._due: Due | None = None
         """What is being sealed: not in the head any more, not in the segments yet."""
@@ -129,12 +134,14 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Stop the background thread and close; what is in the head is in the log too, and stays there."""
+        """Stop the background threads and close; what is in the head is in the log too, and stays there."""
+        if self._closing.is_set():
+            return
         self._closing.set()
         self._wake.set()
-        if self._keeper:
-            self._keeper.join(_STOP_S)
-        with self._upkeep, self._lock:
+        for thread in self._threads:
+            thread.join(_STOP_S)
+        with self._upkeep, self._seals, self._lock:
             self._wal.close()
             self._aside.close()
             self._engine.close()
@@ -175,14 +182,29 @@ class Store:
             known = self._taken.get((source, epoch))
             return known is not None and seq in known
 
-    def query(self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
-        """Answer a question of model.query over [start_ns, end_ns). Any thread may ask."""
-        with self.view() as view:
+    def correct(self, said: Sequence[Correction]) -> None:
+        """Put samples right for good; the old versions stay. Raises UsageError with nothing stored, OSError."""
+        corrections.put(self._manifest, said, [self.tags.info(each.tag) for each in said])
+        self._corrections = corrections.read(self._manifest)[1]
+
+    def corrections(self) -> list[Correction]:
+        """Everything that people put right, in the order in which they said it."""
+        return corrections.read(self._manifest)[0]
+
+    def query(
+        self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int, *, known_ns: int | None = None
+    ) -> pa.Table:
+        """Answer a question of model.query over [start_ns, end_ns). Any thread may ask.
+
+        With `known_ns` corrections that people said after that moment are left out.
+        """
+        with self.view(known_ns) as view:
             return self._engine.query(view, operator, np.unique(np.asarray(tags, np.int32)), start_ns, end_ns)
 
     @contextmanager
-    def view(self) -> Iterator[View]:
-        """What is stored now; no segment of it is deleted until the view is given back."""
+    def view(self, known_ns: int | None = None) -> Iterator[View]:
+        """What is stored now, with the corrections said up to `known_ns` (None for all); no segment of it is deleted until the view is given back."""
+        then = None if known_ns is None else corrections.read(self._manifest, known_ns)[1]
         with self._lock:
             generation = self._generation
             self._pins.add(generation)
@@ -191,6 +213,7 @@ class Store:
                 self._segments,
                 self._rollups,
                 (*([self._due.rows] if self._due else []), self._head.rows()),
+                self._corrections if then is None else then,
                 self._newest_of,
                 tuple(self._snapshot_days),
                 self._manifest.snapshot,
@@ -210,32 +233,28 @@ class Store:
 
         Raises OSError when the disk refuses; nothing is lost by it, and the next call tries again.
         """
+        self._seal_what_is_due()
         with self._upkeep:
-            if self._seal_due():
-                self._seal()
-            while (what := self._merge_due()) is not None:
-                self._merge(what)
-                if self._seal_due():
-                    self._seal()
+            self._merge_until(lambda: self._received_ns // NS_PER_DAY)
             self._let_go()
-            self._roll(self._received_ns // NS_PER_DAY, self._busy_days | self._damaged_days)
+            self._roll(self._received_ns // NS_PER_DAY, self._busy_days)
             if upkeep.mend_snapshot(self._manifest, self._files, self._segments):
+                snapshot_days = self._manifest.snapshot_days()
                 with self._lock:
-                    self._snapshot_days = self._manifest.snapshot_days()
+                    self._snapshot_days = snapshot_days
             upkeep.clear(self.folder, self._manifest, self._files, self._oldest_held)
 
     def seal(self) -> None:
         """Seal the head now, whatever its size."""
-        with self._upkeep:
+        with self._seals:
             self._seal()
 
     def compact(self) -> None:
         """Seal the head, merge every day that is not one run of segments, and roll all days up, today's too."""
+        self.seal()
         with self._upkeep:
-            self._seal()
-            while (what := upkeep.due(self._segments, _NEVER_TODAY, self._damaged_days)) is not None:
-                self._merge(what)
-            self._roll(_NEVER_TODAY, frozenset(self._damaged_days))
+            self._merge_until(lambda: _NEVER_TODAY)
+            self._roll(_NEVER_TODAY, frozenset())
             upkeep.clear(self.folder, self._manifest, self._files, self._oldest_held)
 
     def _await_room(self) -> None:
@@ -249,7 +268,7 @@ class Store:
             if room():
                 return
             self._wake.set()
-            if not self._sealed_some.wait_for(room, ROOM_S if self._keeper else 0):
+            if not self._sealed_some.wait_for(room, ROOM_S if self._threads else 0):
                 raise OSError(errno.ENOSPC, f"{self.folder}: samples are refused until what waits in memory is sealed")
 
     def _fresh(self, batches: Sequence[Batch]) -> list[Batch]:
@@ -309,6 +328,11 @@ class Store:
         aged = self._head.count > 0 and self._received_ns - self._head_since_ns >= SEAL_AFTER_NS
         return aged or self._head.count >= self.section.seal_rows or self._due is not None
 
+    def _seal_what_is_due(self) -> None:
+        with self._seals:
+            while self._seal_due():
+                self._seal()
+
     def _seal(self) -> None:
         with self._door, self._lock:
             if self._due is None and self._head.count:
@@ -319,41 +343,52 @@ class Store:
         if self._due is None:
             return
         sealed = seal(self.folder, self._manifest, self._sealed, self._due)
+        # Whoever appends waits for this lock, so nothing is asked of the manifest under it: that may be syncing.
+        snapshot_days = self._manifest.snapshot_days()
         with self._lock:
             position, self._due = self._due.wal, None
             self._segments += sealed.segments
-            self._sealed, self._generation = sealed.newest, sealed.generation
-            self._snapshot_days = self._manifest.snapshot_days()
+            self._sealed, self._generation = sealed.newest, max(self._generation, sealed.generation)
+            self._snapshot_days = snapshot_days
             self._busy_days = frozenset(each.day for each in sealed.segments)
             self._sealed_some.notify_all()
         with self._door:
             self._wal.trim(position)
 
-    def _merge_due(self) -> upkeep.Merge | None:
-        return upkeep.due(self._segments, self._received_ns // NS_PER_DAY, self._busy_days | self._damaged_days)
-
-    def _merge(self, what: upkeep.Merge) -> None:
-        try:
-            self._apply(upkeep.merge(self.folder, self._manifest, self._files, what))
-        except StoreDamaged as error:
-            # Left as it is for a person, and not tried again until the next start.
-            self._damaged_days.add(what.day)
-            self._told(Told(Trouble.MISSING, str(error)))
+    def _merge_until(self, today: Callable[[], int]) -> None:
+        while not self._closing.is_set():
+            # No seal is under way while it is settled which segments are older than the result.
+            with self._seals:
+                busy = self._damaged_days if today() == _NEVER_TODAY else self._busy_days | self._damaged_days
+                what = upkeep.due(self._segments, today(), busy)
+                if what is None:
+                    return
+                what = upkeep.reserved(self._manifest, what)
+            try:
+                self._apply(upkeep.merge(self.folder, self._manifest, self._files, what))
+            except StoreDamaged as error:
+                self._leave(what.day, error)
 
     def _roll(self, today: int, busy: frozenset[int]) -> None:
         self._texts_only -= busy
-        while (what := rollup.due(self._segments, self._rollups, today, busy | self._texts_only)) is not None:
+        while not self._closing.is_set():
+            leave = busy | self._texts_only | self._damaged_days
+            what = rollup.due(self._segments, self._rollups, today, leave)
+            if what is None:
+                return
             try:
                 new, generation = rollup.make(self.folder, self._manifest, self._files, what)
-                self._apply(upkeep.Change(new, what.stale, generation))
-                if not new:
-                    self._texts_only.add(what.day)
             except StoreDamaged as error:
-                self._damaged_days.add(what.day)
-                self._told(Told(Trouble.MISSING, str(error)))
-                return
-            if self._seal_due():
-                self._seal()
+                self._leave(what.day, error)
+                continue
+            self._apply(upkeep.Change(new, what.stale, generation))
+            if not new:
+                self._texts_only.add(what.day)
+
+    def _leave(self, day: int, error: StoreDamaged) -> None:
+        """A damaged day is left as it is for a person, and not tried again until the next start."""
+        self._damaged_days.add(day)
+        self._told(Told(Trouble.MISSING, str(error)))
 
     def _let_go(self) -> None:
         if self.section.keep_days is not None:
@@ -361,28 +396,29 @@ class Store:
             change = upkeep.let_go(self._manifest, first_kept)
             if change:
                 self._apply(change)
+                self._corrections = corrections.read(self._manifest)[1]
 
     def _apply(self, change: upkeep.Change) -> None:
         gone = {each.id for each in change.gone}
+        snapshot_days = self._manifest.snapshot_days()
         with self._lock:
             kept = [each for each in (*self._segments, *self._rollups) if each.id not in gone]
             self._segments = tuple(sorted(each for each in (*kept, *change.new) if not each.bucket_ns))
             self._rollups = tuple(sorted(each for each in (*kept, *change.new) if each.bucket_ns))
-            self._generation = change.generation
-            self._snapshot_days = self._manifest.snapshot_days()
+            self._generation = max(self._generation, change.generation)
+            self._snapshot_days = snapshot_days
 
     def _oldest_held(self) -> int | None:
+        elsewhere = leases.oldest_held(self.folder)
         with self._lock:
-            return self._pins.oldest(lambda: leases.oldest_held(self.folder))
+            return self._pins.oldest(elsewhere)
 
-    def _keep(self) -> None:
-        while True:
-            self._wake.wait(_IDLE_S)
-            if self._closing.is_set():
-                return
-            self._wake.clear()
+    def _keep(self, work: Callable[[], None], wake: threading.Event) -> None:
+        while not self._closing.is_set():
+            if wake.wait(_IDLE_S) and wake is self._wake:
+                wake.clear()
             try:
-                self.maintain()
+                work()
             except OSError as error:
                 self._told(Told(Trouble.DISK, f"{self.folder}: {error}; tried again in {_IDLE_S:g} s"))
                 self._closing.wait(_IDLE_S)

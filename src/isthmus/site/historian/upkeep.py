@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.model.time import NS_PER_DAY
 from isthmus.site.historian.manifest import Manifest, Segment, put_segments
 from isthmus.site.historian.newest import Newest
 from isthmus.site.historian.parquet import ALWAYS, FOR_EVER, SegmentFile
@@ -37,6 +38,8 @@ class Merge(NamedTuple):
     day: int
     segments: tuple[Segment, ...]
     whole: bool
+    first_id: int = 0
+    """The first of the ids reserved for the result, above those merged and below any sealed since."""
 
 
 def due(segments: Sequence[Segment], today: int, busy: Collection[int] = ()) -> Merge | None:
@@ -60,6 +63,12 @@ def due(segments: Sequence[Segment], today: int, busy: Collection[int] = ()) -> 
             tail = found[found.index(run[0]) :]
             return Merge(day, tuple(tail), whole=len(tail) == len(found))
     return None
+
+
+def reserved(manifest: Manifest, what: Merge) -> Merge:
+    """The merge with ids for as many segments as it can make: two of each tag range."""
+    pieces = sum(each.rows for each in what.segments) // ROWS_AT_ONCE + 1
+    return what._replace(first_id=manifest.reserve(2 * pieces))
 
 
 def disjoint(segments: Sequence[Segment]) -> bool:
@@ -86,9 +95,8 @@ def merge(folder: Path, manifest: Manifest, files: Files, what: Merge) -> Change
             for overlap in (False, True):
                 which = np.flatnonzero((late & (not what.whole)) == overlap)
                 if len(which):
-                    segment_id = manifest.next_id() + len(new)
                     part = rows.take(which)
-                    new.append(write_segment(folder, segment_id, what.day, level, part, overlap=overlap))
+                    new.append(write_segment(folder, what.first_id + len(new), what.day, level, part, overlap=overlap))
         with manifest.transaction() as db:
             generation = put_segments(db, new, [each.id for each in (*what.segments, *stale)])
     except OSError:
@@ -140,12 +148,17 @@ def let_go(manifest: Manifest, first_kept: int) -> Change | None:
         return None
     with manifest.transaction() as db:
         db.execute("DELETE FROM snapshot WHERE day < ?", (first_kept,))
+        db.execute("DELETE FROM correction WHERE time < ?", (first_kept * NS_PER_DAY,))
         generation = put_segments(db, [], [each.id for each in gone])
     return Change((), tuple(gone), generation)
 
 
 def mend_snapshot(manifest: Manifest, files: Files, segments: Sequence[Segment]) -> bool:
-    """Make the earliest missing snapshot anew from the one before it; False when none is missing."""
+    """Make the earliest missing snapshot anew from the one before it; False when none was made.
+
+    What is sealed meanwhile may change the past; then the work is thrown away, and done again later.
+    """
+    generation = manifest.about("generation")
     have = manifest.snapshot_days()
     days = sorted({each.day for each in segments})
     missing = [day for day in days if day not in set(have)]
@@ -159,6 +172,8 @@ def mend_snapshot(manifest: Manifest, files: Files, segments: Sequence[Segment])
         if since <= each.day < day:
             stood.see(_newest(files, each))
     with manifest.transaction() as db:
+        if manifest.about("generation") != generation:
+            return False
         db.execute("INSERT OR REPLACE INTO snapshot VALUES (?, ?)", (day, stood.pack()))
     return True
 

@@ -90,6 +90,8 @@ class View(NamedTuple):
     rollups: tuple[Segment, ...]
     tails: tuple[Rows, ...]
     """What is not sealed yet, in order of arrival."""
+    corrections: Rows
+    """What people put right, in the order in which they said it; it wins against every arrival."""
     newest: Callable[[NDArray[np.int32] | None], Rows]
     """The newest sample of each of these tags (None for all) that has one."""
     snapshot_days: Sequence[int]
@@ -118,21 +120,29 @@ class View(NamedTuple):
     def before(self, tags: NDArray[np.int32], moment_ns: int) -> Rows:
         """The sample of each tag that was in force just before a moment: its newest before it, in tag order."""
         tags = np.unique(tags)
-        newest = self.newest(tags)
+        newest = self._newest(tags)
         known = newest.take(newest.time_ns < moment_ns)
         left = newest.tag[newest.time_ns >= moment_ns]
         if not len(left):
             return known
         return _by_tag(concat([known, self._search(left, moment_ns)]))
 
+    def _newest(self, tags: NDArray[np.int32]) -> Rows:
+        newest = self.newest(tags)
+        if not self.corrections.size:
+            return newest
+        return newest_of_each(last_arrival_wins(concat([newest, within(self.corrections, tags, ALWAYS, FOR_EVER)])))
+
     def _search(self, tags: NDArray[np.int32], moment_ns: int) -> Rows:
         """From the day's snapshot on; where there is none, day by day backwards."""
-        days = [day for day in self.snapshot_days if day * NS_PER_DAY <= moment_ns]
-        since = days[-1] * NS_PER_DAY if days else ALWAYS
         parts: list[Rows] = []
-        if days and (data := self.snapshot(days[-1])) is not None:
-            stood = unpack(data)
-            parts.append(stood.take(one_of(stood.tag, tags)))
+        since = ALWAYS
+        for day in reversed([day for day in self.snapshot_days if day * NS_PER_DAY <= moment_ns]):
+            # One that was dropped since the view was made is passed over; an earlier one only means more to read.
+            if (data := self.snapshot(day)) is not None:
+                stood, since = unpack(data), day * NS_PER_DAY
+                parts.append(stood.take(one_of(stood.tag, tags)))
+                break
         end, left = moment_ns, tags
         for day in sorted({each.day for each in self.segments_of(tags, since, moment_ns)}, reverse=True):
             found = newest_of_each(self.rows(left, max(day * NS_PER_DAY, since), min(end, moment_ns)))
@@ -140,12 +150,13 @@ class View(NamedTuple):
             end, left = day * NS_PER_DAY, np.setdiff1d(left, found.tag)
             if not len(left):
                 break
-        parts += [within(each, tags, ALWAYS, moment_ns) for each in self.tails]
+        parts += [within(each, tags, ALWAYS, moment_ns) for each in (*self.tails, self.corrections)]
         return newest_of_each(last_arrival_wins(concat(parts)))
 
     def _merged(self, segments: Sequence[Segment], tags: NDArray[np.int32] | None, start_ns: int, end_ns: int) -> Rows:
         parts = [self._read(each, tags, start_ns, end_ns) for each in segments]
-        return last_arrival_wins(concat([*parts, *(within(each, tags, start_ns, end_ns) for each in self.tails)]))
+        parts += [within(each, tags, start_ns, end_ns) for each in (*self.tails, self.corrections)]
+        return last_arrival_wins(concat(parts))
 
     def _read(self, segment: Segment, tags: NDArray[np.int32] | None, start_ns: int, end_ns: int) -> Rows:
         first, last = (ALWAYS, FOR_EVER) if tags is None else (int(tags.min()), int(tags.max()))

@@ -167,6 +167,7 @@ def _operations(house: House) -> dict[str, list[Operation]]:
     """What was made of each order by operation; runs in progress count with what they have so far."""
     made: dict[tuple[str, int, str], list[Any]] = defaultdict(lambda: [0.0, 0.0, 0.0, {}, {}])
     machines = house.site.plant.machines
+    over: set[tuple[str, int]] = set()
     for row in house.site.views.query("SELECT * FROM runs ORDER BY time_ns"):
         cell = made[row["order_no"], row["sequence"], row["operation"]]
         name = machines[row["path"]].name if row["path"] in machines else row["path"]
@@ -174,10 +175,12 @@ def _operations(house: House) -> dict[str, list[Operation]]:
         if row["end_ns"] is None:
             cell[4][name] = True
         else:
+            over.add((row["path"], row["time_ns"]))
             cell[:3] = [cell[0] + row["good"], cell[1] + row["scrap"], cell[2] + row["rework"]]
     for path, machine in machines.items():
         for record in house.site.namespace.preview(path, "RunEnded"):
-            if isinstance(record, RunEnded):
+            # A run that has just ended may be previewed for a moment more; it counts once.
+            if isinstance(record, RunEnded) and (path, record.start_ns) not in over:
                 cell = made[record.order, record.sequence, record.operation]
                 cell[3][machine.name] = cell[4][machine.name] = True
                 cell[:3] = [cell[0] + record.good, cell[1] + record.scrap, cell[2] + record.rework]

@@ -15,6 +15,8 @@ from isthmus.model.plant import Machine, Plant
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, Interval, from_datetime
 
 _BACK_DAYS = 14
+_YEARS: Final = range(1971, 2262)
+"""What a time in ns can say, with room for a day on either side."""
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +62,8 @@ def asked(plant: Plant, machine: Machine, now_ns: int, key: str) -> Window | Non
     try:
         wanted = date.fromisoformat(day)
     except ValueError:
+        return None
+    if wanted.year not in _YEARS:
         return None
     midnight = from_datetime(datetime.combine(wanted, time(), tzinfo=plant.zone))
     near = shifts_between(plant.calendar_of(machine), plant.zone, midnight - NS_PER_DAY, midnight + 2 * NS_PER_DAY)

@@ -82,6 +82,13 @@ def known_since(strip: Iterable[Stretch]) -> int | None:
     return next((one.start_ns for one in strip if one.state is not State.UNKNOWN), None)
 
 
+def first_ns(house: House, path: str) -> int | None:
+    """When a machine was first heard of, None when it never was."""
+    [row] = house.site.views.query("SELECT min(time_ns) AS first FROM states WHERE path = ?", (path,))
+    live = previews(house, path)
+    return row["first"] if row["first"] is not None else live[0].time_ns if live else None
+
+
 def now(house: House, path: str) -> StateChanged | None:
     """The state a machine is in, None when nothing was ever heard of it."""
     live = previews(house, path)

@@ -33,6 +33,8 @@ _SAID = {
     "quantity": "The correction is in the log; the figures follow within seconds.",
 }
 _TREND_NS = NS_PER_HOUR
+_LARGEST = 1 << 62
+"""No time in ns and no count is larger; stores keep 64 bits."""
 
 
 @get("/machine/{below:path}")
@@ -213,26 +215,28 @@ def _trend(house: House, tag: str, window: Window, asked: Mapping[str, str], now
 
 def trend_span(window: Window, asked: Mapping[str, str], now: int) -> tuple[int, int]:
     """The stretch of the trend: samples asked for, the last hour, or the whole of a shift that is over."""
-    if asked.get("from", "").isdigit() and asked.get("to", "").isdigit():
-        return int(asked["from"]), max(int(asked["from"]) + 1, int(asked["to"]))
+    found = _asked_for(asked)
+    if found:
+        return found
     if window.current:
         return max(window.start_ns, now - _TREND_NS), now
     return window.start_ns, window.end_ns
 
 
 def _samples(house: House, machine: Machine, asked: Mapping[str, str]) -> dict[str, Any] | None:
-    if not (asked.get("from", "").isdigit() and asked.get("to", "").isdigit()):
+    stretch = _asked_for(asked)
+    if stretch is None:
         return None
-    start, end = int(asked["from"]), max(int(asked["from"]) + 1, int(asked["to"]))
+    start, end = stretch
     found, more = tags_.samples_between(house, sources.tags_of(machine), start, end)
     return {"start_ns": start, "end_ns": end, "rows": found, "more": more}
 
 
 def _explain(found: Sequence[Stop], asked: Mapping[str, str]) -> Stop | None:
     """The stop that a reason is being given for."""
-    if not asked.get("stop", "").isdigit():
+    start = _moment(asked.get("stop", ""))
+    if start is None:
         return None
-    start = int(asked["stop"])
     near = [stop for stop in found if stop.start_ns <= start < stop.end_ns or stop.start_ns == start]
     return near[-1] if near else None
 
@@ -243,10 +247,9 @@ def _stretches(form: Mapping[str, str]) -> list[tuple[int, int | None, str]]:
     if not form.get("first"):
         return [(start, end, form.get("reason", ""))]
     try:
-        after_min = float(form.get("after_min", "").replace(",", "."))
-    except ValueError as error:
+        middle = start + int(float(form.get("after_min", "").replace(",", ".")) * NS_PER_MINUTE)
+    except (ValueError, OverflowError) as error:
         raise ClientException(detail="Give the minutes after which the second reason began.") from error
-    middle = start + int(after_min * 60e9)
     # People speak in minutes: a border on a whole minute is one in every figure.
     whole = -(-middle // NS_PER_MINUTE) * NS_PER_MINUTE
     middle = whole if whole > start and (end is None or whole < end) else middle
@@ -259,9 +262,23 @@ def _stretches(form: Mapping[str, str]) -> list[tuple[int, int | None, str]]:
 
 def _number(form: Mapping[str, str], key: str) -> int:
     try:
-        return int(form.get(key, ""))
+        number = int(form.get(key, ""))
     except ValueError as error:
         raise ClientException(detail=f"{key.replace('_ns', '')} must be a whole number.") from error
+    if abs(number) > _LARGEST:
+        raise ClientException(detail=f"{key.replace('_ns', '')} is too large.")
+    return number
+
+
+def _moment(text: str) -> int | None:
+    """A time in ns of an address, None for what is none."""
+    return int(text) if text.isdecimal() and len(text) < len(str(_LARGEST)) + 1 and int(text) <= _LARGEST else None
+
+
+def _asked_for(asked: Mapping[str, str]) -> tuple[int, int] | None:
+    """The stretch of samples that an address asks for."""
+    start, end = _moment(asked.get("from", "")), _moment(asked.get("to", ""))
+    return None if start is None or end is None else (start, max(start + 1, end))
 
 
 def _drawn(value: Any) -> float | None:  # noqa: ANN401  a tag's value is of any kind

@@ -19,4 +19,9 @@ def counts(house: House, now_ns: int) -> dict[str, Markup]:
         "nav-orders": parked,
         "nav-connections": len(needs) - parked,
     }
-    return {key: Markup("%s") % (count or "") for key, count in out.items()}
+    return {key: number(count) for key, count in out.items()}
+
+
+def number(count: int) -> Markup:
+    """The number behind an entry; nothing for none."""
+    return Markup("%s") % (count or "")

@@ -1,0 +1,340 @@
+"""The picking: few packets of each window are read deep, chosen by content; the rest is only counted.
+
+A direction is named by the first of its payloads that a decoder knows. From then on that decoder looks
+at all of its packets at once (`kinds`) and says which to read. Everything that is kept has a bound, and
+what a bound left out is told.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from isthmus.assets.decode.addresses import ip_text, mac_text
+from isthmus.assets.decode.capture import Window
+from isthmus.assets.decode.conversations import conversations
+from isthmus.assets.decode.flows import Directions, Sorted
+from isthmus.assets.decode.found import decoders, hinted, recognise
+from isthmus.assets.decode.headers import TCP, UDP, Headers, headers
+from isthmus.assets.decode.heard import Heard
+from isthmus.assets.decode.labels import Labels
+from isthmus.assets.decode.neighbours import Neighbours
+from isthmus.assets.decode.said import LEAD, Decoder, Look, Packet
+from isthmus.assets.decode.sayings import Sayings
+from isthmus.assets.decode.streams import Fragments, Streams, Waiting
+
+_TRIES: Final = 6
+"""Payloads of a direction that are shown to every decoder before it stays unnamed."""
+_FEW, _MANY, _THEN = 4, 1024, 16
+"""Messages read of a positive kind; of a negative kind, until only each _THEN-th is."""
+_MOST_KINDS, _MOST_ASKED, _ASKED_BYTES = 200_000, 20_000, 512
+_MOST_MESSAGES = 64
+"""Messages read out of one packet."""
+
+
+class _Seen:
+    """What is in hand of one window."""
+
+    def __init__(self, window: Window, found: Headers, by: Sorted) -> None:
+        self.window, self.found, self.direction, self.rank = window, found, by.direction, by.rank
+        self.used: set[int] = set()
+        self._by = by
+        self._places: dict[int, int] | None = None
+
+    def payload(self, packet: int) -> bytes:
+        start = int(self.found.payload[packet])
+        return self.window.data[start : start + int(self.found.payload_length[packet])].tobytes()
+
+    def of(self, direction: int) -> NDArray[np.int64]:
+        """The packets of a direction in their order."""
+        if self._places is None:
+            self._places = {row: place for place, row in enumerate(self._by.rows.tolist())}
+        place = self._places.get(direction, -1)
+        if place < 0:
+            return self._by.order[:0].astype(np.int64)
+        end = self._by.begins[place + 1] if place + 1 < len(self._by.begins) else len(self._by.order)
+        return self._by.order[self._by.begins[place] : end].astype(np.int64)
+
+
+class _Ends(NamedTuple):
+    """What of a direction stands in each of its packets, as text."""
+
+    source: str
+    target: str
+    source_mac: str
+    target_mac: str
+    ether_type: int
+    protocol: int
+    source_port: int
+    target_port: int
+
+
+class Ear:
+    """Listens to windows one after another."""
+
+    def __init__(self) -> None:
+        self._directions = Directions()
+        self._labels = Labels()
+        self._streams, self._fragments = Streams(), Fragments()
+        self._sayings, self._neighbours = Sayings(), Neighbours()
+        self._kinds: dict[int, int] = {}
+        self._asked: dict[int, bytes] = {}
+        self._ends: dict[int, _Ends] = {}
+        self._packets = self._skipped = self._faults = self._kinds_lost = 0
+        self._first_ns, self._last_ns = 2**63 - 1, 0
+
+    def take(self, window: Window) -> None:
+        """Listen to one window."""
+        found = headers(window)
+        seen = _Seen(window, found, self._directions.add(window, found))
+        self._packets += len(window.at)
+        self._first_ns = min(self._first_ns, int(window.time_ns.min()))
+        self._last_ns = max(self._last_ns, int(window.time_ns.max()))
+        self._labels.grow(len(self._directions.rows))
+        self._neighbours.take(window, found)
+        payload = (found.payload_length > 0) & (seen.direction >= 0) & ~found.fragment
+        self._name(seen, payload)
+        self._go_on(seen)
+        picked = [(packet, decoder, key) for decoder, part in self._spoken(seen, payload)
+                  for packet, key in self._pick(seen, decoders()[decoder], part)]  # fmt: skip
+        for packet, decoder, key in sorted(picked):
+            if packet not in seen.used:
+                self._read_packet(seen, packet, decoder, key)
+        self._read_wholes(seen)
+
+    def heard(self, told: list[str]) -> Heard:
+        """All that was said so far."""
+        rows = self._directions.rows
+        talks, lost = conversations(rows, self._directions.opposite, self._labels)
+        for count, sentence in (
+            (self._directions.not_kept, "{} packets belong to more conversations than are kept"),
+            (lost, "{} conversations more than are kept; the smallest were left out"),
+            (self._streams.given_up + len(self._streams), "{} messages over several TCP segments are not complete"),
+            (self._fragments.unfinished, "{} IP datagrams lack a fragment"),
+            (self._skipped, "{} messages that say who a device is were passed over, after many from the same sender"),
+            (self._kinds_lost, "{} packets carry more kinds of messages than are counted"),
+            (self._faults, "{} messages do not keep to their protocol"),
+            (self._sayings.lost, "{} statements more than are kept"),
+        ):
+            if count:
+                told.append(sentence.format(count))
+        return Heard(
+            identities=self._sayings.identities,
+            uses=self._sayings.uses,
+            exposures=self._sayings.exposures,
+            conversations=talks,
+            neighbours=self._neighbours.all(rows),
+            told=told,
+            packets=self._packets,
+            first_ns=self._first_ns if self._packets else 0,
+            last_ns=self._last_ns,
+        )
+
+    def _name(self, seen: _Seen, payload: NDArray[np.bool_]) -> None:
+        """Show the first payloads of directions without a name to the decoders."""
+        unnamed = self._labels.decoder[seen.direction] < 0
+        for packet in np.flatnonzero(payload & unnamed & (seen.rank < _TRIES)).tolist():
+            direction = int(seen.direction[packet])
+            if self._labels.decoder[direction] >= 0:
+                continue
+            row = self._directions.rows[direction]
+            transport = _transport(row)
+            ports = (int(row["target_port"]), int(row["source_port"]))
+            if transport == "l2":
+                ports = (int(seen.found.ether_type[packet]), 0)
+            number = recognise(transport, ports, seen.payload(packet)) if transport else -1
+            if number >= 0:
+                self._labels.set(direction, number, int(self._directions.opposite[direction]))
+            elif seen.rank[packet] == _TRIES - 1 and transport in {"tcp", "udp"}:
+                hints = hinted(transport, ports[0]) or hinted(transport, ports[1])
+                if hints:
+                    self._labels.guess(direction, hints[0])
+
+    def _go_on(self, seen: _Seen) -> None:
+        """Continue what an earlier window left unfinished."""
+        for direction in self._streams.directions:
+            self._follow(seen, direction, seen.of(direction))
+
+    def _spoken(self, seen: _Seen, payload: NDArray[np.bool_]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """The packets of each decoder."""
+        spoken = np.where(payload, self._labels.decoder[seen.direction], -1)
+        present = np.bincount(spoken + 1, minlength=1)[1:]
+        for number in np.flatnonzero(present).tolist():
+            yield number, np.flatnonzero(spoken == number)
+
+    def _pick(self, seen: _Seen, decoder: Decoder, packets: NDArray[np.int64]) -> list[tuple[int, int]]:
+        """Which of them to read, each with its key; the others are counted to what their key said."""
+        found = seen.found
+        lead = sliding_window_view(seen.window.data, LEAD)[found.payload[packets]]
+        length = found.payload_length[packets]
+        short = np.flatnonzero(length < LEAD)
+        if len(short):
+            lead[short] *= np.arange(LEAD) < length[short, None]
+        kinds = decoder.kinds(Look(lead, length, found.source_port[packets], found.target_port[packets]))
+        at = np.flatnonzero(kinds)
+        if not len(at):
+            return []
+        keys = (seen.direction[packets[at]] << 32) | (kinds[at].astype(np.int64) & 0xFFFFFFFF)
+        names, first, inverse, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+        order = np.argsort(inverse, kind="stable")
+        begins = np.cumsum(counts) - counts
+        out: list[tuple[int, int]] = []
+        for index in np.argsort(first).tolist():
+            key, count = int(names[index]), int(counts[index])
+            mine = packets[at[order[begins[index] : begins[index] + count]]]
+            out += [(packet, key) for packet in self._few(key, mine).tolist()]
+            last = int(mine[-1])
+            if key & (1 << 31) == 0:
+                self._sayings.count(key, count, seen.window.first_frame + last, int(seen.window.time_ns[last]))
+        return out
+
+    def _few(self, key: int, packets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of one kind that are read."""
+        before = self._kinds.get(key, -1)
+        if before < 0:
+            if len(self._kinds) >= _MOST_KINDS:
+                self._kinds_lost += len(packets)
+                return packets[:0]
+            before = 0
+        self._kinds[key] = before + len(packets)
+        if key & (1 << 31) == 0:
+            return packets[: max(_FEW - before, 0)]
+        if before + len(packets) <= _MANY:
+            return packets
+        number = np.arange(before, before + len(packets))
+        read = (number < _MANY) | (number % _THEN == 0)
+        self._skipped += int((~read).sum())
+        return packets[read]
+
+    def _read_packet(self, seen: _Seen, packet: int, decoder: int, key: int) -> None:
+        payload = seen.payload(packet)
+        if seen.found.protocol[packet] != TCP:
+            if decoders()[decoder].length(payload) > 0:
+                self._read(seen, packet, int(seen.direction[packet]), decoder, key, payload)
+            return
+        self._read_stream(seen, packet, decoder, key, payload, int(seen.found.tcp_seq[packet]))
+
+    def _read_stream(  # noqa: PLR0913, PLR0917  where it stands, and as what
+        self, seen: _Seen, packet: int, decoder: int, key: int, payload: bytes, seq: int
+    ) -> None:
+        """Every message that begins in a packet; the last may need segments to come."""
+        direction, at = int(seen.direction[packet]), 0
+        for _ in range(_MOST_MESSAGES):
+            need = decoders()[decoder].length(payload[at:]) if at < len(payload) else 0
+            if need <= 0:
+                return
+            if at + need > len(payload):
+                if self._streams.begin(direction, Waiting(key, payload[at:], seq + at, need)):
+                    packets = seen.of(direction)
+                    self._follow(seen, direction, packets[np.searchsorted(packets, packet, "right") :])
+                return
+            self._read(seen, packet, direction, decoder, key, payload[at : at + need])
+            at += need
+
+    def _follow(self, seen: _Seen, direction: int, packets: NDArray[np.int64]) -> None:
+        """Feed a direction's packets to the message that waits there."""
+        decoder = int(self._labels.decoder[direction])
+        for packet in packets.tolist():
+            waiting = self._streams.get(direction)
+            if waiting is None or decoder < 0:
+                return
+            part = seen.payload(packet)
+            if not part:
+                continue
+            seen.used.add(packet)
+            if waiting.feed(int(seen.found.tcp_seq[packet]), part):
+                self._streams.end(direction)
+                self._read_stream(seen, packet, decoder, waiting.key, bytes(waiting.held), waiting.seq)
+                return
+
+    def _read_wholes(self, seen: _Seen) -> None:
+        """Read datagrams that came in fragments."""
+        for whole in self._fragments.take(seen.window, seen.found, seen.direction):
+            if whole.direction < 0:
+                continue
+            row = self._directions.rows[whole.direction]
+            if row["protocol"] != UDP:
+                continue
+            payload, decoder = whole.data[8:], int(self._labels.decoder[whole.direction])
+            if decoder < 0:
+                decoder = recognise("udp", (int(row["target_port"]), int(row["source_port"])), payload)
+                if decoder < 0:
+                    continue
+                self._labels.set(whole.direction, decoder, int(self._directions.opposite[whole.direction]))
+            if decoders()[decoder].length(payload) > 0:
+                self._read(seen, whole.packet, whole.direction, decoder, -1, payload)
+
+    def _read(  # noqa: PLR0913, PLR0917  where it stands, and as what
+        self, seen: _Seen, packet: int, direction: int, decoder: int, key: int, payload: bytes
+    ) -> None:
+        """Let the decoder read one message."""
+        opposite = int(self._directions.opposite[direction])
+        ends = self._ends.get(direction) or self._ends_of(direction)
+        asks = self._asks(direction, opposite, decoder)
+        given = Packet(
+            seen.window.first_frame + packet,
+            int(seen.window.time_ns[packet]),
+            *ends,
+            payload,
+            asks,
+            self._asked.get(opposite, b""),
+        )
+        try:
+            said = list(decoders()[decoder].read(given))
+        except (IndexError, ValueError, struct.error):
+            self._faults += 1
+            return
+        if said:
+            self._labels.sure(direction)
+        if said and not self._labels.roles[direction] and decoders()[decoder].TELLS:
+            self._labels.role(direction, opposite, given, said)
+        self._sayings.add(said, -1 if key & (1 << 31) else key)
+        if len(self._asked) >= _MOST_ASKED:
+            del self._asked[next(iter(self._asked))]
+        self._asked[direction] = payload[:_ASKED_BYTES]
+
+    def _ends_of(self, direction: int) -> _Ends:
+        row = self._directions.rows[direction]
+        ip = bool(row["protocol"])
+        if len(self._ends) >= _MOST_ASKED:
+            self._ends.clear()
+        ends = self._ends[direction] = _Ends(
+            ip_text(int(row["source_high"]), int(row["source_low"])) if ip else "",
+            ip_text(int(row["target_high"]), int(row["target_low"])) if ip else "",
+            mac_text(int(row["source_mac"])),
+            mac_text(int(row["target_mac"])),
+            int(row["ether_type"]),
+            int(row["protocol"]),
+            int(row["source_port"]),
+            int(row["target_port"]),
+        )
+        return ends
+
+    def _asks(self, direction: int, opposite: int, decoder: int) -> bool:
+        """Whether the sender of a direction is the client, as far as is known now."""
+        rows = self._directions.rows
+        row, role = rows[direction], int(self._labels.roles[direction])
+        back = opposite >= 0
+        if row["opened"] or (back and rows[opposite]["accepted"]):
+            return True
+        if row["accepted"] or (back and rows[opposite]["opened"]):
+            return False
+        if role:
+            return role > 0
+        ports = decoders()[decoder].PORTS
+        to_known, from_known = int(row["target_port"]) in ports, int(row["source_port"]) in ports
+        if to_known != from_known:
+            return to_known
+        if row["target_port"] != row["source_port"]:
+            return bool(row["target_port"] < row["source_port"])
+        return not back or direction < opposite
+
+
+def _transport(row: NDArray[np.void]) -> str:
+    """What a decoder's OVER calls it."""
+    return {0: "l2", TCP: "tcp", UDP: "udp"}.get(int(row["protocol"]), "")

@@ -1,0 +1,176 @@
+"""What a capture says, as facts of the asset record: who was there and who spoke with whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from isthmus.assets.addresses import is_group
+from isthmus.assets.decode.heard import Heard
+from isthmus.assets.decode.said import Exposure, Identity, Use
+from isthmus.assets.record import OWN_CARD
+from isthmus.model.equipment import beside
+from isthmus.model.inventory import digest
+from isthmus.model.records.assets import AssetSeen, FlowSeen, How
+
+_FIELDS = ("maker", "model", "firmware", "serial", "name", "os", "role")
+
+
+def facts_of(
+    plant: str, heard: Heard, source: str, card: Callable[[str], str] = lambda _: ""
+) -> tuple[list[AssetSeen], list[FlowSeen]]:
+    """The facts of one capture; `source` is its digest, `card` tells a MAC address's maker.
+
+    Frames say where in that capture; all else is the same however the capture was cut.
+    """
+    seen = _joined([*_identities(plant, heard, source), *_neighbours(plant, heard, source, card)])
+    return seen, [*_conversations(plant, heard, source), *_used(plant, heard, source)]
+
+
+def seen(  # noqa: PLR0913  a fact has many fields
+    plant: str,
+    *,
+    source: str,
+    frame: int,
+    first_ns: int,
+    last_ns: int,
+    how: How,
+    method: str,
+    address: str = "",
+    mac: str = "",
+    child: str = "",
+    fields: dict[str, str],
+) -> AssetSeen:
+    """A statement, named by what it says."""
+    kept = {name: fields[name] for name in sorted(fields) if fields[name]}
+    flat = [part for pair in kept.items() for part in pair]
+    name = digest(source, how, method, address, mac, child, *flat)
+    return AssetSeen(
+        path=beside(plant, "asset-seen", name),
+        time_ns=first_ns,
+        source=source,
+        frame=frame,
+        last_ns=last_ns,
+        how=how,
+        method=method,
+        address=address,
+        mac=mac,
+        child=child,
+        fields=kept,
+    )
+
+
+def _identities(plant: str, heard: Heard, source: str) -> Iterator[AssetSeen]:
+    for one in heard.identities:
+        yield seen(
+            plant,
+            source=source,
+            frame=one.packet_frame,
+            first_ns=one.time_ns,
+            last_ns=one.time_ns,
+            how="observed",
+            method=one.method,
+            address=one.address,
+            mac=one.mac,
+            child=one.child,
+            fields=_told(one),
+        )
+
+
+def _told(one: Identity) -> dict[str, str]:
+    return {name: getattr(one, name) for name in _FIELDS} | dict(one.more)
+
+
+def _neighbours(plant: str, heard: Heard, source: str, card: Callable[[str], str]) -> Iterator[AssetSeen]:
+    for one in heard.neighbours:
+        if is_group(one.address):
+            continue
+        yield seen(
+            plant,
+            source=source,
+            frame=one.first_frame,
+            first_ns=one.first_ns,
+            last_ns=one.last_ns,
+            how="observed",
+            method=OWN_CARD if one.claimed else "traffic",
+            address=one.address,
+            mac=one.mac,
+            fields={"card": card(one.mac)} if one.claimed else {},
+        )
+    for talk in heard.conversations:
+        if talk.transport == "l2" and not is_group(talk.client):
+            yield seen(
+                plant,
+                source=source,
+                frame=talk.first_frame,
+                first_ns=talk.first_ns,
+                last_ns=talk.last_ns,
+                how="observed",
+                method="traffic",
+                mac=talk.client,
+                fields={"card": card(talk.client)},
+            )
+
+
+def _joined(seen: Iterable[AssetSeen]) -> list[AssetSeen]:
+    """The same statement said again is one statement over a longer time."""
+    out: dict[str, AssetSeen] = {}
+    for one in seen:
+        before = out.get(one.path)
+        out[one.path] = one if before is None else _longer(before, one)
+    return list(out.values())
+
+
+def _longer(one: AssetSeen, other: AssetSeen) -> AssetSeen:
+    first, second = sorted((one, other), key=lambda each: (each.time_ns, each.frame))
+    kept = {name: getattr(first, name) for name in first.__struct_fields__}
+    return AssetSeen(**{**kept, "last_ns": max(first.last_ns, second.last_ns)})
+
+
+def _conversations(plant: str, heard: Heard, source: str) -> Iterator[FlowSeen]:
+    for one in heard.conversations:
+        yield FlowSeen(
+            path=beside(
+                plant,
+                "flow-seen",
+                digest(source, one.client, one.server, one.transport, str(one.port), one.service, str(one.vlan)),
+            ),
+            time_ns=one.first_ns,
+            source=source,
+            frame=one.first_frame,
+            last_ns=one.last_ns,
+            client=one.client,
+            server=one.server,
+            client_mac=one.mac_client,
+            server_mac=one.mac_server,
+            transport=one.transport,
+            port=one.port,
+            service=one.service,
+            packets=one.packets,
+            bytes=one.octets,
+            initiated=one.initiation != "port",
+        )
+
+
+def _used(plant: str, heard: Heard, source: str) -> Iterator[FlowSeen]:
+    spoken: list[Use | Exposure] = [*heard.uses, *heard.exposures]
+    for one in spoken:
+        what, act = (one.function, one.act) if isinstance(one, Use) else (one.what, "exposure")
+        yield FlowSeen(
+            path=beside(
+                plant,
+                "flow-seen",
+                digest(source, one.client, one.server, str(one.port), one.service, what, act),
+            ),
+            time_ns=one.time_ns,
+            source=source,
+            frame=one.packet_frame,
+            last_ns=one.time_ns,
+            client=one.client,
+            server=one.server,
+            transport="",
+            port=one.port,
+            service=one.service,
+            function=what,
+            act=act,
+            initiated=True,
+        )

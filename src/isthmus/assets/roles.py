@@ -1,0 +1,157 @@
+"""What a device does in the plant, with the reason: from what it says of itself, else from what it does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final, NamedTuple
+
+from isthmus.model.records.assets import FlowSeen
+
+SAFETY_SERVICES: Final = frozenset(
+    {"tristation", "cip-safety", "profisafe", "fsoe", "opensafety", "hima", "safeethernet", "safetynet-p"}
+)
+CONTROL_SERVICES: Final = frozenset(
+    {
+        "modbus",
+        "umas",
+        "ethernet/ip",
+        "enip",
+        "cip",
+        "cip-io",
+        "s7comm",
+        "s7comm-plus",
+        "s7comm/mms(iso-tsap)",
+        "iso-tsap",
+        "omron-fins",
+        "fins",
+        "ads",
+        "melsec",
+        "melsoft",
+        "dnp3",
+        "iec-104",
+        "mms",
+        "profinet",
+        "pn-dcp",
+        "hart-ip",
+        "bacnet",
+        "fox",
+        "opc-ua",
+        "opcua",
+        "tristation",
+        "mtconnect",
+    }
+)
+_SAID: Final = (
+    ("safety", r"\bsafety (controller|plc|system)|\bsis\b|triconex|tricon\b|guardlogix|f-cpu|\bhimax?\b|\bpnoz"),
+    (
+        "engineering",
+        r"engineering (station|work)|\btia portal\b|studio 5000|rslogix|step ?7\b|unity pro|twincat xae|ecostruxure control expert",
+    ),
+    ("historian", r"historian|\bpi server\b|osisoft|proficy hist|wonderware hist"),
+    ("hmi", r"\bhmi\b|panelview|simatic (hmi|panel)|\bktp\d|\btp\d{3,4}\b|magelis|operator (panel|station)|\bgot\d{4}"),
+    ("drive", r"\bdrive\b|powerflex|sinamics|altivar|\bacs\d{3}|movidrive|inverter|servo"),
+    ("meter", r"\bmeter\b|power ?logic|\bpac\d{4}|\bpm\d{3,4}\b|energy analy|sentron"),
+    (
+        "switch",
+        r"\bswitch\b|scalance|hirschmann|\bcisco\b|catalyst|\bios software\b|stratix|\bws-c|\bedgerouter|firewall|\brouter\b|\bfl switch",
+    ),
+    (
+        "module",
+        r"communications? (adapter|module)|\b1756-en|\bmvi\d|ethernet (bridge|module|adapter)|\bcp ?\d{3,4}-\d",
+    ),
+    ("io", r"profinet io device|remote i/?o|\bet ?200|\bpoint i/?o|i/o (block|adapter|server)"),
+    ("gateway", r"\bgateway\b|hart-ip|\bmgate\b|anybus|protocol converter"),
+    (
+        "controller",
+        r"\bplc\b|programmable (logic|controller)|\bcpu\b|controller|logix|1756-l|\b6es7 ?\d|\bs7-\d|\bcp1[hl]|\bcj\d|\bfx\d[a-z]|\bbas\b|\brtu\b|\b140 cpu|\bcx\d{4}|twincat",
+    ),
+    ("server", r"\bserver\b|ubuntu|debian|red hat|\blinux\b|centos"),
+    ("computer", r"windows|workstation|\blaptop\b|desktop"),
+)
+"""Role and what gives it away in what a device says; the first that fits stands."""
+_ORDER: Final = re.compile(r"\b6(ES7|AV|GK|SL|RA|EP|AG)\w*", re.IGNORECASE)
+_BY_ORDER: Final = {"ES7": "controller", "AV": "hmi", "GK": "switch", "SL": "drive", "RA": "drive"}
+_MANY: Final = 2
+
+
+class Role(NamedTuple):
+    """The role, why, and how sure it is."""
+
+    role: str
+    why: str
+    confidence: float
+
+
+def role_of(said: Mapping[str, Iterable[str]], does: Doing | None) -> Role:
+    """The role from the values of all fields, and from the conversations.
+
+    A role that a person or a list declares stands; a safety protocol answered outweighs what is deduced.
+    """
+    for value in said.get("declared role", ()):
+        known = _from_words(value)
+        return Role(known[0] if known else value.lower(), f"declared as “{value}”", 0.9)
+    if does and does.serves & SAFETY_SERVICES:
+        spoken = ", ".join(sorted(does.serves & SAFETY_SERVICES))
+        return Role("safety", f"answers the safety protocol {spoken}", 0.9)
+    for field in ("role", "model", "family", "os", "name"):
+        for value in said.get(field, ()):
+            found = _from_words(value) if field != "name" else None
+            if found:
+                return Role(found[0], f"its {field} says “{found[1]}”", 0.8)
+    return _from_deeds(does) if does else Role("", "", 0.0)
+
+
+def _from_words(value: str) -> tuple[str, str] | None:
+    order = _ORDER.search(value)
+    if order and order[1].upper() in _BY_ORDER:
+        return _BY_ORDER[order[1].upper()], order[0]
+    for role, pattern in _SAID:
+        found = re.search(pattern, value, re.IGNORECASE)
+        if found:
+            return role, found[0]
+    return None
+
+
+class Doing:
+    """What one address does: whom it asks, what it answers."""
+
+    def __init__(self) -> None:
+        self.serves: set[str] = set()
+        self.asks: set[str] = set()
+        self.acts: set[str] = set()
+        self.servers: set[str] = set()
+        self.ports: set[str] = set()
+
+
+def doings(flows: Iterable[FlowSeen]) -> dict[str, Doing]:
+    """By address, what it does."""
+    out: dict[str, Doing] = {}
+    for flow in flows:
+        client, server = out.setdefault(flow.client, Doing()), out.setdefault(flow.server, Doing())
+        service = flow.service.lower()
+        if service:
+            server.serves.add(service)
+            client.asks.add(service)
+        if flow.port and flow.transport in ("tcp", "udp") and (flow.initiated or service):
+            server.ports.add(f"{flow.transport}/{flow.port}" + (f" {service}" if service else ""))
+        if flow.act in ("engineering", "write", "control", "read"):
+            client.acts.add(flow.act)
+        if service in CONTROL_SERVICES:
+            client.servers.add(flow.server)
+    return out
+
+
+def _from_deeds(does: Doing) -> Role:
+    answers: Collection[str] = does.serves & CONTROL_SERVICES
+    asks: Collection[str] = does.asks & CONTROL_SERVICES
+    if "engineering" in does.acts:
+        return Role("engineering", "uses engineering functions of a controller", 0.7)
+    if asks and not answers:
+        count = len(does.servers)
+        if count > _MANY and "write" not in does.acts:
+            return Role("historian", f"reads {count} controllers and writes none", 0.4)
+        return Role("hmi", f"asks {', '.join(sorted(asks))} of {count} device{'s' if count > 1 else ''}", 0.4)
+    if answers:
+        return Role("controller", f"answers {', '.join(sorted(answers))}", 0.5)
+    return Role("", "", 0.0)

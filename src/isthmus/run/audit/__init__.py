@@ -1,0 +1,1 @@
+"""The verbs of `isthmus audit`, one file each; `import_.py` is `isthmus audit import`."""

@@ -1,0 +1,116 @@
+"""Say what is so: accept or dismiss a finding or an asset, set fields of one, or accept all traffic as normal.
+
+    isthmus audit accept 3f9c2d1a7b10 --reason "change 4711"           a finding or an asset, by its id
+    isthmus audit accept 3f9c2d1a7b10 --dismiss --reason "test bench"
+    isthmus audit accept 192.168.10.120 --set owner="Line 2" --set criticality=high --reason "walk-through"
+    isthmus audit accept --baseline --reason "commissioned 2026-11-20"  what speaks now is normal
+    isthmus audit accept --everything --reason "first walk-through"     every staged asset
+
+Each is kept for ever with who said it and why; --reopen takes an acceptance back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING, Literal
+
+from isthmus.model.equipment import beside
+from isthmus.model.errors import UsageError
+from isthmus.run.audit_words import fields_given, folder, identity, one_asset, person
+
+if TYPE_CHECKING:
+    from isthmus.model.records.assets import AssetDecided
+    from isthmus.run.audit_store import AuditStore
+
+_Plain = Literal["accept", "dismiss", "reopen"]
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What is decided, and why."""
+    parser.add_argument("which", nargs="?", help="a finding's id, or an asset's id, address, serial or name")
+    folder(parser)
+    person(parser)
+    parser.add_argument("--reason", required=True, help="why; it stands in the history")
+    parser.add_argument("--dismiss", action="store_true", help="it is none, instead of accepted")
+    parser.add_argument("--reopen", action="store_true", help="look at it again")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="what a field of the asset is"
+    )
+    parser.add_argument("--baseline", action="store_true", help="accept all conversations seen so far as normal")
+    parser.add_argument("--everything", action="store_true", help="accept every staged asset")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Log the decision and judge anew."""
+    from isthmus.run.audit_judge import judge  # noqa: PLC0415  heavy
+    from isthmus.run.audit_store import AuditStore  # noqa: PLC0415  heavy
+
+    if not args.reason.strip():
+        msg = "say why with --reason; whoever reads the history will ask"
+        raise UsageError(msg)
+    if not (args.which or args.baseline or args.everything):
+        msg = "name a finding or an asset, or give --baseline or --everything"
+        raise UsageError(msg)
+    with AuditStore(args.folder, make=False) as store:
+        said = _decisions(store, args)
+        store.append(said)
+        told = judge(store)
+        work = sum(one.severity != "note" for one in told.findings)
+        print(f"{len(said):,} decision{'s' if len(said) != 1 else ''} kept; {work:,} findings stand in the record")
+    return 0
+
+
+def _decisions(store: AuditStore, args: argparse.Namespace) -> list[AssetDecided]:
+    from isthmus.assets.findings.connections import baseline_of  # noqa: PLC0415  heavy
+    from isthmus.model.records.assets import AssetDecided, AssetFinding, AssetKnown, FlowSeen  # noqa: PLC0415  heavy
+
+    now = time.time_ns()
+    plain: _Plain = "dismiss" if args.dismiss else "reopen" if args.reopen else "accept"
+    plant = store.settings.path
+    out: list[AssetDecided] = []
+    if args.baseline:
+        talks = baseline_of(store.all(FlowSeen))
+        out.append(
+            AssetDecided(
+                path=beside(plant, "audit-baseline", "flows"),
+                time_ns=now,
+                decision="baseline",
+                talks=talks,
+                reason=args.reason,
+                by=args.by,
+                said_ns=now,
+            )
+        )
+        print(f"{len(talks):,} conversations are normal from now on")
+    if args.everything:
+        staged = store.views.query("SELECT id FROM assets_known WHERE state = 'staged' ORDER BY id")
+        out += [
+            AssetDecided(
+                path=beside(plant, "asset", row["id"]),
+                time_ns=now,
+                decision="accept",
+                reason=args.reason,
+                by=args.by,
+                said_ns=now,
+            )
+            for row in staged
+        ]
+    if args.which:
+        findings = {one.path.rpartition("/")[2]: one.path for one in store.all(AssetFinding)}
+        if args.which in findings and not args.set:
+            path = findings[args.which]
+        else:
+            path = beside(plant, "asset", identity(one_asset(store.all(AssetKnown), args.which)))
+        out.append(
+            AssetDecided(
+                path=path,
+                time_ns=now,
+                decision="set" if args.set else plain,
+                fields=fields_given(args.set),
+                reason=args.reason,
+                by=args.by,
+                said_ns=now,
+            )
+        )
+    return out

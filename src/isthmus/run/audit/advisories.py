@@ -1,0 +1,160 @@
+"""Hold a folder of security advisories (CSAF 2.0) against the record.
+
+    isthmus audit advisories csaf/                      affected, not affected, unknown, no data
+    isthmus audit advisories csaf.tar.xz --asset 192.168.10.120
+    isthmus audit advisories --decide ICSA-20-105-08 --asset 192.168.1.40 --status known_not_affected \\
+        --reason "port 102 is closed by conduit line-2"
+    isthmus audit advisories --vex plant-vex.json       what was decided, as CSAF VEX
+
+An answer is as old as the newest advisory; its date stands under every list. "No data" means that no
+advisory names the device, which is not to say that nothing is known against it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from isthmus.model.errors import UsageError
+from isthmus.run.audit_words import Progress, folder, identity, one_asset, person, table
+
+if TYPE_CHECKING:
+    from isthmus.model.records.assets import AssetAdvised, AssetKnown
+    from isthmus.run.audit_store import AuditStore
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Where the advisories lie, and what to do with the answers."""
+    parser.add_argument(
+        "documents", nargs="?", type=Path, metavar="FOLDER", help="a folder of CSAF files, or a .tar.xz of them"
+    )
+    folder(parser)
+    person(parser)
+    parser.add_argument("--asset", help="only this one: id, address, serial or name")
+    parser.add_argument("--decide", metavar="ADVISORY", help="decide on this advisory for --asset")
+    parser.add_argument(
+        "--status",
+        choices=("known_affected", "known_not_affected", "fixed", "under_investigation"),
+        help="what is decided",
+    )
+    parser.add_argument("--reason", default="", help="why it is decided so")
+    parser.add_argument("--vex", type=Path, metavar="FILE", help="write the decided answers as CSAF VEX")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Match, show, decide or export."""
+    from isthmus.assets.csaf import load  # noqa: PLC0415  heavy
+    from isthmus.model.records.assets import AssetAdvised, AssetKnown  # noqa: PLC0415  heavy
+    from isthmus.run.audit_judge import hold_advisories  # noqa: PLC0415  heavy
+    from isthmus.run.audit_store import AuditStore  # noqa: PLC0415  heavy
+
+    with AuditStore(args.folder, make=False) as store:
+        if args.documents:
+            progress = Progress("reading advisories")
+            library = load(args.documents, progress)
+            progress.end()
+            for line in library.told:
+                print(line)
+            hold_advisories(store, library)
+            print(
+                f"{library.documents:,} advisories with {len(library.rows):,} products, the newest of {library.newest}"
+            )
+        answers = {identity(one): one for one in store.all(AssetAdvised)}  # type: ignore[arg-type]  # both have a path
+        if not answers:
+            msg = "no advisories have been held against this record yet; give the folder where they lie"
+            raise UsageError(msg)
+        assets = store.all(AssetKnown)
+        one = one_asset(assets, args.asset) if args.asset else None
+        if args.decide:
+            _decide(store, one, answers, args)
+        elif args.vex:
+            _vex(store, assets, answers, args.vex)
+        elif one:
+            _one(one, answers[identity(one)])
+        else:
+            _all(assets, answers)
+    return 0
+
+
+def _all(assets: list[AssetKnown], answers: dict[str, AssetAdvised]) -> None:
+    rows = []
+    for one in assets:
+        told = answers.get(identity(one))
+        if told is None or told.answer == "no data":
+            continue
+        hit = [advice for advice in told.advices if advice.answer == told.answer]
+        rows.append(
+            (
+                told.answer,
+                f"{max((advice.score for advice in hit), default=0):.1f}",
+                one.best("address") or one.best("behind"),
+                one.best("model"),
+                one.best("firmware"),
+                "order number" if any(advice.certain for advice in hit) else "family only",
+                ", ".join(sorted({advice.advisory for advice in hit})),
+            )
+        )
+    rows.sort(key=lambda row: (row[0] != "affected", -float(row[1])))
+    table(("answer", "score", "address", "model", "firmware", "matched by", "advisories"), rows)
+    counts = Counter(told.answer for told in answers.values())
+    newest = max((told.newest for told in answers.values()), default="")
+    print("; ".join(f"{counts[one]:,} {one}" for one in ("affected", "unknown", "not affected", "no data")))
+    print(f"As of {newest}, the newest advisory. What came out since then is not in it.")
+
+
+def _one(asset: AssetKnown, told: AssetAdvised) -> None:
+    print(f"{asset.best('model')} {asset.best('firmware')}: {told.answer}, as of {told.newest or 'no advisory'}")
+    for advice in told.advices:
+        print(
+            f"{advice.answer:<13}{advice.score:>4.1f} {advice.advisory} {advice.title}\n             {advice.product}: {advice.why}"
+        )
+        if advice.answer == "affected":
+            print(f"             {'Fix' if advice.patch else 'No patch; mitigation'}: {advice.fix or 'none is named'}")
+    if told.conduit:
+        print(f"Proposed while there is no patch:\n  {told.conduit}")
+
+
+def _decide(
+    store: AuditStore, one: AssetKnown | None, answers: dict[str, AssetAdvised], args: argparse.Namespace
+) -> None:
+    from isthmus.model.records.assets import AssetDecided  # noqa: PLC0415  heavy
+
+    if one is None or not args.status or not args.reason.strip():
+        msg = "to decide, give --asset, --status and --reason"
+        raise UsageError(msg)
+    advice = next((each for each in answers[identity(one)].advices if each.advisory == args.decide), None)
+    if advice is None:
+        msg = f"{args.decide} does not speak of {args.asset}; see isthmus audit advisories --asset {args.asset}"
+        raise UsageError(msg)
+    now = time.time_ns()
+    fields = {"advisory": advice.advisory, "product_id": advice.product_id, "status": args.status}
+    said = AssetDecided(
+        path=one.path, time_ns=now, decision="advisory", fields=fields, reason=args.reason, by=args.by, said_ns=now
+    )
+    store.append([said])
+    print(f"{args.decide} on {args.asset}: {args.status}, by {args.by}")
+
+
+def _vex(store: AuditStore, assets: list[AssetKnown], answers: dict[str, AssetAdvised], target: Path) -> None:
+    from isthmus.assets.advisories import decisions  # noqa: PLC0415  heavy
+    from isthmus.assets.vex import vex  # noqa: PLC0415  heavy
+    from isthmus.model.records.assets import AssetDecided  # noqa: PLC0415  heavy
+
+    try:
+        told = vex(
+            store.settings.path,
+            store.settings.name,
+            assets,
+            answers,
+            decisions(store.all(AssetDecided)),
+            time.time_ns(),
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    target.write_bytes(msgspec.json.format(msgspec.json.encode(told)))
+    print(f"{target}: {len(told['vulnerabilities'])} decided answers as CSAF VEX")

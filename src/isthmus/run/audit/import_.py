@@ -1,0 +1,253 @@
+"""Read captures, lists, exports and logs into the record; nothing on the network is touched.
+
+    isthmus audit import monday.pcap tuesday.pcapng --into audit/
+    isthmus audit import captures/ --plant plant.toml       zones and conduits judge the connections
+    isthmus audit import assets.xlsx --preview              which column means what; nothing is kept
+    isthmus audit import assets.xlsx --map "Typ=model" --map "Bemerkung=-"
+    isthmus audit import devices.json conn.log              NetBox or Malcolm exports, logs of Zeek and ICSNPP
+
+Captures are pcap or pcapng, plain or gzipped. A file that was read before is not read again, and the
+order of files does not matter. Rows that do not fit are listed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from isthmus.model.errors import IsthmusError, UsageError
+from isthmus.run.audit_words import Progress, folder, person
+
+if TYPE_CHECKING:
+    from isthmus.model.records import Record
+    from isthmus.run.audit_store import AuditStore
+
+_CAPTURES: Final = frozenset({".pcap", ".pcapng", ".cap", ".ntar"})
+_LISTS: Final = frozenset({".csv", ".tsv", ".xlsx", ".xlsm", ".json", ".log", ".txt"})
+_MAGIC: Final = (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\n\r\r\n")
+_LISTED: Final = 20
+_SAMPLES: Final = 3
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Files, and what the plant declares."""
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="captures, lists or logs, or a folder of them"
+    )
+    folder(parser)
+    person(parser)
+    parser.add_argument("--plant", type=Path, metavar="PLANT.TOML", help="take zones, conduits and the name from it")
+    parser.add_argument(
+        "--internal", action="append", default=[], metavar="CIDR", help="a public range that the plant uses inside"
+    )
+    parser.add_argument("--preview", action="store_true", help="show what a list's columns would mean; keep nothing")
+    parser.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        dest="mapped",
+        metavar="COLUMN=FIELD",
+        help="say what a column means; - leaves it out",
+    )
+    parser.add_argument("--sheet", default="", help="the sheet of a workbook (default: the first)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read everything, judge once, and say what stands. 1 when a file could not be read at all."""
+    files = _files(args.files)
+    if args.preview:
+        for path in files:
+            _preview(path, args)
+        return 0
+    from isthmus.run.audit_judge import judge  # noqa: PLC0415  heavy
+    from isthmus.run.audit_store import AuditStore  # noqa: PLC0415  heavy
+
+    with AuditStore(args.folder) as store:
+        _declare(store, args)
+        failed = 0
+        for path in files:
+            try:
+                _read(store, path, args)
+            except (UsageError, OSError) as error:
+                failed += 1
+                print(f"{path}: {error}")
+            except IsthmusError as error:
+                failed += 1
+                print(error)
+        progress = Progress("judging")
+        progress("the record")
+        told = judge(store)
+        progress.end()
+        work = [one for one in told.findings if one.severity != "note"]
+        print(
+            f"\n{len(told.assets):,} assets, {len(work):,} findings; {told.changed:,} facts are new or otherwise.\n"
+            f"Go on with: isthmus audit list --into {args.folder}, isthmus audit findings --into {args.folder}"
+        )
+    return int(failed > 0)
+
+
+def _files(given: Sequence[Path]) -> list[Path]:
+    out: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            out += sorted(one for one in path.rglob("*") if _kind(one) == "capture" or one.name.endswith(".log"))
+        elif path.exists():
+            out.append(path)
+        else:
+            msg = f"there is no file {path}"
+            raise UsageError(msg)
+    if not out:
+        msg = "there is no capture or log in the folder; name the files themselves"
+        raise UsageError(msg)
+    return out
+
+
+def _kind(path: Path) -> str:
+    """capture, log or list, by content before name."""
+    if not path.is_file():
+        return ""
+    names = {suffix.lower() for suffix in path.suffixes[-2:]}
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head[:4] in _MAGIC or names & _CAPTURES:
+        return "capture"
+    if head.startswith(b"#separator") or ".log" in names:
+        return "log"
+    return "list" if names & _LISTS else ""
+
+
+def _declare(store: AuditStore, args: argparse.Namespace) -> None:
+    from msgspec.structs import replace  # noqa: PLC0415  small
+
+    settings = store.settings
+    if args.plant:
+        from isthmus.plantfile import load  # noqa: PLC0415  heavy
+
+        plant = load(args.plant)
+        # The path of what was already said stays: facts are named by it.
+        fresh = not store.sources()
+        settings = replace(
+            settings,
+            path=plant.plant.path if fresh else settings.path,
+            name=plant.plant.name,
+            zones=plant.zones,
+            conduits=plant.conduits,
+            time_zone=plant.plant.time_zone,
+        )
+    if args.internal:
+        settings = replace(settings, internal=tuple(sorted({*settings.internal, *args.internal})))
+    try:
+        _ = settings.places
+    except ValueError as error:
+        msg = f"{error}; write a range as 141.81.0.0/24"
+        raise UsageError(msg) from error
+    if settings != store.settings:
+        store.declare(settings)
+
+
+def _read(store: AuditStore, path: Path, args: argparse.Namespace) -> None:
+    from isthmus.model.equipment import beside  # noqa: PLC0415  as below
+    from isthmus.model.records.assets import SourceRead  # noqa: PLC0415  as below
+    from isthmus.run.audit_store import digest_of  # noqa: PLC0415  heavy
+
+    digest = digest_of(path)
+    if store.has_source(digest):
+        print(f"{path.name}: read before, nothing new in it")
+        return
+    begun = time.monotonic()
+    progress = Progress(path.name)
+    progress("reading")
+    facts, packets, wrong, what = _facts(store, path, digest, args)
+    progress.end()
+    now = time.time_ns()
+    read = SourceRead(
+        path=beside(store.settings.path, "audit-source", digest),
+        time_ns=now,
+        name=path.name,
+        what=what,
+        by=args.by,
+        said_ns=now,
+        packets=packets,
+        not_fitting=tuple(wrong),
+    )
+    store.append([*facts, read])
+    speed = f" in {time.monotonic() - begun:.1f} s" if packets else ""
+    print(f"{path.name}: {f'{packets:,} packets, ' if packets else ''}{len(facts):,} statements{speed}")
+    for line in wrong[:_LISTED]:
+        print(f"    {line}")
+    if len(wrong) > _LISTED:
+        print(f"    and {len(wrong) - _LISTED:,} more; isthmus audit show --sources lists all")
+
+
+def _facts(
+    store: AuditStore, path: Path, digest: str, args: argparse.Namespace
+) -> tuple[Sequence[Record], int, Sequence[str], str]:
+    """The facts of a file, its packets, what could not be read, and what it is."""
+    plant = store.settings.path
+    kind = _kind(path)
+    if kind == "capture" or not kind:
+        from isthmus.assets.decode.audit import hear  # noqa: PLC0415  heavy
+        from isthmus.assets.heard import facts_of  # noqa: PLC0415  heavy
+        from isthmus.run.audit_cards import card_makers  # noqa: PLC0415  a large table
+
+        heard = hear(path)
+        seen, flows = facts_of(plant, heard, digest, card_makers())
+        return [*seen, *flows], heard.packets, heard.told, "capture"
+    when = path.stat().st_mtime_ns
+    if kind == "log" or _has_two_ends(path):
+        from isthmus.assets.declared import zeek  # noqa: PLC0415  heavy
+
+        found = zeek.read(plant, path, digest, when)
+        return [*found.seen, *found.flows], 0, found.not_fitting, "log"
+    from isthmus.assets.declared import mapping, tables  # noqa: PLC0415  heavy
+
+    table = tables.read(path, args.sheet)
+    columns = mapping.guess(table.columns, _mapping(args.mapped))
+    method = "NetBox" if any(name.startswith("device_type") for name in table.columns) else "list"
+    told = mapping.statements(plant, table, columns, source=digest, time_ns=when, method=f"{method} {path.name}")
+    return told.seen, 0, told.not_fitting, "list"
+
+
+def _has_two_ends(path: Path) -> bool:
+    if path.suffix != ".json":
+        return False
+    with path.open("rb") as file:
+        head = file.read(8192)
+    return any(sign in head for sign in (b"id.orig_h", b'"destination"', b"destination.ip"))
+
+
+def _mapping(pairs: Sequence[str]) -> dict[str, str]:
+    out: dict[str, str] = {}
+    for pair in pairs:
+        column, sign, field = pair.rpartition("=")
+        if not sign:
+            msg = f"{pair!r} is no COLUMN=FIELD, for example --map 'Typ=model'"
+            raise UsageError(msg)
+        out[column.strip()] = field.strip()
+    return out
+
+
+def _preview(path: Path, args: argparse.Namespace) -> None:
+    """What each column would mean, with samples, and the rows that do not fit."""
+    from isthmus.assets.declared import mapping, tables  # noqa: PLC0415  heavy
+    from isthmus.model.inventory import spoken  # noqa: PLC0415  as above
+    from isthmus.run.audit_words import table as print_table  # noqa: PLC0415  as above
+
+    if _kind(path) != "list":
+        print(f"{path.name}: a {_kind(path) or 'file of another sort'}, there are no columns to map")
+        return
+    table = tables.read(path, args.sheet)
+    columns = mapping.guess(table.columns, _mapping(args.mapped))
+    told = mapping.statements("preview/preview", table, columns, source="preview", time_ns=0)
+    print(f"{path.name}: {len(table.rows):,} rows, {len(told.seen):,} fit, {len(told.not_fitting):,} do not")
+    rows = []
+    for column in columns:
+        samples = list(dict.fromkeys(row[column.name] for _, row in table.rows if row.get(column.name)))[:_SAMPLES]
+        means = spoken(column.field) if column.field else "left out"
+        rows.append((column.name, means + ("" if column.sure else ", a guess"), "; ".join(samples)))
+    print_table(("column", "means", "for example"), rows)
+    for line in told.not_fitting[:_LISTED]:
+        print(f"    {line}")

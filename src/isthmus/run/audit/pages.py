@@ -1,0 +1,25 @@
+"""Serve the audit's pages on this machine, with nothing else configured.
+
+    isthmus audit pages --into audit/            then open the link that it prints
+
+Only this machine can reach them. A site that runs serves the same pages beside the plant's.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from isthmus.run.audit_words import folder
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Which audit, and where."""
+    folder(parser)
+    parser.add_argument("--port", type=int, default=8620, help="the port on 127.0.0.1 (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until stopped."""
+    from isthmus.run.audit_pages import serve  # noqa: PLC0415  heavy
+
+    return serve(args.folder, args.port)

@@ -1,0 +1,188 @@
+"""The record of an audit in a folder of its own: a hash-chained log, and tables made from it.
+
+    audit/log              everything that was ever said or decided, in order
+    audit/views.sqlite     made from the log; may be thrown away
+    audit/settings.json    the plant's name, its zones, conduits and own ranges
+
+It needs nothing else: no site, no plant file. One command at a time writes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import msgspec
+
+from isthmus.assets.addresses import Places
+from isthmus.model.equipment import beside
+from isthmus.model.errors import IsthmusError, UsageError
+from isthmus.model.records import Record
+from isthmus.model.records.assets import (
+    AssetAdvised,
+    AssetDecided,
+    AssetFinding,
+    AssetKnown,
+    AssetSeen,
+    FlowSeen,
+    SourceRead,
+)
+from isthmus.model.records.edge import DeviceIdentified
+from isthmus.model.zones import Conduit, Zone
+from isthmus.site import views as folder_of_views
+from isthmus.site.records_log import RecordsLog
+from isthmus.site.views_db import Views
+
+PLANT: Final = "audit/site"
+_CHUNK: Final = 1 << 20
+_TABLES: Final = {
+    AssetSeen: "SELECT body FROM assets_seen ORDER BY path",
+    FlowSeen: "SELECT body FROM assets_flows ORDER BY path",
+    AssetKnown: "SELECT body FROM assets_known ORDER BY id",
+    AssetFinding: "SELECT body FROM assets_findings ORDER BY rank, what, id",
+    AssetAdvised: "SELECT body FROM assets_advised ORDER BY id",
+    AssetDecided: "SELECT body FROM assets_decided ORDER BY said_ns, path",
+    DeviceIdentified: "SELECT body FROM facts WHERE kind = 'DeviceIdentified' AND gone = 0 ORDER BY path, time_ns",
+}
+R = TypeVar("R", bound=Record)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the plant says of itself."""
+
+    path: str = PLANT
+    name: str = "Asset audit"
+    internal: tuple[str, ...] = ()
+    """Public ranges that the plant uses inside, CIDR."""
+    zones: tuple[Zone, ...] = ()
+    conduits: tuple[Conduit, ...] = ()
+    time_zone: str = "UTC"
+
+    @property
+    def places(self) -> Places:
+        """Whose an address is."""
+        return Places(self.zones, self.internal)
+
+
+class AuditStore:
+    """An audit's folder, open. Raises UsageError for a folder that is another command's now."""
+
+    def __init__(self, folder: Path, *, make: bool = True) -> None:
+        self.folder = folder
+        if not make and not (folder / "settings.json").exists():
+            msg = f"{folder} holds no audit yet; begin with isthmus audit import FILE --into {folder}"
+            raise UsageError(msg)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = (folder / "audit.lock").open("w")
+        except OSError as error:
+            msg = f"{folder} cannot be written: {error.strerror}"
+            raise IsthmusError(msg) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.close()
+            msg = f"{folder} is in use by another isthmus audit command; wait until it ends"
+            raise UsageError(msg) from error
+        self._closed = False
+        self.settings = self._read_settings()
+        self.log = RecordsLog(folder / "log")
+        self.views = Views(folder / "views.sqlite", folder_of_views.found())
+        self.views.catch_up(self.log)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the log and the tables, and let others in."""
+        self.close_stores()
+        self._lock.close()
+
+    def close_stores(self) -> None:
+        """Close the log and the tables but keep others out: a site takes them over."""
+        if not self._closed:
+            self._closed = True
+            self.log.close()
+            self.views.close()
+
+    def declare(self, settings: Settings) -> None:
+        """Keep what the plant says of itself."""
+        self.settings = settings
+        waiting = self.folder / "settings.json.new"
+        waiting.write_bytes(msgspec.json.format(msgspec.json.encode(settings)))
+        waiting.replace(self.folder / "settings.json")
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Log facts; in the tables when this returns."""
+        self.log.append(records)
+        self.views.catch_up(self.log)
+
+    def all(self, kind: type[R]) -> list[R]:
+        """Every fact of a kind that stands."""
+        decoder: msgspec.json.Decoder[R] = msgspec.json.Decoder(kind)
+        return [decoder.decode(row["body"]) for row in self.views.query(_TABLES[kind])]
+
+    def revision(self, record: Record) -> int:
+        """The highest revision that the record's key ever had; -1 when it was never said."""
+        rows = self.views.query(
+            "SELECT revision FROM facts WHERE kind = ? AND path = ? AND time_ns = ? AND ordinal = ?", record.key
+        )
+        return int(rows[0]["revision"]) if rows else -1
+
+    def has_source(self, digest: str) -> bool:
+        """Whether a file with these bytes was read before."""
+        path = beside(self.settings.path, "audit-source", digest)
+        return bool(self.views.query("SELECT 1 FROM assets_sources WHERE path = ?", (path,)))
+
+    def source_names(self) -> dict[str, str]:
+        """By digest, the name under which a capture or list was read."""
+        rows = self.views.query("SELECT path, name FROM assets_sources")
+        return {row["path"].rpartition("/")[2]: row["name"] for row in rows}
+
+    def sources(self) -> list[SourceRead]:
+        """Everything that was read."""
+        rows: list[Any] = self.views.query("SELECT * FROM assets_sources ORDER BY said_ns, path")
+        return [
+            SourceRead(
+                path=row["path"],
+                time_ns=row["said_ns"],
+                name=row["name"],
+                what=row["what"],
+                by=row["by"],
+                said_ns=row["said_ns"],
+                packets=row["packets"],
+                not_fitting=tuple(msgspec.json.decode(row["not_fitting"], type=list[str])),
+            )
+            for row in rows
+        ]
+
+    def _read_settings(self) -> Settings:
+        file = self.folder / "settings.json"
+        if not file.exists():
+            settings = Settings()
+            self.settings = settings
+            self.declare(settings)
+            return settings
+        try:
+            return msgspec.json.decode(file.read_bytes(), type=Settings)
+        except msgspec.DecodeError as error:
+            msg = f"{file} cannot be read: {error}\n    Mend it, or take it away to begin with none."
+            raise UsageError(msg) from error
+
+
+def digest_of(path: Path) -> str:
+    """A file's name by its bytes: the same file under another name is the same source."""
+    hashed = hashlib.blake2b(digest_size=8)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            hashed.update(chunk)
+    return hashed.hexdigest()

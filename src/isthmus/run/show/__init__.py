@@ -1,0 +1,1 @@
+"""The demonstration: its stage, its story, its past, its buttons, and the comparison with the truth."""
