@@ -127,7 +127,7 @@ def _families(model: str) -> Iterator[str]:
     head = re.split(r"[\s/]", text)[0]
     first = head.split("-")[0]
     for name in (head, first):
-        if re.search(r"\d", name) and re.search(r"[A-Z]", name) and len(name) >= 4:  # noqa: PLR2004  X20 is too little
+        if re.search(r"\d", name) and re.search(r"[A-Z]", name) and len(name) >= 4:  # noqa: is too little
             yield name
     if text.startswith(("SCALANCE ", "MODICON ", "SIMATIC ", "SINAMICS ")) and len(text.split()) > 1:
         yield " ".join(text.split()[:2])

@@ -363,10 +363,10 @@ def _with_parents(
     by_key = {one.keys[0]: one for one in known}
     of = {one.seen.path: key for key, members in groups.items() for one in members}
     at: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    for one in said:
-        if one.seen.address and not one.seen.child:
-            mine = at[one.zone, one.seen.address]
-            mine[of[one.seen.path]] = max(mine.get(of[one.seen.path], 0), one.seen.last_ns)
+    for each in said:
+        if each.seen.address and not each.seen.child:
+            mine = at[each.zone, each.seen.address]
+            mine[of[each.seen.path]] = max(mine.get(of[each.seen.path], 0), each.seen.last_ns)
     out = []
     for one in known:
         members = groups[one.keys[0]]

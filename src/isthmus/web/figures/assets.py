@@ -96,11 +96,11 @@ def listed(house: House, what: Asked, *, details: bool) -> Listed:
     where, values = _where(what, details=details)
     join = "FROM assets_known k LEFT JOIN assets_advised a ON a.id = k.id"
     views = house.site.views
-    total = int(views.query(f"SELECT count(*) AS n {join} {where}", values)[0]["n"])  # noqa: S608  of our own pieces
+    total = int(views.query(f"SELECT count(*) AS n {join} {where}", values)[0]["n"])
     page = min(what.page, max(1, -(-total // PAGE)))
     order = SORTS[what.sort][1]
     rows = views.query(
-        f"SELECT k.*, a.answer, a.score {join} {where} ORDER BY {order} LIMIT ? OFFSET ?",  # noqa: S608  as above
+        f"SELECT k.*, a.answer, a.score {join} {where} ORDER BY {order} LIMIT ? OFFSET ?",
         (*values, PAGE, (page - 1) * PAGE),
     )
     names = msgspec.json.encode([row["id"] for row in rows]).decode()
