@@ -345,3 +345,55 @@ def test_a_difference_to_the_erp_is_told_once_and_taken_back_when_it_is_gone(sit
     erp.told.append(ReportQuantity(key="x", order="7", good=10, scrap=0))
     compare.run()
     assert [d.gone for d in quantity()] == [False, True]
+
+
+def test_a_run_that_has_only_begun_starts_its_order_and_tells_nothing_else(site: OneSite) -> None:
+    erp = PaperErp()
+    site.append([two_steps("7"), settled("7", ASM, 20, 0)])
+    run(site, erp)
+    assert verbs(erp) == ["start"]
+    site.append([settled("7", ASM, 20, 60, good=4)])
+    run(site, erp)
+    assert verbs(erp) == ["start", "time", "quantity"]
+
+
+def test_a_start_that_was_told_by_mistake_waits_for_a_person_in_words_and_holds_up_nobody(site: OneSite) -> None:
+    erp = PaperErp()
+    began = settled("7", CNC_1, 10, 0, at_ns=5)
+    site.append([two_steps("7"), began])
+    run(site, erp)
+    site.append([settled("7", CNC_1, 10, 0, at_ns=5, revision=1, gone=True)])
+    run(site, erp)
+    run(site, erp)
+    assert verbs(erp) == ["start"]
+    start, back = site.items("7")
+    assert (start.state, back.command, back.state) == ("confirmed", "unstart", "parked")
+    assert "order 7 was started by mistake" in back.message
+
+    whole_order(site, "7")
+    run(site, erp)
+    assert verbs(erp) == ["start", "time", "time", "quantity", "finish"], "it runs after all: nothing to take back"
+    assert "unstart" not in [item.command for item in site.items("7")]
+
+
+def test_an_order_that_a_person_set_back_is_started_again_when_it_runs(site: OneSite) -> None:
+    erp = PaperErp()
+    site.append([two_steps("7"), settled("7", CNC_1, 10, 0, at_ns=5)])
+    run(site, erp)
+    site.append([settled("7", CNC_1, 10, 0, at_ns=5, revision=1, gone=True)])
+    run(site, erp)
+    decide(site, site.items("7")[1], "drop")
+    run(site, erp)
+    assert [item.state for item in site.items("7")] == ["confirmed", "rejected"]
+    site.append([settled("7", CNC_1, 10, 60, good=1)])
+    run(site, erp)
+    assert [item.command for item in site.items("7")] == ["start", "unstart", "start", "time"]
+
+
+def test_a_mistaken_start_that_was_never_sent_is_withdrawn(site: OneSite) -> None:
+    erp = PaperErp()
+    site.append([two_steps("7"), settled("7", CNC_1, 10, 0, at_ns=5)])
+    outbox(site, erp).look(orders_known=True)
+    site.append([settled("7", CNC_1, 10, 0, at_ns=5, revision=1, gone=True)])
+    run(site, erp)
+    assert (verbs(erp), site.items("7")) == ([], [])

@@ -1,4 +1,10 @@
-"""List every kind of record with its one emitter."""
+"""List every kind of record with its one emitter.
+
+A kind that two places emit, or none, is a mistake in the code: this list says who vouches for each.
+
+    isthmus records
+    isthmus records | grep production/
+"""
 
 from __future__ import annotations
 

@@ -54,7 +54,11 @@ class FinishOrder(Command, frozen=True, kw_only=True, tag="finish"):
     """Nothing more will come of the order."""
 
 
-AnyCommand = StartOrder | ReportTime | ReportQuantity | ReportLot | FinishOrder
+class TakeBackStart(Command, frozen=True, kw_only=True, tag="unstart"):
+    """The order was started by mistake and nothing of it was made. No ERP that we know can take it: a person does."""
+
+
+AnyCommand = StartOrder | ReportTime | ReportQuantity | ReportLot | FinishOrder | TakeBackStart
 
 PullKind = Literal["orders", "inbound", "stock"]
 

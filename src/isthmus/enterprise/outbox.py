@@ -23,7 +23,7 @@ from typing import Final
 import msgspec
 
 from isthmus.enterprise.config import ErpSection
-from isthmus.enterprise.erp import AnyCommand, Erp, Receipt, ReportTime
+from isthmus.enterprise.erp import AnyCommand, Erp, Receipt, ReportTime, TakeBackStart
 from isthmus.enterprise.link import Clock, OfSite
 from isthmus.enterprise.reports import Changes, Part, Told, changes, waits_for
 from isthmus.model.equipment import beside
@@ -40,6 +40,7 @@ _HEADS: Final = """
         WHERE gone = 0 AND state IN ('pending', 'sending', 'unknown', 'parked')
             AND (:order IS NULL OR order_number = :order)
             AND NOT (command = 'time' AND state = 'parked' AND json_extract(body, '$.seconds') < 0)
+            AND NOT (command = 'unstart' AND state = 'parked')
     ) WHERE place = 1 ORDER BY order_number
 """
 _SILENT_ORDERS: Final = 2
@@ -181,6 +182,12 @@ class Outbox:
                 )
                 raise ErpRefuses(msg)
             command = msgspec.structs.replace(command, number=self._confirmed(command) + 1)
+        if isinstance(command, TakeBackStart) and _verb(command) not in self._erp.capabilities().commands:
+            msg = (
+                f"order {command.order} was started by mistake, and no run of it stands any more: the ERP cannot take back "
+                "a start; set the order back there, then drop this report"
+            )
+            raise ErpRefuses(msg)
         if _verb(command) not in self._erp.capabilities().commands:
             msg = f"the ERP takes no reports of {_verb(command)}; enter it there, then drop this report"
             raise ErpRefuses(msg)
@@ -262,8 +269,10 @@ def _told(row: sqlite3.Row) -> Told:
 
 
 def _beside_the_line(row: sqlite3.Row) -> bool:
-    """A reduction of time that waits for a person; later reports do not depend on it."""
-    return row["command"] == "time" and row["state"] == "parked" and _seconds(row) < 0
+    """What no ERP was asked and waits for a person: a reduction of time, a start to be taken back."""
+    if row["state"] != "parked":
+        return False
+    return row["command"] == "unstart" or (row["command"] == "time" and _seconds(row) < 0)
 
 
 def _seconds(row: sqlite3.Row) -> float:

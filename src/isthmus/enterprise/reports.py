@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from isthmus.enterprise.erp import AnyCommand, FinishOrder, ReportQuantity, ReportTime, StartOrder
+from isthmus.enterprise.erp import AnyCommand, FinishOrder, ReportQuantity, ReportTime, StartOrder, TakeBackStart
 from isthmus.model.plant import Machine
 from isthmus.model.records.business import JobOrdered, Step
 from isthmus.model.time import NS_PER_MS
@@ -65,6 +65,7 @@ def changes(
     book.moved_away()
     book.quantity()
     book.finish()
+    book.take_back_start()
     return Changes(add=tuple(book.add), withdraw=tuple(book.withdraw))
 
 
@@ -98,7 +99,10 @@ class _Book:
         self.withdraw: list[str] = []
 
     def start(self) -> None:
-        if self.parts and not self._line(StartOrder):
+        if not self.parts:
+            return
+        backs = self._taken_back(self._line(TakeBackStart))
+        if len(self._line(StartOrder)) <= len(backs):
             self.add.append(StartOrder(key=self._key("start", ""), order=self.number))
 
     def time(self, part: Part) -> None:
@@ -129,7 +133,7 @@ class _Book:
 
     def quantity(self) -> None:
         last = max((step.sequence for step in self.steps), default=None)
-        ending = [part for part in self.parts if last is None or self._sequence(part) == last]
+        ending = [part for part in self.parts if _says_more(part) and (last is None or self._sequence(part) == last)]
         good, scrap = sum(part.good for part in ending), sum(part.scrap for part in self.parts)
         line = self._line(ReportQuantity)
         if not line and not ending and not scrap:
@@ -149,6 +153,15 @@ class _Book:
             self.add.append(FinishOrder(key=self._key("finish", ""), order=self.number))
         elif not over:
             self._taken_back(line)
+
+    def take_back_start(self) -> None:
+        """The start of an order of which no run stands any more: withdrawn, or where it was sent, a person's to undo."""
+        if self.parts:
+            return
+        told, backs = self._taken_back(self._line(StartOrder)), self._line(TakeBackStart)
+        starts = [item for item in told if item.state not in ("parked", "rejected")]
+        if len(starts) > len(backs):
+            self.add.append(TakeBackStart(key=self._key("unstart", ""), order=self.number))
 
     def _time(self, source: str, wanted: float, like: ReportTime) -> None:
         line = [item for item in self._line(ReportTime) if item.key.split("-")[1] == source]
@@ -179,6 +192,11 @@ class _Book:
     def _sequence(self, part: Part) -> int:
         step = _step(part, self.steps)
         return step.sequence if step else part.sequence
+
+
+def _says_more(part: Part) -> bool:
+    """False for a part that only says that a run began."""
+    return bool(part.good or part.scrap or part.busy_ns or part.final)
 
 
 def _step(part: Part, steps: Sequence[Step]) -> Step | None:

@@ -1,5 +1,7 @@
-"""What may be reported to the ERP of an order: at the end of its run, and at each shift's end within it.
+"""What may be reported to the ERP of an order: that it began, and what came of it, at the end of its run or shift.
 
+A run that has lasted longer than a minute gives a first part with nothing made, so that the ERP hears of the
+start in time; a run that is shorter says it with its only part.
 Each `RunSettled` holds the part since the one before, so that the sum of all parts is the run. What comes
 in late revises the part that it belongs to. A person's correction of an order that runs no longer is a part
 of its own, at the moment of the correction.
@@ -18,10 +20,15 @@ from isthmus.model.records import Record
 from isthmus.model.records.production import Counted, RunEnded, RunSettled, RunStarted, StateChanged
 from isthmus.model.records.site import Tick
 from isthmus.model.states import State
+from isthmus.model.time import NS_PER_MINUTE
 from isthmus.production.shifts import Shifts
 
 CORRECTED = 1000
 """Ordinals of corrections begin here, behind those of runs that end at the same moment."""
+BEGUN = 999
+"""Ordinal of the part that only says that a run began."""
+BEGUN_NS = NS_PER_MINUTE
+"""How long a run must have lasted for that."""
 REMEMBERED = 100
 """How many orders that ran are remembered, so that a correction names their operation."""
 
@@ -82,8 +89,9 @@ class Settlement:
                 part, state.part = state.part, None
                 _remember(state, part)
                 return (self._settled(part, item.time_ns, item.ordinal, final=item.finished),)
-            case Tick() if state.part and self._shift_ends(item.time_ns):
-                return self._shift_over(state, state.part, item.time_ns)
+            case Tick() if state.part:
+                over = self._shift_over(state, state.part, item.time_ns) if self._shift_ends(item.time_ns) else ()
+                return over or self._begun(state.part, item.time_ns)
             case _:
                 pass
         return ()
@@ -106,12 +114,19 @@ class Settlement:
     def _shift_ends(self, time_ns: int) -> bool:
         return any(shift.end_ns == time_ns for shift in self._shifts.between(time_ns - 1, time_ns))
 
-    def _shift_over(self, state: SettlementState, part: Unsettled, time_ns: int) -> Iterable[Record]:
+    def _shift_over(self, state: SettlementState, part: Unsettled, time_ns: int) -> Sequence[Record]:
         _accrue(state, time_ns)
         if not (part.good or part.scrap or part.rework or part.run_ns or part.setup_ns):
             return ()
         state.part = Unsettled(time_ns, part.order, part.product, part.operation, part.sequence, first=False)
         return (self._settled(part, time_ns, 0, final=False),)
+
+    def _begun(self, part: Unsettled, time_ns: int) -> Iterable[Record]:
+        if not part.first or time_ns - part.start_ns <= BEGUN_NS:
+            return ()
+        named = Unsettled(part.start_ns, part.order, part.product, part.operation, part.sequence)
+        part.first = False
+        return (self._settled(named, time_ns, BEGUN, final=False),)
 
     def _settled(self, part: Unsettled, time_ns: int, ordinal: int, *, final: bool) -> RunSettled:
         return RunSettled(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from drive import DAY_SHIFT, PATH, Run, at, fold_all, of, plant, seconds, series
@@ -14,6 +15,7 @@ from isthmus.model.records.people import JobStarted, JobStopped, QuantityCorrect
 from isthmus.model.records.production import CycleDone, Indicator, RunEnded, RunSettled, RunStarted
 from isthmus.model.samples import Series
 from isthmus.production import folds
+from isthmus.production.settlement import BEGUN
 
 MACHINE = Machine(
     path=PATH,
@@ -35,6 +37,11 @@ EARLY_LATE = [
 def facts(samples: dict[str, Series], records: list[Record] | None = None, machine: Machine = MACHINE) -> list[Record]:
     where = plant(machine, shifts=EARLY_LATE)
     return fold_all(folds(where, machine), where, samples, records or [], start_ns=at("06:00"), end_ns=at("23:00"))
+
+
+def made(found: Sequence[Record]) -> list[RunSettled]:
+    """Settled parts without those that only say that a run began."""
+    return [part for part in of(RunSettled, found) if part.ordinal != BEGUN]
 
 
 def day(**more: Series) -> dict[str, Series]:
@@ -62,9 +69,11 @@ def test_the_order_tag_starts_and_ends_runs_and_a_piece_at_the_change_is_of_the_
         ("1047", at("07:00"), at("09:00"), 5),
         ("1048", at("09:00"), at("10:00"), 2),
     ]
-    assert [(part.order, part.good, part.first) for part in of(RunSettled, found)] == [
-        ("1047", 5, True),
-        ("1048", 2, True),
+    assert [(part.order, part.time_ns, part.good, part.first) for part in of(RunSettled, found)] == [
+        ("1047", at("07:02"), 0, True),
+        ("1047", at("09:00"), 5, False),
+        ("1048", at("09:02"), 0, True),
+        ("1048", at("10:00"), 2, False),
     ]
 
 
@@ -82,6 +91,21 @@ def test_losing_the_device_ends_no_run_and_what_it_made_meanwhile_is_caught_up()
     assert (run.good, seconds(run.unobserved_ns), seconds(run.run_ns)) == (20, 3600, 7200)
 
 
+def test_a_run_of_a_minute_says_its_start_with_its_only_part_and_a_longer_one_before_it_ends() -> None:
+    short = facts(day(order=series([(at("07:00"), "1047"), (at("07:01"), "")])))
+    assert [(part.ordinal, part.first) for part in of(RunSettled, short)] == [(0, True)]
+    longer = facts(day(order=series([(at("07:00") + 1, "1047"), (at("07:03"), "")])))
+    began, rest = of(RunSettled, longer)
+    assert (began.ordinal, began.time_ns, began.first, began.final, began.run_ns) == (
+        BEGUN,
+        at("07:02"),
+        True,
+        False,
+        0,
+    )
+    assert (rest.first, seconds(rest.run_ns + 1)) == (False, 180)
+
+
 def test_a_run_over_two_shifts_is_settled_at_the_shift_edge_and_the_parts_make_the_whole() -> None:
     found = facts(
         day(
@@ -94,7 +118,8 @@ def test_a_run_over_two_shifts_is_settled_at_the_shift_edge_and_the_parts_make_t
     assert [
         (part.start_ns, part.time_ns, part.good, part.scrap, part.first, part.final) for part in of(RunSettled, found)
     ] == [
-        (at("12:00"), at("14:00"), 6, 0, True, False),
+        (at("12:00"), at("12:02"), 0, 0, True, False),
+        (at("12:00"), at("14:00"), 6, 0, False, False),
         (at("14:00"), at("16:00"), 5, 1, False, True),
     ]
     run = of(RunEnded, found)[0]
@@ -169,8 +194,8 @@ def test_a_correction_counts_for_the_run_and_for_its_settled_part() -> None:
         ),
         [said],
     )
-    for kind in (RunEnded, RunSettled):
-        assert [(one.good, one.scrap) for one in of(kind, found)] == [(6, 2)]
+    for told in (of(RunEnded, found), made(found)):
+        assert [(one.good, one.scrap) for one in told] == [(6, 2)]
 
 
 def test_a_correction_of_an_order_that_runs_no_longer_is_a_part_of_its_own_and_leaves_the_running_one_alone() -> None:
@@ -187,9 +212,11 @@ def test_a_correction_of_an_order_that_runs_no_longer_is_a_part_of_its_own_and_l
     assert [
         (part.order, part.product, part.good, part.scrap, part.first, part.final) for part in of(RunSettled, found)
     ] == [
-        ("1047", "BRACKET", 10, 0, True, True),
+        ("1047", "BRACKET", 0, 0, True, False),
+        ("1047", "BRACKET", 10, 0, False, True),
+        ("1048", "", 0, 0, True, False),
         ("1047", "BRACKET", -2, 2, False, False),
-        ("1048", "", 3, 0, True, False),
+        ("1048", "", 3, 0, False, False),
     ]
     assert [(run.order, run.good) for run in of(RunEnded, found)] == [("1047", 10), ("1048", 3)]
     figures = {(one.window, one.name): (one.good, one.scrap) for one in of(Indicator, found)}

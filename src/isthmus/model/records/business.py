@@ -83,7 +83,7 @@ class ErpItem(Record, frozen=True, kw_only=True):
 
     order: str
     command: str
-    """The kind of the command: start, time, quantity, lot, finish."""
+    """The kind of the command: start, time, quantity, lot, finish, unstart."""
     body: str
     """The command as JSON."""
     state: Literal["pending", "sending", "confirmed", "unknown", "rejected", "parked"]

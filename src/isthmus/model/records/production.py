@@ -148,7 +148,8 @@ class Indicator(Record, frozen=True, kw_only=True):
 class RunSettled(Record, frozen=True, kw_only=True):
     """What may be reported of one order on one machine: settled, it will not change by lateness alone.
 
-    Emitted at the end of each run and of each shift that the run spans; holds the part since the last.
+    Emitted at the end of each run and of each shift that the run spans; holds the part since the last. A run of
+    more than a minute gives its first part soon after it began, with nothing made and no time yet.
     """
 
     emitter: ClassVar[str] = "production/settlement"

@@ -35,6 +35,7 @@ from isthmus.enterprise.erp import (
     ReportQuantity,
     ReportTime,
     StartOrder,
+    TakeBackStart,
 )
 from isthmus.enterprise.erps.tryton.reading import STATES, inbound, orders, stock
 from isthmus.enterprise.erps.tryton.wire import Row, Wire, code_of, decimal_of, seconds_of, text_of
@@ -142,6 +143,9 @@ class Tryton:
             return self._quantity(command, order)
         if isinstance(command, ReportLot):
             return self._lot(command, order)
+        if isinstance(command, TakeBackStart):
+            msg = f"Tryton cannot take back the start of order {command.order}; set it back there by hand"
+            raise ErpRefuses(msg)
         return self._finish(order)
 
     def booked(self, order: str) -> OrderBooked | None:
@@ -169,6 +173,8 @@ class Tryton:
     # -- looking for what was told
 
     def _find(self, command: AnyCommand, order: Row) -> Receipt | None:
+        if isinstance(command, TakeBackStart):
+            return None
         if isinstance(command, StartOrder):
             return self._receipt(order) if order["state"] in ("running", "done") else None
         if isinstance(command, FinishOrder):
