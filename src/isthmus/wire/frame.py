@@ -187,12 +187,13 @@ def records(frame: Frame) -> list[Record]:
     """
     try:
         found = decode_records(_inflate(frame))
-        if _too_large(msgspec.to_builtins(found)):
-            raise ValueError("a number is larger than 64 bits hold with a sign")  # noqa: TRY301, TRY003, EM101
-        return found
     except (msgspec.MsgspecError, pa.ArrowException, ValueError) as error:
         msg = f"the records of source {frame.source}, seq {frame.seq} do not decode: {error}"
         raise StoreDamaged(msg) from error
+    if _too_large(msgspec.to_builtins(found)):
+        msg = f"the records of source {frame.source}, seq {frame.seq} have a number beyond 64 bits with a sign"
+        raise StoreDamaged(msg)
+    return found
 
 
 def dictionary(frame: Frame) -> Dictionary:
