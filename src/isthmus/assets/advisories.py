@@ -92,9 +92,7 @@ class Matcher:
         for order in _orders(model):
             found = [row for row, text, vendor in self._rows if _may_be(maker, vendor) and _stands_in(order, text)]
             bare = squeezed(order)
-            found += [
-                row for row, pattern, vendor in self._wild if _may_be(maker, vendor) and pattern.fullmatch(bare)
-            ]
+            found += [row for row, pattern, vendor in self._wild if _may_be(maker, vendor) and pattern.fullmatch(bare)]
             if found:
                 return found
         return []
@@ -129,7 +127,7 @@ def _families(model: str) -> Iterator[str]:
     head = re.split(r"[\s/]", text)[0]
     first = head.split("-")[0]
     for name in (head, first):
-        if re.search(r"\d", name) and re.search(r"[A-Z]", name) and len(name) >= 4:  # noqa: PLR2004  X20 is too little
+        if re.search(r"\d", name) and re.search(r"[A-Z]", name) and len(name) >= 4:  # noqa: PLR2004  a name of three letters is too little
             yield name
     if text.startswith(("SCALANCE ", "MODICON ", "SIMATIC ", "SINAMICS ")) and len(text.split()) > 1:
         yield " ".join(text.split()[:2])
@@ -146,7 +144,11 @@ def _stands_in(name: str, text: str) -> bool:
 def _wildcards(row: Row) -> Iterator[re.Pattern[str]]:
     """Order numbers of an advisory with x, y, z or * for any letter, as patterns over squeezed ones."""
     for text in (*row.order_numbers, *re.findall(r"[\w*]+(?:[-/ ][\w*]+)*", row.product)):
-        if len(squeezed(text)) >= _SHORTEST_ORDER and re.search(r"[A-Z0-9-][xyz*]+", text) and re.match(r"[A-Z0-9]{3}", text):
+        if (
+            len(squeezed(text)) >= _SHORTEST_ORDER
+            and re.search(r"[A-Z0-9-][xyz*]+", text)
+            and re.match(r"[A-Z0-9]{3}", text)
+        ):
             head = re.match(r"[A-Z0-9xyz*/ -]+", text)
             if head and head[0] == text and re.search(r"\d", text):
                 bare = re.sub(r"[\s/-]", "", text)
@@ -177,7 +179,7 @@ def _advices(rows: Iterable[Row], version: str, *, certain: bool) -> Iterator[Ad
         )
 
 
-def _answer(row: Row, version: str, *, certain: bool) -> tuple[Answer, str]:
+def _answer(row: Row, version: str, *, certain: bool) -> tuple[Answer, str]:  # noqa: PLR0911  one return per answer
     """What one row says of one version, with the reason."""
     by = "" if certain else "; only the product family matches"
     covered = affected(row.version, version) if row.version else None

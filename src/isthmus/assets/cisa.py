@@ -68,7 +68,9 @@ def score_of(asset: AssetKnown) -> float:
 def scored(assets: Iterable[AssetKnown]) -> list[AssetKnown]:
     """The assets, each with its share."""
     return [
-        AssetKnown(**{**{name: getattr(one, name) for name in one.__struct_fields__}, "filled": round(score_of(one), 4)})
+        AssetKnown(
+            **{**{name: getattr(one, name) for name in one.__struct_fields__}, "filled": round(score_of(one), 4)}
+        )
         for one in assets
     ]
 
@@ -86,9 +88,7 @@ def by_zone(assets: Iterable[AssetKnown]) -> list[Completeness]:
 
 def _scored(zone: str, assets: list[dict[str, Field]]) -> Completeness:
     shares = tuple(_share(name, assets) for name in ATTRIBUTES)
-    return Completeness(
-        zone, len(assets), _weighed(shares), _weighed([one for one in shares if _is_high(one)]), shares
-    )
+    return Completeness(zone, len(assets), _weighed(shares), _weighed([one for one in shares if _is_high(one)]), shares)
 
 
 def _is_high(share: Share) -> bool:

@@ -106,9 +106,7 @@ def _component(asset: AssetKnown, below: Mapping[str, Sequence[AssetKnown]]) -> 
         "type": "device",
         "bom-ref": name,
         "name": asset.best("model") or asset.best("name") or asset.best("address") or name,
-        "properties": [
-            {"name": f"isthmus:{field}", "value": value} for field in kept if (value := asset.best(field))
-        ],
+        "properties": [{"name": f"isthmus:{field}", "value": value} for field in kept if (value := asset.best(field))],
     }
     if maker := asset.best("maker"):
         told["manufacturer"] = {"name": maker}

@@ -215,9 +215,7 @@ def _by_place(one: _Said, known: _Known) -> str:
 
 def _nearest(spans: list[tuple[int, int, str]], time_ns: int, maker: str) -> str:
     """The device that owned the place at that time, or was the nearest to it; never one of another maker."""
-    gaps = (
-        (max(first - time_ns, time_ns - last, 0), key) for first, last, key in spans if _may_be_of(key, maker)
-    )
+    gaps = ((max(first - time_ns, time_ns - last, 0), key) for first, last, key in spans if _may_be_of(key, maker))
     return min(gaps, default=(0, ""))[1]
 
 
@@ -370,17 +368,17 @@ def _with_parents(
             mine = at[one.zone, one.seen.address]
             mine[of[one.seen.path]] = max(mine.get(of[one.seen.path], 0), one.seen.last_ns)
     out = []
-    for one in known:
-        members = groups[one.keys[0]]
+    for asset in known:
+        members = groups[asset.keys[0]]
         if any(not member.seen.child for member in members):
-            out.append(one)
+            out.append(asset)
             continue
         newest = max(members, key=lambda member: (member.seen.last_ns, member.weight))
         owners = at.get((newest.zone, newest.seen.address), {})
         parent = min(owners, key=lambda key: (-owners[key], key), default="")
         named = by_key[parent].path.rpartition("/")[2] if parent in by_key else ""
-        role, why = (one.role, one.role_why) if one.role else ("module", "stands behind another device's address")
-        out.append(_replaced(one, parent=named, role=role, role_why=why))
+        role, why = (asset.role, asset.role_why) if asset.role else ("module", "stands behind another device's address")
+        out.append(_replaced(asset, parent=named, role=role, role_why=why))
     return out
 
 

@@ -37,7 +37,9 @@ _NEUTRAL: Final = (
     r"(?:(?:all|the|firmware|software|product|application|os|fw|sw|versions?|ver\.?|releases?|revisions?|builds?|"
     r"including|of|and)\b[\s:]*)*"
 )
-_PIECE: Final = r"(?:v|r|fw|ver\.?|version|rev\.?)?\s*\.?\s*\d+(?:[._-]?(?:\d+|[xX*]\b))*(?:\(\d+\w*\))?[a-zA-Z]{0,2}\d*"
+_PIECE: Final = (
+    r"(?:v|r|fw|ver\.?|version|rev\.?)?\s*\.?\s*\d+(?:[._-]?(?:\d+|[xX*]\b))*(?:\(\d+\w*\))?[a-zA-Z]{0,2}\d*"
+)
 _MORE: Final = (
     r"(?:[\s_-]*(?:sp|upd|update|up|hf|hotfix|patch|p|qu|mp|fp|build|rev|r|cu|release)[\s._-]*\d+[a-z]?"
     r"|\s+\(build\s+[\d.]+\))*"
@@ -52,10 +54,12 @@ _SPOKEN: Final = (
     (rf"(?:starting (?:from|with)|since|from)\s+{_NEUTRAL}", ">="),
 )
 _AND_EARLIER: Final = re.compile(
-    r"[\s,]*\(?(?:and|or)\s+(?:all\s+)?(?:prior|earlier|below|older|lower|previous)(?:\s+(?:versions?|releases?))?\)?", re.IGNORECASE
+    r"[\s,]*\(?(?:and|or)\s+(?:all\s+)?(?:prior|earlier|below|older|lower|previous)(?:\s+(?:versions?|releases?))?\)?",
+    re.IGNORECASE,
 )
 _AND_LATER: Final = re.compile(
-    r"[\s,]*\(?(?:and|or)\s+(?:all\s+)?(?:later|newer|above|higher|greater)(?:\s+(?:versions?|releases?))?\)?", re.IGNORECASE
+    r"[\s,]*\(?(?:and|or)\s+(?:all\s+)?(?:later|newer|above|higher|greater)(?:\s+(?:versions?|releases?))?\)?",
+    re.IGNORECASE,
 )
 
 
@@ -118,7 +122,11 @@ def holds(bound: Bound, version: str) -> bool | None:
         # 4.7 may be 4.7.0 or 4.7.5: as far as it is told it lies below, and a "no" would be a guess.
         return True if bound.operator in ("<", "<=") else None
     # The device says more than the bound: "<= 3.2" may or may not mean 3.2.5.
-    return {"<": order == -1 or None, ">": order == 1 or None, ">=": order != -1 or None}.get(bound.operator) if order else None
+    return (
+        {"<": order == -1 or None, ">": order == 1 or None, ">=": order != -1 or None}.get(bound.operator)
+        if order
+        else None
+    )
 
 
 def _sided(operator: Operator, order: Order) -> bool:
@@ -128,7 +136,7 @@ def _sided(operator: Operator, order: Order) -> bool:
 def _differ(have: tuple[int | str, ...], limit: tuple[int | str, ...]) -> tuple[str, Order | None]:
     """Where two versions part, and in which order they are there; None for no order."""
     for mine, its in zip_longest(have, limit):
-        if mine == its or its == _ANY:
+        if its in (mine, _ANY):
             continue
         if its is None:
             return _longer(have[len(limit) :])
@@ -139,8 +147,6 @@ def _differ(have: tuple[int | str, ...], limit: tuple[int | str, ...]) -> tuple[
         if isinstance(mine, str) and isinstance(its, str):
             plain = len(mine) == len(its) == 1 and mine not in _LATER and its not in _LATER
             return "inside", (-1 if mine < its else 1) if plain else None
-        if isinstance(mine, str):
-            return "inside", None
         return "inside", None
     return "equal", 0
 
@@ -172,7 +178,11 @@ def ranges(text: str) -> tuple[Range, ...] | None:
     plain = _plain(text)
     if re.fullmatch(r"(?:all|any|\*|all\s*/\s*\*|-|all versions?|versions? all|vers:all)?", plain, re.IGNORECASE):
         return ((),) if plain else None
-    parts = [part.strip() for part in re.split(r"\s*[|;]\s*|,(?=\s*(?:[<>=v]|\d))|\s+\bor\b\s+(?=[<>=]|v?\d)", plain) if part.strip(" ,")]
+    parts = [
+        part.strip()
+        for part in re.split(r"\s*[|;]\s*|,(?=\s*(?:[<>=v]|\d))|\s+\bor\b\s+(?=[<>=]|v?\d)", plain)
+        if part.strip(" ,")
+    ]
     read = [_bounds(part) for part in parts]
     if not read or any(one is None for one in read):
         return None
@@ -229,7 +239,7 @@ def _bounds(part: str) -> Range | None:
                 operator, rest = ("<" if operator == "<" else "<="), rest[earlier.end() :]
             elif after and operator in ("=", ">="):
                 operator, rest = ">=", rest[after.end() :]
-        dash = re.match(r"\s*(?:-|–|to)\s*(?=v?\d)", rest, re.IGNORECASE)
+        dash = re.match(r"\s*(?:-|\N{EN DASH}|to)\s*(?=v?\d)", rest, re.IGNORECASE)
         if dash and not sign:
             operator, rest = ">=", "<=" + rest[dash.end() :]
         out.append(Bound(operator, version))

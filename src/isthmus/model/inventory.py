@@ -100,7 +100,9 @@ ROLES: Final[Mapping[str, str]] = {
     "": "Not known",
 }
 
-SENSITIVE: Final = frozenset({"firmware", "os_version", "address", "mac", "serial", "ports", "accounts", "chassis", "behind"})
+SENSITIVE: Final = frozenset(
+    {"firmware", "os_version", "address", "mac", "serial", "ports", "accounts", "chassis", "behind"}
+)
 """What makes the record an attacker's map; only some roles see it, and a redacted export has none of it."""
 
 

@@ -36,8 +36,10 @@ def report(store: AuditStore, now_ns: int) -> str:
     scores = by_zone(assets)
     parts = [
         f"<h1>{escape(store.settings.name)}</h1>",
-        f'<p class="muted">OT asset audit, {escape(moment(now_ns))} UTC. Seen from {day(min((one.first_ns for one in assets), default=0)) or "no date"} '
-        f"to {day(max((one.last_ns for one in assets), default=0)) or 'no date'}.</p>",
+        (
+            f'<p class="muted">OT asset audit, {escape(moment(now_ns))} UTC. Seen from {day(min((one.first_ns for one in assets), default=0)) or "no date"} '
+            f"to {day(max((one.last_ns for one in assets), default=0)) or 'no date'}.</p>"
+        ),
         _sums(assets, work, advised, scores[0].score),
         "<h2>What needs a decision, the worst first</h2>",
         _findings(work, store.source_names()),
@@ -48,10 +50,7 @@ def report(store: AuditStore, now_ns: int) -> str:
         "<h2>How complete the record is</h2>",
         _table(
             ("Zone", "Assets", "All attributes", "The 14 of high priority"),
-            (
-                (_zone(one.zone), f"{one.assets:,}", _share(one.score), _share(one.high))
-                for one in scores
-            ),
+            ((_zone(one.zone), f"{one.assets:,}", _share(one.score), _share(one.high)) for one in scores),
         ),
         _table(
             ("Attribute", "Priority", "Filled", "Known"),
@@ -68,10 +67,20 @@ def report(store: AuditStore, now_ns: int) -> str:
         "<h2>From what this follows</h2>",
         _table(
             ("Read", "What", "By", "Could not be read"),
-            ((one.name, f"{one.what} {f'{one.packets:,} packets' if one.packets else ''}", one.by, str(len(one.not_fitting))) for one in store.sources()),
+            (
+                (
+                    one.name,
+                    f"{one.what} {f'{one.packets:,} packets' if one.packets else ''}",
+                    one.by,
+                    str(len(one.not_fitting)),
+                )
+                for one in store.sources()
+            ),
         ),
-        f'<p class="muted">Record: {store.log.position:,} facts, head {escape(store.log.head)}. '
-        "What nobody sent while we listened is not in it; an answer is as old as its newest advisory.</p>",
+        (
+            f'<p class="muted">Record: {store.log.position:,} facts, head {escape(store.log.head)}. '
+            "What nobody sent while we listened is not in it; an answer is as old as its newest advisory.</p>"
+        ),
     ]
     head = f'<!doctype html><html lang="en-GB"><head><meta charset="utf-8"><title>{escape(store.settings.name)}: asset audit</title>'
     return f"{head}<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
@@ -88,7 +97,9 @@ def _sums(
         (f"{answers['affected']:,}" if advised else "no data", "assets affected by advisories"),
         (_share(score), "of the record filled"),
     )
-    return '<div class="sum">' + "".join(f"<div><b>{escape(one)}</b>{escape(what)}</div>" for one, what in told) + "</div>"
+    return (
+        '<div class="sum">' + "".join(f"<div><b>{escape(one)}</b>{escape(what)}</div>" for one, what in told) + "</div>"
+    )
 
 
 def _findings(work: Sequence[AssetFinding], names: dict[str, str]) -> str:
@@ -128,9 +139,8 @@ def _advised(assets: Sequence[AssetKnown], advised: dict[str, AssetAdvised]) -> 
     answers = Counter(told.answer for _, told in hit)
     newest = max(told.newest for told in advised.values())
     said = "; ".join(f"{answers[one]:,} {one}" for one in ("affected", "unknown", "not affected", "no data"))
-    return (
-        f"<p>{said}. The newest advisory is of {escape(newest)}; what came out since then is not in it.</p>"
-        + (_table(("Score", "Asset", "Advisories", "The gravest", "Corrected version"), rows[:_SHOWN]) if rows else "")
+    return f"<p>{said}. The newest advisory is of {escape(newest)}; what came out since then is not in it.</p>" + (
+        _table(("Score", "Asset", "Advisories", "The gravest", "Corrected version"), rows[:_SHOWN]) if rows else ""
     )
 
 

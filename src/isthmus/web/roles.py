@@ -17,7 +17,9 @@ Role = Literal[
     "programme",
     "administrator",
 ]
-Act = Literal["reason", "undo others", "job", "quantity", "parked", "accounts", "addresses", "asset details", "asset decisions"]
+Act = Literal[
+    "reason", "undo others", "job", "quantity", "parked", "accounts", "addresses", "asset details", "asset decisions"
+]
 
 ROLES: Final[Mapping[Role, tuple[str, str]]] = {
     "operator": ("Operator", "/plant"),

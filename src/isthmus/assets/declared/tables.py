@@ -112,7 +112,9 @@ def _of_cells(path: Path, lines: Iterator[list[str]]) -> Table:
             break
         beyond = [cell for cell in filled[len(columns) :] if cell]
         if beyond:
-            wrong.append(f"line {number} has {len(filled)} cells under {len(columns)} columns; {', '.join(beyond)[:80]!r} has none")
+            wrong.append(
+                f"line {number} has {len(filled)} cells under {len(columns)} columns; {', '.join(beyond)[:80]!r} has none"
+            )
             continue
         rows.append((number, dict(zip(columns, filled, strict=False))))
     if not columns:

@@ -29,7 +29,17 @@ _CLIENT: Final = ("id.orig_h", "source.ip", "source_h", "srcIp", "zeek.orig_h")
 _SERVER: Final = ("id.resp_h", "destination.ip", "destination_h", "dstIp", "zeek.resp_h")
 _PORT: Final = ("id.resp_p", "destination.port", "destination_p", "dstPort")
 _TIME: Final = ("ts", "@timestamp", "firstPacket", "event.start")
-_FUNCTION: Final = ("func", "function", "function_code", "service_code", "cip_service", "command", "fc_request", "pdu_service", "network.protocol_action")
+_FUNCTION: Final = (
+    "func",
+    "function",
+    "function_code",
+    "service_code",
+    "cip_service",
+    "command",
+    "fc_request",
+    "pdu_service",
+    "network.protocol_action",
+)
 _SAYS: Final[Mapping[str, Mapping[str, str]]] = {
     "cip_identity": {
         "maker": "vendor_name",
@@ -99,7 +109,7 @@ def read(plant: str, path: Path, source: str, time_ns: int) -> FromLog:
     return FromLog(list(seen_by.values()), list(flows.values()), wrong)
 
 
-def _rows(path: Path, wrong: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(path: Path, wrong: list[str]) -> Iterator[tuple[int, dict[str, str]]]:  # noqa: C901  a line is one of five sorts
     columns: list[str] = []
     separator, kind = "\t", ""
     before, number = len(wrong), 0
@@ -157,7 +167,7 @@ def _time(row: Mapping[str, str], usual_ns: int) -> int | None:
             return None
 
 
-def _statement(
+def _statement(  # noqa: PLR0913, PLR0917  a line and where it stands
     plant: str, source: str, line: int, log: str, row: Mapping[str, str], when: int
 ) -> AssetSeen | None:
     if log not in _SAYS:
@@ -183,7 +193,9 @@ def _statement(
     )
 
 
-def _flow(plant: str, source: str, line: int, log: str, row: Mapping[str, str], when: int) -> FlowSeen | None:
+def _flow(  # noqa: PLR0913, PLR0917  as above
+    plant: str, source: str, line: int, log: str, row: Mapping[str, str], when: int
+) -> FlowSeen | None:
     client, server = _first(row, _CLIENT), _first(row, _SERVER)
     if parse(client) is None or parse(server) is None:
         return None

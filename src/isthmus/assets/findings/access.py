@@ -82,7 +82,9 @@ def remote(look: Look) -> Iterator[AssetFinding]:
     names = {conduit.name.lower() for conduit in look.conduits} | {
         protocol.lower() for conduit in look.conduits for protocol in conduit.protocols
     }
-    used = [flow for flow in look.talks if (tool := _tool(flow)) and tool.lower() not in names and not _normal(look, flow)]
+    used = [
+        flow for flow in look.talks if (tool := _tool(flow)) and tool.lower() not in names and not _normal(look, flow)
+    ]
     for (server, tool), flows in grouped(used, lambda flow: (_held(look, flow), _tool(flow))).items():
         clients = sorted({flow.client for flow in flows})
         outside = any(look.places.outside(end) for flow in flows for end in (flow.client, flow.server))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from isthmus.assets.findings.look import Look, listed
 from isthmus.assets.record import longer
@@ -42,8 +43,10 @@ def _steps(asset: AssetKnown) -> list[Field]:
     best: list[Field] = []
     for fields in ways.values():
         ordered = _spans(fields)
-        apart = all(one.last_ns < other.first_ns for one, other in zip(ordered, ordered[1:], strict=False))
-        differ = [field for index, field in enumerate(ordered) if not index or not same(field.value, ordered[index - 1].value)]
+        apart = all(one.last_ns < other.first_ns for one, other in pairwise(ordered))
+        differ = [
+            field for index, field in enumerate(ordered) if not index or not same(field.value, ordered[index - 1].value)
+        ]
         if apart and len(differ) > max(1, len(best)):
             best = differ
     return best
@@ -54,7 +57,7 @@ def address_moves(look: Look) -> Iterator[AssetFinding]:
     moves: dict[tuple[str, str], list[tuple[AssetKnown, Field, Field]]] = defaultdict(list)
     for asset in look.assets:
         spans = _spans([*asset.all("address"), *asset.all("behind")])
-        for one, other in zip(spans, spans[1:], strict=False):
+        for one, other in pairwise(spans):
             if one.last_ns < other.first_ns and look.places.zone(one.value) == look.places.zone(other.value):
                 moves[one.value, other.value].append((asset, one, other))
     for (origin, target), members in moves.items():
@@ -68,9 +71,7 @@ def address_moves(look: Look) -> Iterator[AssetFinding]:
             title=f"{_called(first)} moved from {origin} to {target}",
             text=f"{_many(assets)} with the same serial; one device with two addresses, not two devices.",
             next_step="Accept the new address if the move was planned; otherwise find who changed it.",
-            evidence=[
-                _seen(field, f"{_called(asset)} at {field.value}") for asset, *both in members for field in both
-            ],
+            evidence=[_seen(field, f"{_called(asset)} at {field.value}") for asset, *both in members for field in both],
             addresses=[origin, target],
             assets=[_id(asset) for asset in assets],
             serials=serials,

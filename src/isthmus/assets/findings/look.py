@@ -106,7 +106,9 @@ class Look:
 
 def is_noise(flow: FlowSeen) -> bool:
     """Whether a conversation is a call into the network that every computer makes."""
-    return flow.port in NOISE_PORTS or flow.transport in ("l2", "igmp") or is_group(flow.server) or is_group(flow.client)
+    return (
+        flow.port in NOISE_PORTS or flow.transport in ("l2", "igmp") or is_group(flow.server) or is_group(flow.client)
+    )
 
 
 def seen_in(flow: FlowSeen) -> Evidence:
@@ -117,7 +119,9 @@ def seen_in(flow: FlowSeen) -> Evidence:
     )
 
 
-def grouped(flows: Iterable[FlowSeen], key: Callable[[FlowSeen], tuple[str, ...]]) -> dict[tuple[str, ...], list[FlowSeen]]:
+def grouped(
+    flows: Iterable[FlowSeen], key: Callable[[FlowSeen], tuple[str, ...]]
+) -> dict[tuple[str, ...], list[FlowSeen]]:
     """Conversations by cause."""
     out: dict[tuple[str, ...], list[FlowSeen]] = defaultdict(list)
     for flow in flows:
@@ -140,6 +144,5 @@ def listed(items: Iterable[str], most: int = 5) -> str:
 def services(flows: Iterable[FlowSeen]) -> str:
     """The services of conversations in a sentence."""
     return listed(
-        flow.service or (f"{flow.transport} port {flow.port}" if flow.port else flow.transport or "?")
-        for flow in flows
+        flow.service or (f"{flow.transport} port {flow.port}" if flow.port else flow.transport or "?") for flow in flows
     )

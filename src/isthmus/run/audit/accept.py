@@ -34,7 +34,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", required=True, help="why; it stands in the history")
     parser.add_argument("--dismiss", action="store_true", help="it is none, instead of accepted")
     parser.add_argument("--reopen", action="store_true", help="look at it again")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="what a field of the asset is")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="what a field of the asset is"
+    )
     parser.add_argument("--baseline", action="store_true", help="accept all conversations seen so far as normal")
     parser.add_argument("--everything", action="store_true", help="accept every staged asset")
 

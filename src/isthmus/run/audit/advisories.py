@@ -1,8 +1,8 @@
-"""Hold a folder of security advisories (CSAF 2.0) against the record.
+r"""Hold a folder of security advisories (CSAF 2.0) against the record.
 
     isthmus audit advisories csaf/                      affected, not affected, unknown, no data
     isthmus audit advisories csaf.tar.xz --asset 192.168.10.120
-    isthmus audit advisories --decide ICSA-20-105-08 --asset 192.168.1.40 --status known_not_affected \\
+    isthmus audit advisories --decide ICSA-20-105-08 --asset 192.168.1.40 --status known_not_affected \
         --reason "port 102 is closed by conduit line-2"
     isthmus audit advisories --vex plant-vex.json       what was decided, as CSAF VEX
 
@@ -30,13 +30,17 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Where the advisories lie, and what to do with the answers."""
-    parser.add_argument("documents", nargs="?", type=Path, metavar="FOLDER", help="a folder of CSAF files, or a .tar.xz of them")
+    parser.add_argument(
+        "documents", nargs="?", type=Path, metavar="FOLDER", help="a folder of CSAF files, or a .tar.xz of them"
+    )
     folder(parser)
     person(parser)
     parser.add_argument("--asset", help="only this one: id, address, serial or name")
     parser.add_argument("--decide", metavar="ADVISORY", help="decide on this advisory for --asset")
     parser.add_argument(
-        "--status", choices=("known_affected", "known_not_affected", "fixed", "under_investigation"), help="what is decided"
+        "--status",
+        choices=("known_affected", "known_not_affected", "fixed", "under_investigation"),
+        help="what is decided",
     )
     parser.add_argument("--reason", default="", help="why it is decided so")
     parser.add_argument("--vex", type=Path, metavar="FILE", help="write the decided answers as CSAF VEX")
@@ -57,7 +61,9 @@ def run(args: argparse.Namespace) -> int:
             for line in library.told:
                 print(line)
             hold_advisories(store, library)
-            print(f"{library.documents:,} advisories with {len(library.rows):,} products, the newest of {library.newest}")
+            print(
+                f"{library.documents:,} advisories with {len(library.rows):,} products, the newest of {library.newest}"
+            )
         answers = {identity(one): one for one in store.all(AssetAdvised)}  # type: ignore[arg-type]  # both have a path
         if not answers:
             msg = "no advisories have been held against this record yet; give the folder where they lie"
@@ -104,14 +110,18 @@ def _all(assets: list[AssetKnown], answers: dict[str, AssetAdvised]) -> None:
 def _one(asset: AssetKnown, told: AssetAdvised) -> None:
     print(f"{asset.best('model')} {asset.best('firmware')}: {told.answer}, as of {told.newest or 'no advisory'}")
     for advice in told.advices:
-        print(f"{advice.answer:<13}{advice.score:>4.1f} {advice.advisory} {advice.title}\n             {advice.product}: {advice.why}")
+        print(
+            f"{advice.answer:<13}{advice.score:>4.1f} {advice.advisory} {advice.title}\n             {advice.product}: {advice.why}"
+        )
         if advice.answer == "affected":
             print(f"             {'Fix' if advice.patch else 'No patch; mitigation'}: {advice.fix or 'none is named'}")
     if told.conduit:
         print(f"Proposed while there is no patch:\n  {told.conduit}")
 
 
-def _decide(store: AuditStore, one: AssetKnown | None, answers: dict[str, AssetAdvised], args: argparse.Namespace) -> None:
+def _decide(
+    store: AuditStore, one: AssetKnown | None, answers: dict[str, AssetAdvised], args: argparse.Namespace
+) -> None:
     from isthmus.model.records.assets import AssetDecided  # noqa: PLC0415  heavy
 
     if one is None or not args.status or not args.reason.strip():

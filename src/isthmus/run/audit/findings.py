@@ -50,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for one in shown:
         state = states[_id(one)]
-        print(f"{one.severity:<7}{_id(one)}  {FINDINGS[one.what]}: {one.title}{'' if state == 'staged' else f' ({state})'}")
+        print(
+            f"{one.severity:<7}{_id(one)}  {FINDINGS[one.what]}: {one.title}{'' if state == 'staged' else f' ({state})'}"
+        )
         if args.brief:
             continue
         print(f"       {one.text}")
@@ -60,7 +62,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"       Next: {one.next_step}\n")
     counts = Counter(one.severity for one in shown)
     told = ", ".join(f"{counts[one]} {one}" for one in ("high", "medium", "low", "note") if counts[one])
-    print(f"{len(shown):,} findings{': ' + told if told else ''}; of {len(every):,} in all, the newest of {day(max((one.last_ns for one in every), default=0)) or 'no date'}")
+    print(
+        f"{len(shown):,} findings{': ' + told if told else ''}; of {len(every):,} in all, the newest of {day(max((one.last_ns for one in every), default=0)) or 'no date'}"
+    )
     return 0
 
 
@@ -71,5 +75,7 @@ def _id(one: Any) -> str:  # noqa: ANN401  any record
 def _plain(one: Any, states: dict[str, str], names: dict[str, str]) -> dict[str, Any]:  # noqa: ANN401  a finding
     told: dict[str, Any] = msgspec.to_builtins(one)
     told |= {"id": _id(one), "state": states[_id(one)]}
-    told["evidence"] = [proof | {"source": names.get(proof["source"], proof["source"])} for proof in told.get("evidence", ())]
+    told["evidence"] = [
+        proof | {"source": names.get(proof["source"], proof["source"])} for proof in told.get("evidence", ())
+    ]
     return told

@@ -34,7 +34,9 @@ _SAMPLES: Final = 3
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Files, and what the plant declares."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="captures, lists or logs, or a folder of them")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="captures, lists or logs, or a folder of them"
+    )
     folder(parser)
     person(parser)
     parser.add_argument("--plant", type=Path, metavar="PLANT.TOML", help="take zones, conduits and the name from it")
@@ -43,7 +45,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--preview", action="store_true", help="show what a list's columns would mean; keep nothing")
     parser.add_argument(
-        "--map", action="append", default=[], dest="mapped", metavar="COLUMN=FIELD", help="say what a column means; - leaves it out"
+        "--map",
+        action="append",
+        default=[],
+        dest="mapped",
+        metavar="COLUMN=FIELD",
+        help="say what a column means; - leaves it out",
     )
     parser.add_argument("--sheet", default="", help="the sheet of a workbook (default: the first)")
 

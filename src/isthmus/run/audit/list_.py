@@ -1,8 +1,8 @@
 """List the assets, as a table.
 
-    isthmus audit list                              everything
-    isthmus audit list --role controller --zone control
-    isthmus audit list siemens                      whatever says "siemens" anywhere
+isthmus audit list                              everything
+isthmus audit list --role controller --zone control
+isthmus audit list siemens                      whatever says "siemens" anywhere
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Show one asset with all that is known of it and how; or the completeness of the record, or its sources.
 
-    isthmus audit show 192.168.10.120       by id, address, serial or name
-    isthmus audit show --complete           the 32 attributes of the CISA guidance, by zone
-    isthmus audit show --sources            what was read, and every row that did not fit
+isthmus audit show 192.168.10.120       by id, address, serial or name
+isthmus audit show --complete           the 32 attributes of the CISA guidance, by zone
+isthmus audit show --sources            what was read, and every row that did not fit
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def _asset(store: AuditStore, said: str) -> None:
             print(f"{finding.severity}: {finding.title}")
     for decided in store.all(AssetDecided):
         if decided.path.rpartition("/")[2] in one.aliases:
-            print(f"{moment(decided.said_ns)} {decided.by}: {decided.decision} {decided.fields or ''} ({decided.reason})")
+            print(
+                f"{moment(decided.said_ns)} {decided.by}: {decided.decision} {decided.fields or ''} ({decided.reason})"
+            )
 
 
 def _complete(store: AuditStore) -> None:
@@ -78,7 +80,9 @@ def _complete(store: AuditStore) -> None:
     scores = by_zone(store.all(AssetKnown))
     for score in scores:
         zone = "whole plant" if score.zone == "*" else score.zone or "no zone"
-        told = "no assets" if score.score is None else f"{score.score:.0%} in all, {score.high or 0:.0%} of the high ones"
+        told = (
+            "no assets" if score.score is None else f"{score.score:.0%} in all, {score.high or 0:.0%} of the high ones"
+        )
         print(f"{zone}: {score.assets:,} assets, {told}")
     print()
     rows = []
@@ -91,7 +95,9 @@ def _complete(store: AuditStore) -> None:
 
 def _sources(store: AuditStore) -> None:
     for one in store.sources():
-        print(f"{moment(one.said_ns)} {one.by}: {one.name} ({one.what}{f', {one.packets:,} packets' if one.packets else ''})")
+        print(
+            f"{moment(one.said_ns)} {one.by}: {one.name} ({one.what}{f', {one.packets:,} packets' if one.packets else ''})"
+        )
         for line in one.not_fitting:
             print(f"    {line}")
     print(f"the record's log ends with {store.log.head}, {store.log.position:,} facts")

@@ -72,7 +72,9 @@ def the_map(request: Request[Person, Session, Any], house: NamedDependency[House
     demand(request.user, "asset details")
     nodes, edges, single = assets.drawn(house)
     drawing = network.network(nodes, edges, single=single)
-    return _page(request, house, "asset_map.html", {"drawing": drawing, "nodes": nodes, "edges": edges, "single": single})
+    return _page(
+        request, house, "asset_map.html", {"drawing": drawing, "nodes": nodes, "edges": edges, "single": single}
+    )
 
 
 @get("/assets/findings")
@@ -92,6 +94,7 @@ def findings(request: Request[Person, Session, Any], house: NamedDependency[Hous
         "what": what,
         "kinds": {key: said for key, said in FINDINGS.items() if key != "firmware"},
         "sources": assets.source_names(house),
+        "names": assets.names(house, [name for finding, _ in found for name in finding.assets[:4]]),
         "decides": roles.may(request.user.role, "asset decisions"),
     }
     return _page(request, house, "findings.html", context)
