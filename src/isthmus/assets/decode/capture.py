@@ -148,8 +148,8 @@ class _Pcap:
         used, frame, going = min(_PCAP_HEADER, len(self._blocks.data)), 1, True
         while going:
             places, used, sound = self._walk(used)
-            if places:
-                yield self._window(np.array(places, np.int64), frame)
+            if len(places):
+                yield self._window(places, frame)
                 frame += len(places)
             if not sound:
                 where = self._blocks.base + used
@@ -160,7 +160,7 @@ class _Pcap:
         if self._blocks.data:
             self._blocks.told(f"packet {frame} is cut short at the end of the file")
 
-    def _walk(self, offset: int) -> tuple[list[int], int, bool]:
+    def _walk(self, offset: int) -> tuple[NDArray[np.int64], int, bool]:
         """Where each packet's own header stands, where the next begins, and whether the file is sound so far.
 
         The only thing done packet by packet in Python: each length says where the next packet is.
@@ -168,15 +168,20 @@ class _Pcap:
         places: list[int] = []
         data, size, keep = self._blocks.data, self._record_bytes, places.append
         kept_at, end = struct.Struct(self._order + "8xI").unpack_from, len(self._blocks.data)
-        while offset + size <= end:
-            kept = kept_at(data, offset)[0]
-            if kept > _MOST_CAUGHT:
-                return places, offset, False
-            if offset + size + kept > end:
-                break
-            keep(offset)
-            offset += size + kept
-        return places, offset, True
+        try:
+            while True:
+                kept = kept_at(data, offset)[0]
+                keep(offset)
+                offset += size + kept
+        except struct.error:
+            places.append(offset)
+        # What the loop does not ask packet by packet is asked here: whether each is whole and of a length that exists.
+        found = np.array(places, np.int64)
+        fits = (np.diff(found) <= size + _MOST_CAUGHT) & (found[1:] <= end)
+        whole = len(fits) if fits.all() else int(np.argmin(fits))
+        offset = places[whole]
+        sound = whole == len(fits) or found[whole + 1] - found[whole] <= size + _MOST_CAUGHT
+        return found[:whole], offset, bool(sound)
 
     def _window(self, places: NDArray[np.int64], frame: int) -> Window:
         data = np.frombuffer(self._blocks.data + bytes(MARGIN), np.uint8)

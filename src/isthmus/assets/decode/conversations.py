@@ -76,9 +76,12 @@ def _side(row: Any, back: Any, direction: int, opposite: int, labels: Labels) ->
     if transport in {"tcp", "udp"} and source != target:
         number = int(labels.decoder[direction])
         known = decoders()[number].PORTS if number >= 0 else frozenset[int]()
-        for test in (lambda port: port in known, lambda port: bool(hinted(transport, port))):
-            if test(source) != test(target):
-                return _Side(asks=test(target), initiation="port")
+        for is_source, is_target in (
+            (source in known, target in known),
+            (bool(hinted(transport, source)), bool(hinted(transport, target))),
+        ):
+            if is_source != is_target:
+                return _Side(asks=is_target, initiation="port")
         return _Side(asks=target < source, initiation="port")
     return _Side(asks=back is None or direction < opposite, initiation="port")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -40,10 +40,11 @@ _MOST_MESSAGES = 64
 class _Seen:
     """What is in hand of one window."""
 
-    def __init__(self, window: Window, found: Headers, sorted_: Sorted) -> None:
-        self.window, self.found, self.direction, self.rank = window, found, sorted_.direction, sorted_.rank
+    def __init__(self, window: Window, found: Headers, by: Sorted) -> None:
+        self.window, self.found, self.direction, self.rank = window, found, by.direction, by.rank
         self.used: set[int] = set()
-        self._order: NDArray[np.int64] | None = None
+        self._by = by
+        self._places: dict[int, int] | None = None
 
     def payload(self, packet: int) -> bytes:
         start = int(self.found.payload[packet])
@@ -51,11 +52,26 @@ class _Seen:
 
     def of(self, direction: int) -> NDArray[np.int64]:
         """The packets of a direction in their order."""
-        if self._order is None:
-            self._order = np.argsort(self.direction, kind="stable")
-            self._sorted = self.direction[self._order]
-        low, high = np.searchsorted(self._sorted, (direction, direction + 1))
-        return self._order[low:high]
+        if self._places is None:
+            self._places = {row: place for place, row in enumerate(self._by.rows.tolist())}
+        place = self._places.get(direction, -1)
+        if place < 0:
+            return self._by.order[:0].astype(np.int64)
+        end = self._by.begins[place + 1] if place + 1 < len(self._by.begins) else len(self._by.order)
+        return self._by.order[self._by.begins[place] : end].astype(np.int64)
+
+
+class _Ends(NamedTuple):
+    """What of a direction stands in each of its packets, as text."""
+
+    source: str
+    target: str
+    source_mac: str
+    target_mac: str
+    ether_type: int
+    protocol: int
+    source_port: int
+    target_port: int
 
 
 class Ear:
@@ -68,6 +84,7 @@ class Ear:
         self._sayings, self._neighbours = Sayings(), Neighbours()
         self._kinds: dict[int, int] = {}
         self._asked: dict[int, bytes] = {}
+        self._ends: dict[int, _Ends] = {}
         self._packets = self._skipped = self._faults = self._kinds_lost = 0
         self._first_ns, self._last_ns = 2**63 - 1, 0
 
@@ -256,22 +273,16 @@ class Ear:
         self, seen: _Seen, packet: int, direction: int, decoder: int, key: int, payload: bytes
     ) -> None:
         """Let the decoder read one message."""
-        row = self._directions.rows[direction]
         opposite = int(self._directions.opposite[direction])
+        ends = self._ends.get(direction) or self._ends_of(direction)
+        asks = self._asks(direction, opposite, decoder)
         given = Packet(
-            frame=seen.window.first_frame + packet,
-            time_ns=int(seen.window.time_ns[packet]),
-            source=ip_text(int(row["source_high"]), int(row["source_low"])) if row["protocol"] else "",
-            target=ip_text(int(row["target_high"]), int(row["target_low"])) if row["protocol"] else "",
-            source_mac=mac_text(int(row["source_mac"])),
-            target_mac=mac_text(int(row["target_mac"])),
-            ether_type=int(seen.found.ether_type[packet]),
-            protocol=int(row["protocol"]),
-            source_port=int(row["source_port"]),
-            target_port=int(row["target_port"]),
-            payload=payload,
-            asks=self._asks(direction, opposite, decoder),
-            asked=self._asked.get(opposite, b""),
+            seen.window.first_frame + packet,
+            int(seen.window.time_ns[packet]),
+            *ends,
+            payload,
+            asks,
+            self._asked.get(opposite, b""),
         )
         try:
             said = list(decoders()[decoder].read(given))
@@ -280,11 +291,29 @@ class Ear:
             return
         if said:
             self._labels.sure(direction)
-        self._labels.role(direction, opposite, given, said)
+        if said and not self._labels.roles[direction] and decoders()[decoder].TELLS:
+            self._labels.role(direction, opposite, given, said)
         self._sayings.add(said, -1 if key & (1 << 31) else key)
         if len(self._asked) >= _MOST_ASKED:
             del self._asked[next(iter(self._asked))]
         self._asked[direction] = payload[:_ASKED_BYTES]
+
+    def _ends_of(self, direction: int) -> _Ends:
+        row = self._directions.rows[direction]
+        ip = bool(row["protocol"])
+        if len(self._ends) >= _MOST_ASKED:
+            self._ends.clear()
+        ends = self._ends[direction] = _Ends(
+            ip_text(int(row["source_high"]), int(row["source_low"])) if ip else "",
+            ip_text(int(row["target_high"]), int(row["target_low"])) if ip else "",
+            mac_text(int(row["source_mac"])),
+            mac_text(int(row["target_mac"])),
+            int(row["ether_type"]),
+            int(row["protocol"]),
+            int(row["source_port"]),
+            int(row["target_port"]),
+        )
+        return ends
 
     def _asks(self, direction: int, opposite: int, decoder: int) -> bool:
         """Whether the sender of a direction is the client, as far as is known now."""

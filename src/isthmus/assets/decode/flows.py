@@ -68,12 +68,18 @@ _FROM_HEADERS: Final = (
 
 
 class Sorted(NamedTuple):
-    """The packets of a window by direction; both arrays have shape (packets,)."""
+    """The packets of a window by direction."""
 
     direction: NDArray[np.int64]
-    """Row of each packet's direction in the table; -1 beyond the bound."""
+    """Row of each packet's direction in the table, -1 beyond the bound; shape (packets,)."""
     rank: NDArray[np.int64]
-    """How many packets with a payload its direction had before it, over the whole capture."""
+    """How many packets with a payload its direction had before it, over the whole capture; shape (packets,)."""
+    order: NDArray[np.intp]
+    """The packets, direction by direction, each in the order of the file; shape (packets,)."""
+    begins: NDArray[np.intp]
+    """Where in `order` each direction begins; shape (directions of this window,)."""
+    rows: NDArray[np.int64]
+    """Its row in the table; shape (directions of this window,)."""
 
 
 class Directions:
@@ -101,17 +107,23 @@ class Directions:
     def add(self, window: Window, found: Headers) -> Sorted:
         """Count a window's packets."""
         keys = _keys(found)
-        names, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+        order = np.argsort(keys, kind="stable")
+        grouped = keys[order]
+        begins = np.flatnonzero(np.concatenate([[True], grouped[1:] != grouped[:-1]]))
+        counts = np.diff(np.append(begins, len(order)))
         before = len(self._numbers)
-        numbers = self._numbered(names, first, window, found)
+        rows = self._numbered(grouped[begins], order[begins], window, found)
         self._pair(before)
-        direction = numbers[inverse]
-        kept = direction >= 0
-        self.not_kept += int((~kept).sum())
-        payload = found.payload_length > 0
-        rank = _ranks(direction, payload) + np.where(kept, self._rows["payloads"][direction], 0)
-        self._count(direction[kept], window, found, kept, payload)
-        return Sorted(direction, rank)
+        direction = np.empty(len(order), np.int64)
+        direction[order] = np.repeat(rows, counts)
+        carries = (found.payload_length > 0)[order]
+        earlier: NDArray[np.int64] = np.cumsum(carries) - carries
+        known = np.where(rows >= 0, self._rows["payloads"][rows], 0)
+        rank = np.empty(len(order), np.int64)
+        rank[order] = earlier + np.repeat(known - earlier[begins], counts)
+        self.not_kept += int(counts[rows < 0].sum())
+        self._count(Sorted(direction, rank, order, begins, rows), window, found, counts)
+        return Sorted(direction, rank, order, begins, rows)
 
     def _numbered(
         self, names: NDArray[np.uint64], first: NDArray[np.intp], window: Window, found: Headers
@@ -153,24 +165,24 @@ class Directions:
                 if self._opposite[met] < 0:
                     self._opposite[met] = index
 
-    def _count(
-        self,
-        rows: NDArray[np.int64],
-        window: Window,
-        found: Headers,
-        kept: NDArray[np.bool_],
-        payload: NDArray[np.bool_],
-    ) -> None:
-        size = len(self._numbers)
-        self._rows["packets"][:size] += np.bincount(rows, minlength=size)
-        self._rows["bytes"][:size] += np.bincount(rows, window.length[kept], size).astype(np.int64)
-        self._rows["payloads"][:size] += np.bincount(rows[payload[kept]], minlength=size)
-        np.bitwise_or.at(self._rows["tcp_flags"], rows, found.tcp_flags[kept])
-        handshake = found.tcp_flags[kept] & (_SYN | _ACK)
-        self._rows["opened"][rows[handshake == _SYN]] = True
-        self._rows["accepted"][rows[handshake == _SYN | _ACK]] = True
-        np.minimum.at(self._rows["first_ns"], rows, window.time_ns[kept])
-        np.maximum.at(self._rows["last_ns"], rows, window.time_ns[kept])
+    def _count(self, by: Sorted, window: Window, found: Headers, counts: NDArray[np.intp]) -> None:
+        """Each direction has one row here, so adding to a row meets no other's."""
+        kept = by.rows >= 0
+        rows = by.rows[kept]
+        times = window.time_ns[by.order]
+        flags = found.tcp_flags[by.order]
+        handshake = flags & (_SYN | _ACK)
+        table = self._rows
+        table["packets"][rows] += counts[kept]
+        table["bytes"][rows] += np.add.reduceat(window.length[by.order], by.begins)[kept]
+        payloads = np.add.reduceat((found.payload_length > 0)[by.order], by.begins, dtype=np.int64)
+        table["payloads"][rows] += payloads[kept]
+        table["tcp_flags"][rows] |= np.bitwise_or.reduceat(flags, by.begins)[kept]
+        table["opened"][rows] |= np.logical_or.reduceat(handshake == _SYN, by.begins)[kept]
+        table["accepted"][rows] |= np.logical_or.reduceat(handshake == _SYN | _ACK, by.begins)[kept]
+        first, last = np.minimum.reduceat(times, by.begins), np.maximum.reduceat(times, by.begins)
+        table["first_ns"][rows] = np.minimum(table["first_ns"][rows], first[kept])
+        table["last_ns"][rows] = np.maximum(table["last_ns"][rows], last[kept])
 
 
 def _keys(found: Headers) -> NDArray[np.uint64]:
@@ -208,15 +220,4 @@ def _mixed(*parts: NDArray[np.uint64]) -> NDArray[np.uint64]:
     for part, odd in zip(parts, _MIX, strict=False):
         out = (out ^ part) * odd
         out ^= out >> np.uint64(31)
-    return out
-
-
-def _ranks(direction: NDArray[np.int64], counts: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """For each packet, how many before it in its own direction count."""
-    order = np.argsort(direction, kind="stable")
-    running: NDArray[np.int64] = np.cumsum(counts[order]) - counts[order]
-    begins = np.flatnonzero(np.diff(direction[order], prepend=-2) != 0)
-    base: NDArray[np.int64] = np.repeat(running[begins], np.diff(np.append(begins, len(order))))
-    out = np.empty(len(order), np.int64)
-    out[order] = running - base
     return out

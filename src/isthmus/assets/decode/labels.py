@@ -50,7 +50,7 @@ class Labels:
             if isinstance(one, Identity):
                 continue
             if one.client != one.server:
-                asks = one.client == packet.source
+                asks = one.client == (packet.source or packet.source_mac)
             elif packet.source_port != packet.target_port:
                 asks = one.port == packet.target_port
             else:

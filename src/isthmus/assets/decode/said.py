@@ -140,6 +140,8 @@ class Decoder(Protocol):
     """What it runs on, of "tcp", "udp" and "l2"."""
     ALONE: bool
     """Its content tells it on any port; False: only on PORTS."""
+    TELLS: bool
+    """Its messages themselves say who asks; False: `Packet.asks` is believed."""
 
     def length(self, payload: bytes) -> int:
         """How many bytes the message at the beginning of `payload` has in all; 0 when it is none of this protocol.

@@ -23,6 +23,10 @@ _WINDOWS: Final = re.compile(r"Software: Windows Version (\S+)")
 def described(text: str) -> dict[str, str]:
     """Fields of Identity that a description gives; a text of no known form gives none."""
     flat = " ".join(text.split())
+    return _network(flat) or _system(flat)
+
+
+def _network(flat: str) -> dict[str, str]:
     if found := _IOS.search(flat):
         return {"maker": "Cisco", "model": found[1], "firmware": found[2], "os": "Cisco IOS"}
     if found := _HIRSCHMANN.search(flat):
@@ -31,6 +35,10 @@ def described(text: str) -> dict[str, str]:
         role = "switch" if "SCALANCE X" in found["model"] else ""
         return {"maker": "Siemens", "model": found["model"].strip(), "order_number": found["order"],
                 "firmware": found["fw"], "role": role}  # fmt: skip
+    return {"maker": "Siemens"} if flat.startswith("Siemens") else {}
+
+
+def _system(flat: str) -> dict[str, str]:
     if found := _LINUX.search(flat):
         return {"os": flat[:160], "firmware": found[2], "name": found[1]}
     if found := _WINDOWS.search(flat):

@@ -18,6 +18,7 @@ SERVICE: Final = "ads"
 PORTS: Final = frozenset({48898})
 OVER: Final = frozenset({"tcp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _HEADER: Final = 38
 _READ_INFO: Final = 1

@@ -18,6 +18,7 @@ SERVICE: Final = "ads-discovery"
 PORTS: Final = frozenset({48899})
 OVER: Final = frozenset({"udp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _MAGIC, _HEADER = b"\x03\x66\x14\x71", 24
 _IDENTIFY, _ADD_ROUTE, _ANSWER = 1, 6, 0x8000_0000
@@ -42,9 +43,8 @@ def read(packet: Packet) -> Iterator[Said]:
     if service & _ANSWER:
         version = tags.get(_VERSION, b"")
         if name and service & 0xFF == _IDENTIFY:
-            firmware = (
-                f"{version[0]}.{version[1]}.{int.from_bytes(version[2:4], 'little')}" if len(version) >= 4 else ""
-            )
+            build = int.from_bytes(version[2:4], "little")
+            firmware = f"{version[0]}.{version[1]}.{build}" if build else ""
             net = ".".join(str(one) for one in packet.payload[12:18])
             yield identity(
                 packet, SERVICE, "ADS discovery", maker="Beckhoff", name=name, role="controller",

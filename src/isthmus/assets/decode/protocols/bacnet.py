@@ -19,6 +19,7 @@ SERVICE: Final = "bacnet"
 PORTS: Final = frozenset({47808})
 OVER: Final = frozenset({"udp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _BVLL, _FORWARDED = 0x81, 4
 _MOST_FUNCTION: Final = 0x0C

@@ -19,6 +19,7 @@ SERVICE: Final = "cdp"
 PORTS: Final = frozenset({0x2000})
 OVER: Final = frozenset({"l2"})
 ALONE: Final = True
+TELLS: Final = False
 
 _SNAP: Final = b"\xaa\xaa\x03\x00\x00\x0c\x20\x00"
 _DEVICE, _ADDRESSES, _PORT, _CAPABILITIES, _VERSION, _PLATFORM, _MANAGEMENT = 1, 2, 3, 4, 5, 6, 0x16

@@ -18,6 +18,7 @@ SERVICE: Final = "cip-io"
 PORTS: Final = frozenset({2222})
 OVER: Final = frozenset({"udp"})
 ALONE: Final = True
+TELLS: Final = False
 _SEQUENCED = b"\x02\x00\x02\x80\x08\x00"
 _LEAST = 18
 

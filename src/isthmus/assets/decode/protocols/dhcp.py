@@ -18,6 +18,7 @@ SERVICE: Final = "dhcp"
 PORTS: Final = frozenset({67, 68})
 OVER: Final = frozenset({"udp"})
 ALONE: Final = False
+TELLS: Final = True
 
 _FIXED, _MAGIC = 236, b"\x63\x82\x53\x63"
 _REQUEST, _ANSWER = 1, 2

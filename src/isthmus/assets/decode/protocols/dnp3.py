@@ -18,6 +18,7 @@ SERVICE: Final = "dnp3"
 PORTS: Final = frozenset({20000})
 OVER: Final = frozenset({"tcp", "udp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _START: Final = b"\x05\x64"
 _HEADER, _BLOCK = 10, 16

@@ -18,6 +18,7 @@ SERVICE: Final = "dns"
 PORTS: Final = frozenset({53, 5353, 5355})
 OVER: Final = frozenset({"udp"})
 ALONE: Final = False
+TELLS: Final = False
 
 
 def length(payload: bytes) -> int:

@@ -21,6 +21,7 @@ SERVICE: Final = "ethernet/ip"
 PORTS: Final = frozenset({44818})
 OVER: Final = frozenset({"tcp", "udp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _HEADER: Final = 24
 _LIST_IDENTITY, _UNCONNECTED, _CONNECTED = 0x63, 0x6F, 0x70
@@ -96,7 +97,10 @@ def kinds(look: Look) -> NDArray[np.int32]:
     )
     out = 1 + (service | (of << 8) | (inner << 16) | ((inner_of & 0x7F) << 24))
     out = np.where(service & _REPLY, 0, out)
-    out = np.where(identity_request, -2, np.where(service == _GET_ALL | _REPLY, -1, out))
+    # An answer to Get Attributes All of Identity is exactly as long as its name says.
+    size_of_answer, name = le(look, 38), wide[:, _UNCONNECTED_AT + 18]
+    exact = np.where(command == _UNCONNECTED, size_of_answer == name + 19, le(look, 42) < 21 + 64)
+    out = np.where(identity_request, -2, np.where((service == _GET_ALL | _REPLY) & exact, -1, out))
     other = np.where((command == _LIST_IDENTITY) & (look.length > _HEADER + 2), -3, 1 + (command << 8))
     return np.where(message, out, other).astype(np.int32)
 

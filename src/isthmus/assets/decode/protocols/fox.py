@@ -18,6 +18,7 @@ SERVICE: Final = "fox"
 PORTS: Final = frozenset({1911})
 OVER: Final = frozenset({"tcp"})
 ALONE: Final = True
+TELLS: Final = False
 
 _BEGIN, _END = b"fox ", b"};;"
 _MOST: Final = 16_384
@@ -54,7 +55,7 @@ def read(packet: Packet) -> Iterator[Said]:
     more = {
         key: fields[key] for key in ("fox.version", "app.name", "brandId", "hostId", "hostAddress") if fields.get(key)
     }
-    if not more:
+    if not fields.get("app.name") and not fields.get("hostName"):
         return
     os = " ".join(fields[key] for key in ("os.name", "os.version") if fields.get(key))
     yield identity(

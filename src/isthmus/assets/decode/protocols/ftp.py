@@ -18,6 +18,7 @@ SERVICE: Final = "ftp"
 PORTS: Final = frozenset({21})
 OVER: Final = frozenset({"tcp"})
 ALONE: Final = False
+TELLS: Final = False
 
 _COMMANDS: Final[tuple[tuple[bytes, Act], ...]] = (
     (b"PASS ", "other"), (b"STOR ", "write"), (b"RETR ", "read"), (b"DELE ", "write"), (b"LIST", "read"),

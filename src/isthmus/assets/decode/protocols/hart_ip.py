@@ -19,6 +19,7 @@ SERVICE: Final = "hart-ip"
 PORTS: Final = frozenset({5094})
 OVER: Final = frozenset({"tcp", "udp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _HEADER, _PASS_THROUGH = 8, 3
 _REQUEST, _ANSWER = 0, 1
@@ -75,9 +76,7 @@ def read(packet: Packet) -> Iterator[Said]:
 
 
 def _identity(packet: Packet, body: bytes) -> Iterator[Said]:
-    """254, expanded type, preambles, HART revision, device and software revision, ..., device id; then from HART 7 on
-    the maker's number in 16 bits.
-    """
+    """254, type, preambles, HART, device and software revision, ..., device id; from HART 7 on the maker."""
     if body[0] != 254:  # noqa: PLR2004  the fixed first byte of the answer
         return
     hart7 = body[4] >= 7  # noqa: PLR2004  HART revision

@@ -21,6 +21,7 @@ SERVICE: Final = "http"
 PORTS: Final = frozenset({80, 8000, 8080, 8888})
 OVER: Final = frozenset({"tcp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _METHODS: Final = (
     b"GET ",

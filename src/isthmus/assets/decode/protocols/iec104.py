@@ -18,6 +18,7 @@ SERVICE: Final = "iec104"
 PORTS: Final = frozenset({2404})
 OVER: Final = frozenset({"tcp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _START: Final = 0x68
 _UNNUMBERED: Final = frozenset({0x07, 0x0B, 0x13, 0x23, 0x43, 0x83})

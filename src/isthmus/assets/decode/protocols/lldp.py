@@ -19,6 +19,7 @@ SERVICE: Final = "lldp"
 PORTS: Final = frozenset({0x88CC})
 OVER: Final = frozenset({"l2"})
 ALONE: Final = False
+TELLS: Final = False
 
 _CHASSIS, _PORT, _NAME, _DESCRIPTION, _CAPABILITIES, _MANAGEMENT, _OWN = 1, 2, 5, 6, 7, 8, 127
 _MAC_SUBTYPE, _BRIDGE, _ROUTER, _IPV4 = 4, 0x04, 0x10, 1
@@ -52,18 +53,18 @@ def read(packet: Packet) -> Iterator[Said]:
             more["description"] = text(value)
         elif kind == _CAPABILITIES and len(value) >= 4:  # noqa: PLR2004  has, enabled
             found.setdefault("role", "router" if value[3] & _ROUTER else "switch" if value[3] & _BRIDGE else "")
-        elif kind == _MANAGEMENT and len(value) > 5 and value[0] == 5 and value[1] == _IPV4:  # noqa: PLR2004
+        elif kind == _MANAGEMENT and len(value) > 5 and value[0] == 5 and value[1] == _IPV4 and any(value[2:6]):  # noqa: PLR2004
             found["address"] = ".".join(str(one) for one in value[2:6])
         elif kind == _OWN and value[:3] == _MED and len(value) > 4 and value[3] in _MED_FIELDS:  # noqa: PLR2004
             more[_MED_FIELDS[value[3]]] = text(value[4:])
     if not found.get("name") and not more.get("description"):
         return
-    fields = {**{key: more.pop(key) for key in ("firmware", "serial", "maker", "model") if key in more},
+    fields: dict[str, str] = {"address": "", **{key: more.pop(key) for key in ("firmware", "serial", "maker", "model") if key in more},
               **described(more.get("description", "")), **{key: one for key, one in found.items() if one}}  # fmt: skip
     chassis = more.get("chassis", "")
     yield identity(
         packet, SERVICE, "LLDP", mac=chassis if chassis.count(":") == 5 else packet.source_mac, more=more,  # noqa: PLR2004
-        **{"address": "", **fields},
+        **fields,
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ SERVICE: Final = "melsec"
 PORTS: Final = frozenset({5000, 5001, 5002, 5006, 5007, 5010, 5560, 5562})
 OVER: Final = frozenset({"tcp", "udp"})
 ALONE: Final = False
+TELLS: Final = True
 
 _ASK_3E, _ANSWER_3E, _ASK_4E, _ANSWER_4E = b"\x50\x00", b"\xd0\x00", b"\x54\x00", b"\xd4\x00"
 _DIRECT: Final = (b"\x57\x00", b"\xd7\x00", b"\x57\x01", b"\xd7\x01", b"\x5a\x00", b"\xda\x00")
@@ -50,14 +51,14 @@ def length(payload: bytes) -> int:
 
 
 def kinds(look: Look) -> NDArray[np.int32]:
-    """Type names asked and answered are read; other commands counted."""
+    """Type names asked and answered are read; other commands counted; of MELSOFT a few answers of each length are read."""
     first = look.lead[:, 0].astype(np.int32)
     command = np.where(first == 0x54, le(look, 15), le(look, 11))  # noqa: PLR2004  a 4E request
     asks = np.isin(first, (0x50, 0x54))
     answers = np.isin(first, (0xD0, 0xD4)) & (look.length >= 20) & (look.length <= 40)  # noqa: PLR2004
     out = np.where(asks, np.where(command == _READ_TYPE, -1, 1 + command), np.where(answers, -2, 0))
     direct = np.isin(first, (0xD7, 0xDA)) & (look.length > 40)  # noqa: PLR2004  room for a name
-    return np.where(direct, -3, out).astype(np.int32)
+    return np.where(direct, 0x20000 + np.minimum(look.length, 4096), out).astype(np.int32)
 
 
 def read(packet: Packet) -> Iterator[Said]:

@@ -19,6 +19,7 @@ SERVICE: Final = "mms"
 PORTS: Final[frozenset[int]] = frozenset()
 OVER: Final = frozenset({"tcp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _TPKT_DATA: Final = b"\x02\xf0\x80"
 _GIVE_TOKENS: Final = b"\x01\x00\x01\x00\x61"

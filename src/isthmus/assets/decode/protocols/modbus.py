@@ -12,12 +12,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.assets.decode.said import Act, Identity, Look, Packet, Said, Use
+from isthmus.assets.decode.protocols._words import identity, printable, text, use
+from isthmus.assets.decode.said import Act, Look, Packet, Said
 
 SERVICE: Final = "modbus"
 PORTS: Final = frozenset({502})
 OVER: Final = frozenset({"tcp"})
 ALONE: Final = True
+TELLS: Final = False
 
 _HEADER, _LONGEST = 7, 260
 _DEVICE, _UMAS = 43, 90
@@ -122,10 +124,7 @@ def _request(packet: Packet, function: int, body: bytes) -> Iterator[Said]:
         name, act = "Restart Communications", "control"
     elif function == _DEVICE and body[:1] == bytes((_CAN_OPEN,)):
         name, act = "CANopen General Reference", "engineering"
-    yield Use(
-        packet_frame=packet.frame, time_ns=packet.time_ns, client=packet.client, server=packet.server,
-        port=packet.port, service=SERVICE, function=name, act=act,
-    )  # fmt: skip
+    yield use(packet, SERVICE, name, act)
 
 
 def _identification(packet: Packet, body: bytes) -> Iterator[Said]:
@@ -137,33 +136,34 @@ def _identification(packet: Packet, body: bytes) -> Iterator[Said]:
     for _ in range(body[5]):
         if at + 2 > len(body) or at + 2 + body[at + 1] > len(body):
             break
-        text = body[at + 2 : at + 2 + body[at + 1]].decode("utf-8", "replace").strip("\0 ")
-        if body[at] < len(_OBJECTS):
-            found[_OBJECTS[body[at]]] = text
+        value = text(body[at + 2 : at + 2 + body[at + 1]])
+        if body[at] < len(_OBJECTS) and value:
+            found[_OBJECTS[body[at]]] = value
         at += 2 + body[at + 1]
     if not found:
         return
     unit = packet.payload[6]
-    yield Identity(
-        packet_frame=packet.frame, time_ns=packet.time_ns, address=packet.source, service=SERVICE,
-        child=f"unit {unit}" if unit not in {0, 1, 255} else "", method="Modbus 43/14",
+    yield identity(
+        packet, SERVICE, "Modbus 43/14", child=f"unit {unit}" if unit not in {0, 1, 255} else "",
         maker=found.get("maker", ""),
         model=found.get("model name") or found.get("product name") or found.get("product code", ""),
         order_number=found.get("product code", ""), firmware=found.get("revision", ""),
-        name=found.get("application", ""), more={key: text for key, text in found.items() if text},
+        name=found.get("application", ""), more=found,
     )  # fmt: skip
 
 
 def _umas_answer(packet: Packet, body: bytes) -> Iterator[Said]:
-    """Identification: session, 0xFE, ..., version as two BCD bytes at 10, ..., length and name of the CPU."""
-    asked = packet.asked[7:10]
-    if len(body) < 4 or body[1] != _UMAS_WELL or asked[:1] != bytes((_UMAS,)) or asked[2:] != bytes((_UMAS_IDENTIFY,)):  # noqa: PLR2004
+    """Identification: session, 0xFE, ..., version as two BCD bytes at 10, ..., length and name of the CPU.
+
+    An answer does not say what was asked; the request of the same transaction does.
+    """
+    asked = packet.asked
+    same = asked[:2] == packet.payload[:2] and asked[7:8] == bytes((_UMAS,)) and asked[9:10] == bytes((_UMAS_IDENTIFY,))
+    if not same or len(body) <= _UMAS_NAME or body[1] != _UMAS_WELL:
         return
-    if len(body) <= _UMAS_NAME or body[_UMAS_NAME] == 0:
-        return
-    name = body[_UMAS_NAME + 1 : _UMAS_NAME + 1 + body[_UMAS_NAME]]
-    yield Identity(
-        packet_frame=packet.frame, time_ns=packet.time_ns, address=packet.source, service=SERVICE,
-        method="UMAS identification", maker="Schneider Electric", model=name.decode("ascii").strip("\0 "),
-        firmware=f"{body[11]:x}.{body[10]:02x}", role="controller",
-    )  # fmt: skip
+    name = body[_UMAS_NAME + 1 : _UMAS_NAME + 1 + body[_UMAS_NAME]].rstrip(b"\0 ")
+    if name and printable(name):
+        yield identity(
+            packet, SERVICE, "UMAS identification", maker="Schneider Electric", model=text(name),
+            firmware=f"{body[11]:x}.{body[10]:02x}", role="controller",
+        )  # fmt: skip

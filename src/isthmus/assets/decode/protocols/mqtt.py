@@ -18,6 +18,7 @@ SERVICE: Final = "mqtt"
 PORTS: Final = frozenset({1883})
 OVER: Final = frozenset({"tcp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _CONNECT, _PUBLISH, _SUBSCRIBE = 1, 3, 8
 _NAMES: Final = (b"\0\x04MQTT", b"\0\x06MQIsdp")

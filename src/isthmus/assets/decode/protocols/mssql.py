@@ -18,6 +18,7 @@ SERVICE: Final = "mssql"
 PORTS: Final = frozenset({1433})
 OVER: Final = frozenset({"tcp"})
 ALONE: Final = False
+TELLS: Final = False
 
 
 def length(payload: bytes) -> int:

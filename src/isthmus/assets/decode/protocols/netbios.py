@@ -18,6 +18,7 @@ SERVICE: Final = "netbios"
 PORTS: Final = frozenset({137, 138})
 OVER: Final = frozenset({"udp"})
 ALONE: Final = False
+TELLS: Final = False
 
 _DATAGRAMS: Final = frozenset({0x10, 0x11, 0x12})
 _REGISTRATION: Final = frozenset({5, 6, 8, 9})

@@ -18,6 +18,7 @@ SERVICE: Final = "ntp"
 PORTS: Final = frozenset({123})
 OVER: Final = frozenset({"udp"})
 ALONE: Final = False
+TELLS: Final = False
 
 
 def length(payload: bytes) -> int:

@@ -18,6 +18,7 @@ SERVICE: Final = "omron-fins"
 PORTS: Final = frozenset({9600})
 OVER: Final = frozenset({"tcp", "udp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _TCP, _TCP_HEADER, _FRAME_SEND = b"FINS", 16, 2
 _HEADER: Final = 10
@@ -41,7 +42,7 @@ _ANSWER_BIT: Final = 0x40
 
 
 def length(payload: bytes) -> int:
-    """ "FINS" with a command that exists, or a UDP header whose reserved fields fit and whose command exists."""
+    """The word FINS with a command that exists, or a UDP header whose reserved fields fit and whose command exists."""
     if payload[:4] == _TCP:
         command = int.from_bytes(payload[8:12], "big")
         size = int.from_bytes(payload[4:8], "big")

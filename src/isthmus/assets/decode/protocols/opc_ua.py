@@ -19,6 +19,7 @@ SERVICE: Final = "opc-ua"
 PORTS: Final = frozenset({4840})
 OVER: Final = frozenset({"tcp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _KINDS: Final = frozenset({b"HEL", b"ACK", b"ERR", b"RHE", b"OPN", b"CLO", b"MSG"})
 _HEADER, _MOST = 8, 1 << 24

@@ -19,6 +19,7 @@ SERVICE: Final = "profinet-dcp"
 PORTS: Final = frozenset({0x8892})
 OVER: Final = frozenset({"l2"})
 ALONE: Final = False
+TELLS: Final = True
 
 _HELLO, _GET_SET, _REQUEST, _ANSWER = 0xFEFC, 0xFEFD, 0xFEFE, 0xFEFF
 _GET, _SET, _IDENTIFY, _HELLO_SERVICE = 3, 4, 5, 6

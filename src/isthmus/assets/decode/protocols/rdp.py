@@ -18,6 +18,7 @@ SERVICE: Final = "rdp"
 PORTS: Final = frozenset({3389})
 OVER: Final = frozenset({"tcp"})
 ALONE: Final = True
+TELLS: Final = False
 
 
 def length(payload: bytes) -> int:

@@ -20,6 +20,7 @@ SERVICE: Final = "s7comm"
 PORTS: Final = frozenset({102})
 OVER: Final = frozenset({"tcp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _FRAME, _CLASSIC, _PLUS = 7, 0x32, 0x72
 _JOB, _ACK, _ACK_DATA, _USER_DATA = 1, 2, 3, 7

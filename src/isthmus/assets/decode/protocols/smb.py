@@ -18,6 +18,7 @@ SERVICE: Final = "smb"
 PORTS: Final = frozenset({139, 445})
 OVER: Final = frozenset({"tcp"})
 ALONE: Final = True
+TELLS: Final = False
 
 _SIGNS: Final = (b"\xffSMB", b"\xfeSMB", b"\xfdSMB", b"\xfcSMB")
 

@@ -20,6 +20,7 @@ SERVICE: Final = "snmp"
 PORTS: Final = frozenset({161, 162})
 OVER: Final = frozenset({"udp"})
 ALONE: Final = True
+TELLS: Final = True
 
 _SEQUENCE, _INTEGER, _OCTETS, _OID = 0x30, 2, 4, 6
 _ANSWER: Final = 0xA2
@@ -70,7 +71,7 @@ def _holds(lead: NDArray[np.uint8], sign: bytes) -> NDArray[np.bool_]:
     out = np.ones((len(lead), width), bool)
     for index, byte in enumerate(sign):
         out &= lead[:, index : index + width] == byte
-    return out.any(1)
+    return np.logical_or.reduce(out, axis=1)
 
 
 def read(packet: Packet) -> Iterator[Said]:

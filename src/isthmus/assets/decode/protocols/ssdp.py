@@ -18,6 +18,7 @@ SERVICE: Final = "ssdp"
 PORTS: Final = frozenset({1900})
 OVER: Final = frozenset({"udp"})
 ALONE: Final = True
+TELLS: Final = False
 
 
 def length(payload: bytes) -> int:

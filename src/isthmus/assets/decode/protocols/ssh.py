@@ -18,6 +18,7 @@ SERVICE: Final = "ssh"
 PORTS: Final = frozenset({22})
 OVER: Final = frozenset({"tcp"})
 ALONE: Final = True
+TELLS: Final = False
 
 
 def length(payload: bytes) -> int:

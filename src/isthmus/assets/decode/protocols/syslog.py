@@ -18,6 +18,7 @@ SERVICE: Final = "syslog"
 PORTS: Final = frozenset({514})
 OVER: Final = frozenset({"udp"})
 ALONE: Final = False
+TELLS: Final = False
 
 
 def length(payload: bytes) -> int:

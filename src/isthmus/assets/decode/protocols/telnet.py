@@ -18,6 +18,7 @@ SERVICE: Final = "telnet"
 PORTS: Final = frozenset({23})
 OVER: Final = frozenset({"tcp"})
 ALONE: Final = False
+TELLS: Final = False
 
 
 def length(payload: bytes) -> int:

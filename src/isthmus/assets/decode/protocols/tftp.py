@@ -18,6 +18,7 @@ SERVICE: Final = "tftp"
 PORTS: Final = frozenset({69})
 OVER: Final = frozenset({"udp"})
 ALONE: Final = False
+TELLS: Final = False
 
 
 def length(payload: bytes) -> int:

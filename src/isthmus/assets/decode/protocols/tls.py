@@ -18,6 +18,7 @@ SERVICE: Final = "tls"
 PORTS: Final = frozenset({443, 8443, 8883})
 OVER: Final = frozenset({"tcp"})
 ALONE: Final = True
+TELLS: Final = False
 
 _KINDS: Final = frozenset({20, 21, 22, 23})
 _MOST: Final = (1 << 14) + 2048

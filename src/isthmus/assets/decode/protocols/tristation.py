@@ -18,10 +18,12 @@ SERVICE: Final = "tristation"
 PORTS: Final = frozenset({1502})
 OVER: Final = frozenset({"udp"})
 ALONE: Final = False
+TELLS: Final = False
 
 _REQUEST, _ANSWER, _COMMAND = 1, 2, 5
 _KINDS: Final = {1: "Connection Request", 2: "Connection Answer", 3: "Disconnect Request", 4: "Disconnect Answer",
                  _COMMAND: "Command", 6: "Ping", 7: "Connection Limit", 8: "Not Connected"}  # fmt: skip
+_ENGINEERING: Final[Act] = "engineering"
 _FUNCTIONS: Final[dict[int, tuple[str, Act]]] = {
     0x00: ("Start Download All", "engineering"), 0x01: ("Start Download Change", "engineering"),
     0x02: ("Update Configuration", "engineering"), 0x03: ("Upload Configuration", "engineering"),
@@ -60,7 +62,7 @@ def read(packet: Packet) -> Iterator[Said]:
     """One datagram."""
     kind = packet.payload[0]
     if packet.asks:
-        name, act = _KINDS[kind], "engineering"
+        name, act = _KINDS[kind], _ENGINEERING
         if kind == _COMMAND and len(packet.payload) > 10:  # noqa: PLR2004  header and function
             function = packet.payload[6]
             name, act = _FUNCTIONS.get(function, (f"Function 0x{function:02x}", "engineering"))

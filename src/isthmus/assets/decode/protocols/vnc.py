@@ -18,6 +18,7 @@ SERVICE: Final = "vnc"
 PORTS: Final = frozenset({5900, 5901, 5902})
 OVER: Final = frozenset({"tcp"})
 ALONE: Final = True
+TELLS: Final = False
 
 
 def length(payload: bytes) -> int:
