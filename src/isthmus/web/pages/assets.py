@@ -97,6 +97,7 @@ def findings(request: Request[Person, Session, Any], house: NamedDependency[Hous
         "what": what,
         "kinds": {key: said for key, said in FINDINGS.items() if key != "firmware"},
         "sources": assets.source_names(house),
+        "names": assets.names(house, [name for finding, _ in found for name in finding.assets[:4]]),
         "decides": roles.may(request.user.role, "asset decisions"),
     }
     return _page(request, house, "findings.html", context)
