@@ -221,6 +221,25 @@ def test_garbage_for_an_answer_is_said_so_and_nothing_is_forgotten(
     run(story())
 
 
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.0 400 Bad Request\r\n\r\n"])
+def test_what_answers_without_a_handshake_is_not_taken_for_a_site_that_refuses_us(
+    place: Place, run: Run, said: bytes
+) -> None:
+    async def story() -> None:
+        async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(65536)
+            writer.write(said)
+            writer.close()
+
+        server = await asyncio.start_server(hang_up, "127.0.0.1", place.port)
+        async with Edge(place.enrolled(), place.url) as edge:
+            await until(lambda: "is the site running" in edge.uplink.now.cause)
+            assert "enrol" not in edge.uplink.now.cause
+        server.close()
+
+    run(story())
+
+
 def test_an_edge_of_another_plant_is_turned_away_and_told_why(place: Place, run: Run, tmp_path: Path) -> None:
     async def story() -> None:
         other = Place(tmp_path / "other", place.port)

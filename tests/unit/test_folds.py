@@ -322,6 +322,28 @@ def test_a_fold_that_fails_stops_its_own_machine_with_a_sentence_and_no_other(
     spine.close()
 
 
+def test_a_state_that_bytes_cannot_hold_stops_its_own_machine_and_no_other(tmp_path: Path) -> None:
+    class Grows(States):
+        class State(States.State):
+            sum: int = 0
+
+        def step(self, state: States.State, item: Item) -> Iterable[Record]:
+            assert isinstance(state, Grows.State)
+            state.sum += 1 << 70
+            return super().step(state, item)
+
+    plant = small_plant()
+    folds: dict[str, list[Fold]] = {PATH: [Grows(PATH, "plc")], OTHER: folds_of(plant, OTHER, "other")}
+    spine = Spine(tmp_path / "site", folds=folds)
+    spine.now_ns += MINUTE
+    for source in ("plc", "other"):
+        spine.send([(MONDAY + SECOND, "state", "RUN")], source=source)
+    spine.until(MONDAY + 2 * MINUTE)
+    assert [fact.path for fact in spine.facts()] == [OTHER]
+    assert "OverflowError" in spine.site.stopped[PATH]
+    spine.close()
+
+
 def test_a_fold_that_speaks_of_the_past_is_refused(tmp_path: Path) -> None:
     class Speaks(States):
         def step(self, state: States.State, item: Item) -> Iterable[Record]:

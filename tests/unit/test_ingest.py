@@ -212,3 +212,16 @@ def test_many_edges_at_once_lose_nothing(spine: Spine) -> None:
     for number in range(4):
         assert values(spine, f"plc-{number}/parts") == list(range(1, 41))
     assert spine.ingest.repeats == 160
+
+
+@pytest.mark.parametrize("far", [{"time_ns": 1 << 63}, {"ordinal": (1 << 64) - 1}, {"waiting_frames": 1 << 63}])
+def test_a_fact_with_a_number_that_no_store_holds_is_set_aside_and_the_views_go_on(
+    spine: Spine, far: dict[str, int]
+) -> None:
+    whole = {"path": "acme/northgate#conduit/uplink", "time_ns": MONDAY, "up": True, **far}
+    frame = frames.of_records(PLC, EPOCH, 1, [LinkChanged(**whole)])._replace(first_ns=MONDAY)  # type: ignore[arg-type]
+    answer = spine.ingest.take("edge-1", body(dictionary("plc"), frame, link_up(2)))
+    assert answer.acknowledged == (Acknowledged(PLC, EPOCH, 2),)
+    assert len(told(spine, LinkChanged)) == 1
+    assert len(told(spine, SamplesQuarantined)) == 1
+    assert spine.site.views.position == spine.site.log.position

@@ -153,3 +153,30 @@ def test_every_key_of_any_file_is_found_on_a_line_that_shows_it(tree: dict[str, 
                 walk(value, (*place, index))
 
     walk(tomllib.loads(text), ())
+
+
+@pytest.mark.parametrize(
+    ("source", "wrong"),
+    [
+        ('kind = "modbus"\nhost = "10.9.0.7"', True),
+        ('kind = "opcua"\nurl = "opc.tcp://10.9.0.7:4840/a"', True),
+        ('kind = "mtconnect"\nurl = "http://10.9.0.7:5000"', True),
+        ('kind = "modbus"\nhost = "10.8.0.7"', False),
+        ('kind = "modbus"\nhost = "plc-7"', False),
+    ],
+)
+def test_an_address_within_a_safety_zones_networks_is_refused_whatever_zone_the_source_says(
+    tmp_path: Path, source: str, *, wrong: bool
+) -> None:
+    zones = '[[zone]]\nname = "control"\nkind = "control"\n[[zone]]\nname = "sis"\nkind = "safety"\n'
+    path = tmp_path / "plant.toml"
+    path.write_text(f'{GOOD}{zones}networks = ["10.9.0.0/16"]\n[[source]]\nname = "plc"\n{source}\n')
+    _, mistakes = read(path)
+    assert any("safety zone sis" in mistake.what for mistake in mistakes) is wrong
+
+
+def test_a_break_that_no_minute_of_its_shift_sees_is_a_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "plant.toml"
+    path.write_text(GOOD.replace("10:00-10:15", "15:00-15:15"))
+    _, mistakes = read(path)
+    assert ["lies outside 06:00-14:00" in mistake.what for mistake in mistakes] == [True]

@@ -241,7 +241,7 @@ def test_the_trend_is_drawn_and_grows_with_the_newest_sample(opened: Open, fresh
     fresh.samples("paint", "load", [time.time_ns()], [51.0], 99)
     expect(page.locator("#trend")).to_have_attribute("data-drawn", str(before + 1), timeout=3000)
     page.wait_for_selector("table.tag >> text=51 %")
-    assert st.words(st.GOOD) in page.locator("tr[id^=tag-]", has_text="paint/load").inner_text()
+    assert st.words(st.GOOD) in page.locator("tr[id^=tag-]", has=page.locator("[title='paint/load']")).inner_text()
 
 
 def test_a_page_that_lost_the_site_says_so(opened: Open, browser: Browser) -> None:

@@ -127,7 +127,7 @@ def _families(model: str) -> Iterator[str]:
     head = re.split(r"[\s/]", text)[0]
     first = head.split("-")[0]
     for name in (head, first):
-        if re.search(r"\d", name) and re.search(r"[A-Z]", name) and len(name) >= 4:  # noqa: PLR2004  X20 is too little
+        if re.search(r"\d", name) and re.search(r"[A-Z]", name) and len(name) >= 4:  # noqa: PLR2004  a name of three letters is too little
             yield name
     if text.startswith(("SCALANCE ", "MODICON ", "SIMATIC ", "SINAMICS ")) and len(text.split()) > 1:
         yield " ".join(text.split()[:2])
@@ -179,7 +179,7 @@ def _advices(rows: Iterable[Row], version: str, *, certain: bool) -> Iterator[Ad
         )
 
 
-def _answer(row: Row, version: str, *, certain: bool) -> tuple[Answer, str]:
+def _answer(row: Row, version: str, *, certain: bool) -> tuple[Answer, str]:  # noqa: PLR0911  one return per answer
     """What one row says of one version, with the reason."""
     by = "" if certain else "; only the product family matches"
     covered = affected(row.version, version) if row.version else None

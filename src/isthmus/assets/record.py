@@ -363,22 +363,22 @@ def _with_parents(
     by_key = {one.keys[0]: one for one in known}
     of = {one.seen.path: key for key, members in groups.items() for one in members}
     at: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    for one in said:
-        if one.seen.address and not one.seen.child:
-            mine = at[one.zone, one.seen.address]
-            mine[of[one.seen.path]] = max(mine.get(of[one.seen.path], 0), one.seen.last_ns)
+    for each in said:
+        if each.seen.address and not each.seen.child:
+            mine = at[each.zone, each.seen.address]
+            mine[of[each.seen.path]] = max(mine.get(of[each.seen.path], 0), each.seen.last_ns)
     out = []
-    for one in known:
-        members = groups[one.keys[0]]
+    for asset in known:
+        members = groups[asset.keys[0]]
         if any(not member.seen.child for member in members):
-            out.append(one)
+            out.append(asset)
             continue
         newest = max(members, key=lambda member: (member.seen.last_ns, member.weight))
         owners = at.get((newest.zone, newest.seen.address), {})
         parent = min(owners, key=lambda key: (-owners[key], key), default="")
         named = by_key[parent].path.rpartition("/")[2] if parent in by_key else ""
-        role, why = (one.role, one.role_why) if one.role else ("module", "stands behind another device's address")
-        out.append(_replaced(one, parent=named, role=role, role_why=why))
+        role, why = (asset.role, asset.role_why) if asset.role else ("module", "stands behind another device's address")
+        out.append(_replaced(asset, parent=named, role=role, role_why=why))
     return out
 
 

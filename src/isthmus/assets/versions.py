@@ -136,7 +136,7 @@ def _sided(operator: Operator, order: Order) -> bool:
 def _differ(have: tuple[int | str, ...], limit: tuple[int | str, ...]) -> tuple[str, Order | None]:
     """Where two versions part, and in which order they are there; None for no order."""
     for mine, its in zip_longest(have, limit):
-        if mine == its or its == _ANY:
+        if its in (mine, _ANY):
             continue
         if its is None:
             return _longer(have[len(limit) :])
@@ -147,8 +147,6 @@ def _differ(have: tuple[int | str, ...], limit: tuple[int | str, ...]) -> tuple[
         if isinstance(mine, str) and isinstance(its, str):
             plain = len(mine) == len(its) == 1 and mine not in _LATER and its not in _LATER
             return "inside", (-1 if mine < its else 1) if plain else None
-        if isinstance(mine, str):
-            return "inside", None
         return "inside", None
     return "equal", 0
 
@@ -241,7 +239,7 @@ def _bounds(part: str) -> Range | None:
                 operator, rest = ("<" if operator == "<" else "<="), rest[earlier.end() :]
             elif after and operator in ("=", ">="):
                 operator, rest = ">=", rest[after.end() :]
-        dash = re.match(r"\s*(?:-|–|to)\s*(?=v?\d)", rest, re.IGNORECASE)
+        dash = re.match(r"\s*(?:-|\N{EN DASH}|to)\s*(?=v?\d)", rest, re.IGNORECASE)
         if dash and not sign:
             operator, rest = ">=", "<=" + rest[dash.end() :]
         out.append(Bound(operator, version))

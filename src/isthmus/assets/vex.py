@@ -16,7 +16,7 @@ STATUSES: Final = ("known_affected", "known_not_affected", "fixed", "under_inves
 _JUSTIFIED: Final = "impact"
 
 
-def vex(
+def vex(  # noqa: PLR0913, PLR0917  what there is, what is known of it and what was decided
     plant: str,
     name: str,
     assets: Sequence[AssetKnown],

@@ -52,7 +52,8 @@ def _say_what_it_reads(plant_file: PlantFile) -> None:
 
     plant = plant_file.plant
     print(f"{plant_file.file} is in order: {plant.name}, {plant.path}, clocks of {plant.time_zone}")
-    print(f"  {len(plant.machines)} machines, {len(plant.products)} products, {len(plant.reasons)} stop reasons")
+    told = {"machine": plant.machines, "product": plant.products, "stop reason": plant.reasons}
+    print("  " + ", ".join(f"{len(each)} {name}{'s' * (len(each) != 1)}" for name, each in told.items()))
     for source in plant_file.sources:
         kind = source.__struct_config__.tag
         print(f"  {source.name}: {kind} in zone {source.zone}, {len(tags_of(source))} tags")

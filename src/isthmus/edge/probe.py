@@ -67,8 +67,9 @@ async def probe(section: SourceSection, deadline_s: float) -> Finding:
     waiter = asyncio.ensure_future(listener.complete.wait())
     try:
         await asyncio.wait({task, waiter}, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
-        if task.done() and not task.cancelled() and isinstance(error := task.exception(), DeviceAway):
-            return Finding(well=False, sentence=str(error), faults=tuple(listener.faults.values()))
+        if task.done() and (error := task.exception()) is not None:
+            sentence = str(error) if isinstance(error, DeviceAway) else f"unforeseen: {error!r}; please report this"
+            return Finding(well=False, sentence=sentence, faults=tuple(listener.faults.values()))
     finally:
         for pending in (task, waiter):
             pending.cancel()
@@ -84,6 +85,8 @@ def _finding(listener: _Listener, tags: Sequence[Tag], deadline_s: float) -> Fin
     }
     faults = tuple((listener.faults | silent)[index] for index in sorted(listener.faults | silent))
     where = f"{listener.address} ({listener.security or 'no security'})" if listener.address else "the device"
+    if listener.first_s is None and listener.complete.is_set():
+        return Finding(well=False, sentence=f"{where} answers, but with none of these tags", faults=faults)
     if listener.first_s is None:
         return Finding(well=False, sentence=f"{where} gave no good sample within {deadline_s:g} s", faults=faults)
     given = int(listener.good.sum())

@@ -371,7 +371,10 @@ def _words(error: Exception, site: str) -> str:
     if cause is not None:
         if "CERTIFICATE_VERIFY_FAILED" in str(cause):
             return f"{site} shows a certificate that is not of this plant's authority; is it the right address?"
-        return f"{site} refuses this machine's certificate ({getattr(cause, 'reason', '') or text}); enrol it again"
+        reason = getattr(cause, "reason", "") or text
+        if "ALERT" in reason or "CERTIFICATE" in reason:
+            return f"{site} refuses this machine's certificate ({reason}); enrol it again"
+        return f"{site} does not shake hands as a site does ({reason}); is the site running, is it the right address?"
     for kind, words in _KINDS:
         if isinstance(error, kind):
             return words.format(site=site, text=text)

@@ -118,12 +118,16 @@ def mistakes_in(calendar: Calendar) -> Iterator[str]:
             for pause in shift.breaks:
                 begin, dash, end = pause.partition("-")
                 if not dash:
-                    yield f"break {pause!r} of shift {shift.name}: write HH:MM-HH:MM"
-                    continue
+                    msg = f"write the break {pause!r} as HH:MM-HH:MM"
+                    raise ValueError(msg)  # noqa: TRY301  told like every other mistake of the shift
                 parse_clock(begin)
                 parse_clock(end)
         except ValueError as error:
             yield f"shift {shift.name}: {error}"
+        else:
+            seen = len(_instance(shift, date(2024, 1, 1), ZoneInfo("UTC")).breaks)
+            if seen < len(shift.breaks):
+                yield f"a break of shift {shift.name} lies outside {shift.start}-{shift.end}, so nobody would take it"
 
 
 def _wall(day: date, clock: str, zone: ZoneInfo) -> int:

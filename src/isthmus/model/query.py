@@ -81,8 +81,8 @@ class Decimate(_Operator, frozen=True, kw_only=True):
     """At most `points` points a tag that look like all of them: tag, time_ns, value.
 
     Usable numbers only, each a sample that was. `minmax` keeps both extremes of each stretch; `lttb`
-    the largest triangles (Steinarsson 2013) among four times as many extremes. Stretches of ten
-    minutes and more are whole minutes, of ten hours and more whole hours. A tag with no more than
+    the largest triangles (Steinarsson 2013) among four times as many extremes. Stretches of four
+    minutes and more are whole minutes, of four hours and more whole hours. A tag with no more than
     `points` comes whole; fewer than four are never made of more.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from isthmus.edge.config import EdgeSection
@@ -127,6 +128,7 @@ def _direction(conduit: Conduit, kinds: Mapping[str, ZoneKind], place: Place) ->
 
 def _sources(draft: Draft) -> Iterator[Fault]:
     kinds = {zone.name: zone.kind for _, zone in draft.each("zone", Zone)}
+    safe = [zone for _, zone in draft.each("zone", Zone) if zone.kind is ZoneKind.SAFETY]
     zones = _zone_names(draft)
     numbers = Tally(source_id(name) for name in set(draft.names("source", "name")))
     for place, source in draft.each("source", SourceSection):
@@ -137,7 +139,27 @@ def _sources(draft: Draft) -> Iterator[Fault]:
         elif kinds.get(source.zone) is ZoneKind.SAFETY:
             what = f"source {source.name} stands in the safety zone {source.zone}"
             yield Fault((*place, "zone"), what, "Isthmus never reads safety systems")
+        else:
+            yield from _in_safety(source, place, safe)
         yield from _tags(source, place)
+
+
+def _in_safety(source: SourceSection, place: Place, safe: Sequence[Zone]) -> Iterator[Fault]:
+    """An address within a safety zone's networks, whatever zone the source says. Names are not looked up."""
+    key = "host" if hasattr(source, "host") else "url"
+    said = str(getattr(source, key, ""))
+    host = urlsplit(said).hostname if "://" in said else said
+    for zone in safe:
+        if any(_within(host, network) for network in zone.networks):
+            what = f"source {source.name} dials {host}, which lies in the safety zone {zone.name}"
+            yield Fault((*place, key), what, "Isthmus never reads safety systems")
+
+
+def _within(host: str | None, network: str) -> bool:
+    try:
+        return ipaddress.ip_address(host or "") in ipaddress.ip_network(network)
+    except ValueError:
+        return False  # a name, or a network that is told as a mistake of its own
 
 
 def _tags(source: SourceSection, place: Place) -> Iterator[Fault]:

@@ -36,8 +36,10 @@ def report(store: AuditStore, now_ns: int) -> str:
     scores = by_zone(assets)
     parts = [
         f"<h1>{escape(store.settings.name)}</h1>",
-        f'<p class="muted">OT asset audit, {escape(moment(now_ns))} UTC. Seen from {day(min((one.first_ns for one in assets), default=0)) or "no date"} '
-        f"to {day(max((one.last_ns for one in assets), default=0)) or 'no date'}.</p>",
+        (
+            f'<p class="muted">OT asset audit, {escape(moment(now_ns))} UTC. Seen from {day(min((one.first_ns for one in assets), default=0)) or "no date"} '
+            f"to {day(max((one.last_ns for one in assets), default=0)) or 'no date'}.</p>"
+        ),
         _sums(assets, work, advised, scores[0].score),
         "<h2>What needs a decision, the worst first</h2>",
         _findings(work, store.source_names()),
@@ -70,8 +72,10 @@ def report(store: AuditStore, now_ns: int) -> str:
             ("Read", "What", "By", "Could not be read"),
             ((one.name, f"{one.what} {f'{one.packets:,} packets' if one.packets else ''}", one.by, str(len(one.not_fitting))) for one in store.sources()),
         ),
-        f'<p class="muted">Record: {store.log.position:,} facts, head {escape(store.log.head)}. '
-        "What nobody sent while we listened is not in it; an answer is as old as its newest advisory.</p>",
+        (
+            f'<p class="muted">Record: {store.log.position:,} facts, head {escape(store.log.head)}. '
+            "What nobody sent while we listened is not in it; an answer is as old as its newest advisory.</p>"
+        ),
     ]
     head = f'<!doctype html><html lang="en-GB"><head><meta charset="utf-8"><title>{escape(store.settings.name)}: asset audit</title>'
     return f"{head}<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"

@@ -42,7 +42,7 @@ _CHUNK: Final = 1 << 20
 _TABLES: Final = {
     AssetSeen: "SELECT body FROM assets_seen ORDER BY path",
     FlowSeen: "SELECT body FROM assets_flows ORDER BY path",
-    AssetKnown: "SELECT body FROM assets_known ORDER BY id",
+    AssetKnown: "SELECT body FROM assets_body ORDER BY id",
     AssetFinding: "SELECT body FROM assets_findings ORDER BY rank, what, id",
     AssetAdvised: "SELECT body FROM assets_advised ORDER BY id",
     AssetDecided: "SELECT body FROM assets_decided ORDER BY said_ns, path",

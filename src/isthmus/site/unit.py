@@ -87,8 +87,17 @@ class Unit:
         return Folded(states, facts)
 
     def moment(self, time_ns: int, states: Sequence[Any]) -> Moment:
-        """What is remembered at `time_ns`, as bytes; equal states give equal bytes."""
-        return Moment(time_ns, tuple(_encoder.encode(state) for state in states))
+        """What is remembered at `time_ns`, as bytes; equal states give equal bytes.
+
+        Raises FoldIsWrong for a state that bytes cannot hold, such as a sum beyond 64 bits.
+        """
+        out = []
+        for fold, state in zip(self.folds, states, strict=True):
+            try:
+                out.append(_encoder.encode(state))
+            except Exception as error:
+                raise FoldIsWrong(_sentence(fold, error)) from error
+        return Moment(time_ns, tuple(out))
 
     def previews(self, states: Sequence[Any], now_ns: int) -> list[Record]:
         """What is still open at `now_ns`, of every fold."""

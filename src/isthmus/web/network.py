@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from isthmus.model.inventory import ROLES
 
 _WIDTH: Final = 1200
 _BAND_HEAD: Final = 132
 _CELL: Final = 118
-_ROW: Final = 62
+_ROW: Final = 74
 _PAD: Final = 16
 _ORDER: Final = ("internet", "enterprise", "office", "dmz", "supervisory", "control", "safety")
-_LABEL: Final = 15
+_WIDEST: Final = 200
+_LETTER: Final = 6.6
+"""Width of a letter of a label."""
 
 
 def network(nodes: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any]], *, single: bool) -> Markup:
@@ -29,17 +31,21 @@ def network(nodes: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any
     at: dict[str, tuple[float, float]] = {}
     parts: list[Markup] = []
     top = 0
-    per_row = (_WIDTH - _BAND_HEAD - _PAD) // _CELL
+    room = _WIDTH - _BAND_HEAD - _PAD
+    widest = max((len(members) for members in bands.values()), default=1)
+    cell = max(_CELL, min(room // max(widest, 1), _WIDEST))
+    per_row = room // cell
     for zone, members in bands.items():
         height = _PAD + _ROW * (-(-len(members) // per_row))
         parts.append(_band(zone, top, height))
         for index, node in enumerate(members):
-            x = _BAND_HEAD + _CELL * (index % per_row) + _CELL / 2
-            at[node["key"]] = (x, top + _PAD + _ROW * (index // per_row) + 10)
+            x = _BAND_HEAD + cell * (index % per_row) + cell / 2
+            at[node["key"]] = (x, top + _PAD + _ROW * (index // per_row) + 14)
         top += height + 4
     zones = {node["key"]: zone for zone, members in bands.items() for node in members}
     drawn = [_edge(edge, at, zones) for edge in edges if edge["client"] in at and edge["server"] in at]
-    marks = [_node(node, at[node["key"]], single=single) for members in bands.values() for node in members]
+    longest = int(cell / _LETTER)
+    marks = [_node(node, at[node["key"]], longest, single=single) for members in bands.values() for node in members]
     inner = Markup("").join([*parts, *drawn, *marks])
     return Markup(
         '<svg class="network" viewBox="0 0 {} {}" role="img" aria-label="Zones, devices and their conversations">{}</svg>'
@@ -62,7 +68,7 @@ def _edge(edge: Mapping[str, Any], at: Mapping[str, tuple[float, float]], zones:
     (x1, y1), (x2, y2) = at[edge["client"]], at[edge["server"]]
     crossing = zones[edge["client"]] != zones[edge["server"]]
     kind = "out" if edge["server"] == "*" else "cross" if crossing else "within"
-    bend = 26 if abs(y1 - y2) < 1 else 0
+    bend = 40 if abs(y1 - y2) < 1 else 0
     if edge["client"] == edge["server"]:
         return Markup("")
     services = ", ".join(str(edge["services"] or "other").split(",")[:4])
@@ -72,7 +78,7 @@ def _edge(edge: Mapping[str, Any], at: Mapping[str, tuple[float, float]], zones:
     ).format(kind, x1, y1, (x1 + x2) / 2, (y1 + y2) / 2 + bend, x2, y2, services, many)
 
 
-def _node(node: Mapping[str, Any], place: tuple[float, float], *, single: bool) -> Markup:
+def _node(node: Mapping[str, Any], place: tuple[float, float], longest: int, *, single: bool) -> Markup:
     x, y = place
     role = ROLES.get(node["role"], node["role"])
     if node["key"] == "*":
@@ -82,7 +88,7 @@ def _node(node: Mapping[str, Any], place: tuple[float, float], *, single: bool) 
     else:
         label = f"{node['n']:,} {role.lower()}"
         address = f"/assets?zone={node['zone'] or '-'}&role={node['role'] or '-'}"
-    short = label if len(label) <= _LABEL else label[: _LABEL - 1] + "…"
+    short = label if len(label) <= longest else label[: longest - 1] + "…"
     radius = 6 if single or node["key"] == "*" else min(6 + node["n"] ** 0.3 * 2, 18)
     shape = Markup('<circle class="node r-{}" cx="{:.0f}" cy="{:.0f}" r="{:.0f}"/>').format(
         node["role"] or "none", x, y, radius
@@ -90,6 +96,4 @@ def _node(node: Mapping[str, Any], place: tuple[float, float], *, single: bool) 
     text = Markup('<text class="label" x="{:.0f}" y="{:.0f}">{}</text>').format(x, y + radius + 15, short)
     title = Markup("<title>{}, {}</title>").format(label, role)
     drawn = shape + text + title
-    return (
-        Markup('<a href="{}">{}</a>').format(address, drawn) if address else Markup("<g>{}</g>").format(escape(drawn))
-    )
+    return Markup('<a href="{}">{}</a>').format(address, drawn) if address else Markup("<g>{}</g>").format(drawn)

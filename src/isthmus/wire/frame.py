@@ -27,6 +27,7 @@ from isthmus.wire import columns
 MAGIC: Final = b"ISF1"
 HEADER: Final = struct.Struct("<4sIIIQQqIHH")
 """magic, payload length, crc32, source, epoch, seq, first time ns, rows, kind, flags: 48 bytes."""
+_LARGEST: Final = (1 << 63) - 1
 MAX_PAYLOAD: Final = 64 * 1024 * 1024
 _CRC_AT: Final = 8
 _ZSTD: Final = pa.Codec("zstd", compression_level=3)
@@ -180,12 +181,19 @@ def samples(frame: Frame) -> pa.RecordBatch:
 
 
 def records(frame: Frame) -> list[Record]:
-    """The records of a frame of records. Raises StoreDamaged when its payload does not decode."""
+    """The records of a frame of records. Raises StoreDamaged when its payload does not decode.
+
+    Numbers are of 64 bits with a sign, as stores keep them; msgpack could carry larger ones.
+    """
     try:
-        return decode_records(_inflate(frame))
+        found = decode_records(_inflate(frame))
     except (msgspec.MsgspecError, pa.ArrowException, ValueError) as error:
         msg = f"the records of source {frame.source}, seq {frame.seq} do not decode: {error}"
         raise StoreDamaged(msg) from error
+    if _too_large(msgspec.to_builtins(found)):
+        msg = f"the records of source {frame.source}, seq {frame.seq} have a number beyond 64 bits with a sign"
+        raise StoreDamaged(msg)
+    return found
 
 
 def dictionary(frame: Frame) -> Dictionary:
@@ -199,6 +207,15 @@ def dictionary(frame: Frame) -> Dictionary:
 
 def _deflate(raw: bytes) -> bytes:
     return len(raw).to_bytes(4, "little") + _ZSTD.compress(raw, asbytes=True)
+
+
+def _too_large(what: object) -> bool:
+    """Whether a whole number beyond 64 bits with a sign stands anywhere in what was decoded."""
+    if isinstance(what, dict):
+        return any(_too_large(value) for value in what.values())
+    if isinstance(what, list):
+        return any(_too_large(value) for value in what)
+    return isinstance(what, int) and what > _LARGEST
 
 
 def _inflate(frame: Frame) -> bytes:

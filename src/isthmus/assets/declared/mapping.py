@@ -111,7 +111,7 @@ def guess(columns: Sequence[str], wanted: Mapping[str, str] | None = None) -> li
     return out
 
 
-def statements(
+def statements(  # noqa: PLR0913  a list, where it came from and when
     plant: str, table: Table, columns: Iterable[Column], *, source: str, time_ns: int, method: str = "spreadsheet"
 ) -> Declared:
     """The rows as statements; a row that names no device, or has an impossible address, is listed."""

@@ -109,7 +109,7 @@ def read(plant: str, path: Path, source: str, time_ns: int) -> FromLog:
     return FromLog(list(seen_by.values()), list(flows.values()), wrong)
 
 
-def _rows(path: Path, wrong: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(path: Path, wrong: list[str]) -> Iterator[tuple[int, dict[str, str]]]:  # noqa: C901  a line is one of five sorts
     columns: list[str] = []
     separator, kind = "\t", ""
     before, number = len(wrong), 0
@@ -167,7 +167,9 @@ def _time(row: Mapping[str, str], usual_ns: int) -> int | None:
             return None
 
 
-def _statement(plant: str, source: str, line: int, log: str, row: Mapping[str, str], when: int) -> AssetSeen | None:
+def _statement(  # noqa: PLR0913, PLR0917  a line and where it stands
+    plant: str, source: str, line: int, log: str, row: Mapping[str, str], when: int
+) -> AssetSeen | None:
     if log not in _SAYS:
         return None
     whose = _first(row, _WHOSE.get(log, ("id.resp_h",)))
@@ -191,7 +193,9 @@ def _statement(plant: str, source: str, line: int, log: str, row: Mapping[str, s
     )
 
 
-def _flow(plant: str, source: str, line: int, log: str, row: Mapping[str, str], when: int) -> FlowSeen | None:
+def _flow(  # noqa: PLR0913, PLR0917  as above
+    plant: str, source: str, line: int, log: str, row: Mapping[str, str], when: int
+) -> FlowSeen | None:
     client, server = _first(row, _CLIENT), _first(row, _SERVER)
     if parse(client) is None or parse(server) is None:
         return None

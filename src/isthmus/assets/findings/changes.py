@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from isthmus.assets.findings.look import Look, listed
 from isthmus.assets.record import longer
@@ -42,7 +43,7 @@ def _steps(asset: AssetKnown) -> list[Field]:
     best: list[Field] = []
     for fields in ways.values():
         ordered = _spans(fields)
-        apart = all(one.last_ns < other.first_ns for one, other in zip(ordered, ordered[1:], strict=False))
+        apart = all(one.last_ns < other.first_ns for one, other in pairwise(ordered))
         differ = [
             field for index, field in enumerate(ordered) if not index or not same(field.value, ordered[index - 1].value)
         ]
@@ -56,7 +57,7 @@ def address_moves(look: Look) -> Iterator[AssetFinding]:
     moves: dict[tuple[str, str], list[tuple[AssetKnown, Field, Field]]] = defaultdict(list)
     for asset in look.assets:
         spans = _spans([*asset.all("address"), *asset.all("behind")])
-        for one, other in zip(spans, spans[1:], strict=False):
+        for one, other in pairwise(spans):
             if one.last_ns < other.first_ns and look.places.zone(one.value) == look.places.zone(other.value):
                 moves[one.value, other.value].append((asset, one, other))
     for (origin, target), members in moves.items():

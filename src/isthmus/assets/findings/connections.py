@@ -112,7 +112,7 @@ def zone_crossing(look: Look) -> Iterator[AssetFinding]:
     for (client, target, service), flows in causes.items():
         origin = look.places.zone(client)
         kinds = (look.places.kind(origin), look.places.kind(target))
-        grave = kinds[1] is ZoneKind.SAFETY or (kinds[0] is ZoneKind.ENTERPRISE and kinds[1] in _CONTROL)
+        grave = kinds[0] is ZoneKind.ENTERPRISE and kinds[1] in _CONTROL
         servers = sorted({flow.server for flow in flows})
         yield look.finding(
             "unexpected connectivity",
@@ -220,8 +220,8 @@ def _of_control(look: Look, inside: str, flows: list[FlowSeen]) -> bool:
 
 def _crosses(look: Look, flow: FlowSeen) -> bool:
     origin, target = look.places.zone(flow.client), look.places.zone(flow.server)
-    if not origin or not target or origin == target:
-        return False
+    if not origin or not target or origin == target or look.places.kind(target) is ZoneKind.SAFETY:
+        return False  # what reaches into safety is a finding of its own
     return not any(
         conduit.initiator == origin and conduit.responder == target and _allows(conduit.protocols, flow)
         for conduit in look.conduits

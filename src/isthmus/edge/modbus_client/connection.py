@@ -131,7 +131,8 @@ async def connect(
         msg = f"{where} does not accept a connection within {timeout_s:g} s; check cable, address and firewall"
         raise DeviceAway(msg) from None
     except OSError as error:
-        reason = error.strerror or str(error)
+        refused = isinstance(error, ConnectionRefusedError)
+        reason = "nobody listens there" if refused else error.strerror or str(error)
         msg = f"{where} cannot be reached: {reason}; check that the device is on and that host and port are right"
         raise DeviceAway(msg) from error
     try:

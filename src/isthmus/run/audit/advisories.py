@@ -1,8 +1,8 @@
-"""Hold a folder of security advisories (CSAF 2.0) against the record.
+r"""Hold a folder of security advisories (CSAF 2.0) against the record.
 
     isthmus audit advisories csaf/                      affected, not affected, unknown, no data
     isthmus audit advisories csaf.tar.xz --asset 192.168.10.120
-    isthmus audit advisories --decide ICSA-20-105-08 --asset 192.168.1.40 --status known_not_affected \\
+    isthmus audit advisories --decide ICSA-20-105-08 --asset 192.168.1.40 --status known_not_affected \
         --reason "port 102 is closed by conduit line-2"
     isthmus audit advisories --vex plant-vex.json       what was decided, as CSAF VEX
 

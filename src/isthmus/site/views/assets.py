@@ -1,6 +1,7 @@
 """The asset record as tables: what stands, what is found, what the advisories say, what people decided.
 
-`assets_known` has a row per asset with the columns that a person filters by; `body` is the fact as JSON.
+`assets_known` has a row per asset with the columns that a person filters by, and nothing long, so that many
+are looked through quickly; what is searched stands in `assets_words`, the fact as JSON in `assets_body`.
 `state` follows from the newest decision on the asset under any of its ids, or on the finding.
 """
 
@@ -29,7 +30,7 @@ _RANK: Final = {"high": 0, "medium": 1, "low": 2, "note": 3}
 
 
 class Assets:
-    """Tables `assets_<what>`: seen, flows, sources, known, alias, place, findings, finding_of, advised, decided."""
+    """Tables `assets_<what>`: seen, flows, sources, known, words, body, alias, place, findings, finding_of, advised, decided."""
 
     name: ClassVar[str] = "assets"
     reads: ClassVar[tuple[type[Record], ...]] = (
@@ -46,8 +47,8 @@ class Assets:
         CREATE TABLE assets_flows (
             path TEXT PRIMARY KEY, client TEXT NOT NULL, server TEXT NOT NULL, service TEXT NOT NULL,
             last_ns INTEGER NOT NULL, body TEXT NOT NULL
-        ) WITHOUT ROWID;
-        CREATE INDEX assets_flows_by_client ON assets_flows (client);
+        );
+        CREATE INDEX assets_flows_by_client ON assets_flows (client, server, service);
         CREATE INDEX assets_flows_by_server ON assets_flows (server);
         CREATE TABLE assets_sources (
             path TEXT PRIMARY KEY, name TEXT NOT NULL, what TEXT NOT NULL, by TEXT NOT NULL, said_ns INTEGER NOT NULL,
@@ -56,13 +57,15 @@ class Assets:
         CREATE TABLE assets_known (
             id TEXT PRIMARY KEY, {", ".join(f"{name} TEXT NOT NULL" for name in _COLUMNS)}, zone TEXT NOT NULL,
             role TEXT NOT NULL, parent TEXT NOT NULL, filled REAL NOT NULL, first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL,
-            known_ns INTEGER NOT NULL, state TEXT NOT NULL, words TEXT NOT NULL, revision INTEGER NOT NULL,
-            body TEXT NOT NULL
+            known_ns INTEGER NOT NULL, state TEXT NOT NULL, revision INTEGER NOT NULL
         ) WITHOUT ROWID;
+        CREATE TABLE assets_words (id TEXT PRIMARY KEY, words TEXT NOT NULL) WITHOUT ROWID;
+        CREATE TABLE assets_body (id TEXT PRIMARY KEY, body TEXT NOT NULL);
         CREATE INDEX assets_known_by_zone ON assets_known (zone, role);
         CREATE INDEX assets_known_by_role ON assets_known (role);
         CREATE INDEX assets_known_by_maker ON assets_known (maker, model);
-        CREATE INDEX assets_known_by_name ON assets_known (name, id);
+        CREATE INDEX assets_known_by_name ON assets_known (name = '', name, id);
+        CREATE INDEX assets_known_by_state ON assets_known (state);
         CREATE INDEX assets_known_by_seen ON assets_known (last_ns);
         CREATE INDEX assets_known_by_parent ON assets_known (parent);
         CREATE TABLE assets_alias (alias TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (alias, id)) WITHOUT ROWID;
@@ -120,8 +123,8 @@ def _known(db: sqlite3.Connection, record: AssetKnown) -> None:
     db.execute("DELETE FROM assets_alias WHERE id = ?", (name,))
     db.execute("DELETE FROM assets_place WHERE id = ?", (name,))
     if record.gone:
-        db.execute("DELETE FROM assets_known WHERE id = ?", (name,))
-        db.execute("DELETE FROM assets_advised WHERE id = ?", (name,))
+        for table in ("assets_known", "assets_words", "assets_body", "assets_advised"):
+            db.execute(f"DELETE FROM {table} WHERE id = ?", (name,))  # noqa: S608  our own names
         return
     db.executemany("INSERT OR IGNORE INTO assets_alias VALUES (?, ?)", [(one, name) for one in record.aliases])
     places = {field.value for field in record.fields if field.name in ("address", "mac")}
@@ -131,7 +134,7 @@ def _known(db: sqlite3.Connection, record: AssetKnown) -> None:
     db.executemany("INSERT OR IGNORE INTO assets_place VALUES (?, ?)", [(place, name) for place in kept])
     values = {column: record.best(column) for column in _COLUMNS}
     words = " ".join(dict.fromkeys(field.value for field in record.fields)).lower()
-    marks = ", ".join("?" * (len(_COLUMNS) + 12))
+    marks = ", ".join("?" * (len(_COLUMNS) + 10))
     db.execute(
         f"INSERT OR REPLACE INTO assets_known VALUES ({marks})",  # noqa: S608  marks alone
         (
@@ -145,11 +148,11 @@ def _known(db: sqlite3.Connection, record: AssetKnown) -> None:
             record.last_ns,
             record.time_ns,
             _state(db, [name, *record.aliases]),
-            words,
             record.revision,
-            _body(record),
         ),
     )
+    db.execute("INSERT OR REPLACE INTO assets_words VALUES (?, ?)", (name, words))
+    db.execute("INSERT OR REPLACE INTO assets_body VALUES (?, ?)", (name, _body(record)))
 
 
 def _finding(db: sqlite3.Connection, record: AssetFinding) -> None:

@@ -17,6 +17,7 @@ from isthmus.model.records.assets import (
     Field,
     FlowSeen,
 )
+from isthmus.web import words
 from isthmus.web.house import House
 
 PAGE: Final = 50
@@ -94,13 +95,13 @@ def asked(query: Mapping[str, str], *, details: bool) -> Asked:
 def listed(house: House, what: Asked, *, details: bool) -> Listed:
     """The page that was asked for."""
     where, values = _where(what, details=details)
-    join = "FROM assets_known k LEFT JOIN assets_advised a ON a.id = k.id"
+    join = "FROM assets_known k LEFT JOIN assets_advised a ON a.id = k.id LEFT JOIN assets_words w ON w.id = k.id"
     views = house.site.views
-    total = int(views.query(f"SELECT count(*) AS n {join} {where}", values)[0]["n"])  # noqa: S608  of our own pieces
+    total = int(views.query(f"SELECT count(*) AS n {join} {where}", values)[0]["n"])
     page = min(what.page, max(1, -(-total // PAGE)))
     order = SORTS[what.sort][1]
     rows = views.query(
-        f"SELECT k.*, a.answer, a.score {join} {where} ORDER BY {order} LIMIT ? OFFSET ?",  # noqa: S608  as above
+        f"SELECT k.*, a.answer, a.score {join} {where} ORDER BY {order} LIMIT ? OFFSET ?",
         (*values, PAGE, (page - 1) * PAGE),
     )
     names = msgspec.json.encode([row["id"] for row in rows]).decode()
@@ -124,7 +125,7 @@ def _where(what: Asked, *, details: bool) -> tuple[str, list[str]]:
     if what.answer:
         parts.append("coalesce(a.answer, 'no data') = ?")
         values.append(what.answer)
-    searched = "k.words" if details else "lower(k.name || ' ' || k.maker || ' ' || k.model || ' ' || k.location)"
+    searched = "w.words" if details else "lower(k.name || ' ' || k.maker || ' ' || k.model || ' ' || k.location)"
     for word in what.words.lower().split()[:8]:
         parts.append(f"instr({searched}, ?) > 0")
         values.append(word)
@@ -145,7 +146,7 @@ def choices(house: House) -> dict[str, list[tuple[str, str, int]]]:
 def _said(column: str, value: str) -> str:
     if column == "role":
         return ROLES.get(value, value)
-    return value or {"zone": "no zone", "maker": "not known"}.get(column, "–")
+    return value or {"zone": "no zone", "maker": "not known"}.get(column, words.NOTHING)
 
 
 def completeness(house: House) -> list[sqlite3.Row]:
@@ -192,7 +193,8 @@ def whole(house: House, name: str) -> Whole | None:
     """The asset of an id, or of an id that it had before; None when there is none."""
     views = house.site.views
     rows = views.query(
-        "SELECT id, state, body FROM assets_known WHERE id IN (SELECT id FROM assets_alias WHERE alias = ?) LIMIT 1",
+        "SELECT k.id, k.state, b.body FROM assets_known k JOIN assets_body b ON b.id = k.id "
+        "WHERE k.id IN (SELECT id FROM assets_alias WHERE alias = ?) LIMIT 1",
         (name,),
     )
     if not rows:
@@ -323,7 +325,7 @@ def _past(house: House, path: str) -> list[tuple[int, str]]:
         before = states[index - 1]
         names = dict.fromkeys(field.name for field in (*before.fields, *one.fields))
         changed = [
-            f"{name}: {before.best(name) or '–'} became {one.best(name) or '–'}"
+            f"{name}: {before.best(name) or words.NOTHING} became {one.best(name) or words.NOTHING}"
             for name in names
             if before.best(name) != one.best(name)
         ]
@@ -348,6 +350,15 @@ def findings(house: House, state: str, severity: str, what: str) -> tuple[list[t
         values,
     )
     return [(msgspec.json.decode(row["body"], type=AssetFinding), row["state"]) for row in rows], int(total)
+
+
+def names(house: House, ids: Sequence[str]) -> dict[str, str]:
+    """What these assets are called."""
+    rows = house.site.views.query(
+        "SELECT id, name, model, address, mac FROM assets_known WHERE id IN (SELECT value FROM json_each(?))",
+        (msgspec.json.encode(sorted(set(ids))).decode(),),
+    )
+    return {row["id"]: row["name"] or row["model"] or row["address"] or row["mac"] or row["id"] for row in rows}
 
 
 def waiting(house: House) -> int:

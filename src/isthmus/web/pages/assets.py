@@ -7,12 +7,13 @@ from typing import Any
 from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 from litestar.response import Redirect, Response
 
 from isthmus.model.inventory import ATTRIBUTES, FINDINGS, ROLES, SENSITIVE, spoken
 from isthmus.web import acts, network, render, roles
 from isthmus.web.accounts import Person, Session
-from isthmus.web.figures import assets, attention, machines
+from isthmus.web.figures import assets
 from isthmus.web.guard import demand
 from isthmus.web.house import House
 from isthmus.web.pages import nav
@@ -43,7 +44,9 @@ def inventory(request: Request[Person, Session, Any], house: NamedDependency[Hou
 
 @get("/asset/{name:str}")
 @in_thread
-def one_asset(request: Request[Person, Session, Any], house: NamedDependency[House], name: str) -> Response[str]:
+def one_asset(
+    request: Request[Person, Session, Any], house: NamedDependency[House], name: FromPath[str]
+) -> Response[str]:
     """One asset with its evidence."""
     found = assets.whole(house, name)
     if found is None:
@@ -94,6 +97,7 @@ def findings(request: Request[Person, Session, Any], house: NamedDependency[Hous
         "what": what,
         "kinds": {key: said for key, said in FINDINGS.items() if key != "firmware"},
         "sources": assets.source_names(house),
+        "names": assets.names(house, [name for finding, _ in found for name in finding.assets[:4]]),
         "decides": roles.may(request.user.role, "asset decisions"),
     }
     return _page(request, house, "findings.html", context)
@@ -125,9 +129,9 @@ def _page(
     request: Request[Person, Session, Any], house: House, template: str, context: dict[str, Any]
 ) -> Response[str]:
     now = house.clock()
-    cells = nav.counts(attention.needs(house, machines.all_machines(house, now), now))
+    cells = nav.counts(house, now)
     cells["nav-findings"] = nav.number(assets.waiting(house))
     said = "The decision is in the log." if "said" in request.query_params else ""
-    built = render.Built(template, context, cells)
+    built = render.Built(template, lambda: context, cells)
     here = {"findings.html": "/assets/findings"}.get(template, "/assets")
     return html(render.page(built, house, request.auth, here=here, said=said))

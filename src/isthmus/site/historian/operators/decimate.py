@@ -17,7 +17,7 @@ from isthmus.model.time import NS_PER_HOUR, NS_PER_MINUTE
 
 OPERATOR = Decimate
 ASKS = ("samples",)
-_ROUNDED_FROM: Final = 10
+_ROUNDED_FROM: Final = 4
 FEWEST: Final = 4
 """Two stretches may be touched at least, of which two points each are kept."""
 PRESELECTED: Final = 4
