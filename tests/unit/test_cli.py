@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,6 @@ import pytest
 from isthmus import cli, commands
 from isthmus.commands import records
 from isthmus.model.errors import DeviceAway, IsthmusError, UsageError
-
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
@@ -42,7 +42,7 @@ def test_every_verb_teaches_by_an_example(verb: str, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit) as ended:
         cli.main([verb, "--help"])
     assert ended.value.code == 0
-    assert f"    isthmus {verb}" in capsys.readouterr().out
+    assert re.search(rf"^ *isthmus {verb}\b", capsys.readouterr().out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

@@ -185,3 +185,17 @@ def test_what_no_store_or_page_could_hold_is_refused_and_leaves_nothing_behind(
     assert visit("supervisor").post(f"/act/{what}/{BELOW}", **fields).status_code == 400
     assert fresh.site.log.position == before
     assert fresh.site.views.position == before
+
+
+def test_a_machine_whose_figures_stand_still_says_so_where_people_say_things(fresh: worlds.World, visit: Visit) -> None:
+    visitor = visit("operator")
+    address = f"/machine/{BELOW}"
+    assert "stand still" not in visitor.get(address).text
+    path = f"{worlds.PATH}/{BELOW}"
+    fresh.site.stopped[path] = f"figures of {path} stand still at 11:42: production/states failed (ValueError: <b>)"
+    answer = visitor.post(f"/act/quantity/{BELOW}", order="1046", scrap="1", good="-1", note="cracked")
+    page = visitor.get(address).text
+    assert answer.status_code in (303, 403)
+    assert f"Figures of {path} stand still at 11:42: production/states failed (ValueError: &lt;b&gt;)." in page
+    assert "kept in the log" in page
+    assert "stand still" in visitor.get("/plant").text

@@ -22,7 +22,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that needs a person."""
 
     key: str
-    kind: Literal["down", "silent", "tag", "parked", "erp", "cut", "link", "certificate", "unheard"]
+    kind: Literal["down", "silent", "tag", "parked", "erp", "cut", "link", "certificate", "unheard", "stopped"]
     title: str
     text: str
     link: str
@@ -34,12 +34,30 @@ def needs(house: House, machines: Sequence[MachineNow], now_ns: int) -> list[Nee
     """Everything that needs a person, in order."""
     told = sources.all_sources(house)
     return [
+        *_stopped(house),
         *_down(house, machines, now_ns),
         *(_silent(house, source, now_ns) for source in told if not source.up),
         *_gates(house, now_ns),
         *_erp(house, now_ns),
         *(_faulty(source) for source in told if source.up and source.faults),
         *_certificates(house, now_ns),
+    ]
+
+
+def _stopped(house: House) -> list[Need]:
+    """Machines whose figures stand still because a fold failed."""
+    return [
+        Need(
+            key=f"stopped-{house.below(path)}",
+            kind="stopped",
+            title=f"The figures of {house.site.plant.machines[path].name} stand still",
+            text=f"{sentence}. Samples and what people say are kept, and count once the fault is mended.",
+            link=f"/machine/{house.below(path)}",
+            link_text="Look at the machine",
+            urgent=True,
+        )
+        for path, sentence in sorted(house.site.stopped.items())
+        if path in house.site.plant.machines
     ]
 
 

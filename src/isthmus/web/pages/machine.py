@@ -142,6 +142,7 @@ def _present(house: House, machine: Machine, tags: list[tags_.TagNow], now: int)
     return {
         "head": cells.head(live, now, house.local),
         "link": cells.link(own, now, house),
+        "stopped": cells.stopped(house.site.stopped.get(machine.path, "")),
         "job": cells.job(live, now, house.local),
         "tagtime": cells.tagtime(now, house.local),
         **{f"tag-{place}": cells.tag(one, now, house.local) for place, one in enumerate(tags)},
