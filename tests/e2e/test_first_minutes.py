@@ -66,6 +66,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     demo = Demo(tmp_path_factory.mktemp("demo"))
     yield demo
     demo.stop()
+    left = subprocess.run(["pgrep", "-f", str(demo.folder)], capture_output=True, text=True, check=False).stdout
+    assert left == "", "a stopped demonstration leaves no process behind"
 
 
 @pytest.fixture(scope="module")
