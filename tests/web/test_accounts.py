@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from litestar.testing import TestClient
@@ -207,3 +209,44 @@ def test_pages_open_to_others_without_https_are_refused_by_the_check(section: We
     assert word in " ".join(what for what, _ in mistakes_in(section))
     assert not list(mistakes_in(WebSection()))
     assert not list(mistakes_in(WebSection(listen="0.0.0.0:443", certificate=Path("c"), key=Path("k"))))
+
+
+def test_guesses_made_at_once_are_held_up_like_guesses_made_in_turn(accounts: Accounts) -> None:
+    accounts.add(ADMIN, GOOD)
+    said: list[str] = []
+
+    def guess(number: int) -> None:
+        try:
+            accounts.log_in("ann", f"guess {number}", f"10.0.0.{number}")
+        except AccountRefused as refused:
+            said.append(str(refused))
+
+    with ThreadPoolExecutor(40) as pool:
+        list(pool.map(guess, range(40)))
+    assert said.count("Name or password is wrong.") == 6
+    assert sum("Too many" in words for words in said) == 34
+
+
+def test_a_link_opens_once_for_two_who_come_at_a_time(accounts: Accounts) -> None:
+    accounts.add(ADMIN, GOOD)
+    token = accounts.link_for("ann")
+    gate = Barrier(8)
+
+    def use(number: int) -> bool:
+        gate.wait()
+        try:
+            accounts.use_link(token, None, f"three words do {number}")
+        except AccountRefused:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(use, range(8))) == 1
+
+
+def test_a_link_is_not_used_up_by_a_weak_password(accounts: Accounts) -> None:
+    token = accounts.first_link()
+    assert token is not None
+    with pytest.raises(AccountRefused, match="at least"):
+        accounts.use_link(token, ADMIN, "short")
+    assert accounts.session(accounts.use_link(token, ADMIN, GOOD)) is not None

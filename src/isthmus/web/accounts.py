@@ -12,7 +12,7 @@ import hmac
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -27,6 +27,7 @@ _MEMORY = 64 << 20
 _FREE_TRIES: Final = 5
 _LONGEST_WAIT_S: Final = 900
 _LINK_HOURS: Final = 24
+_USED: Final = "This link has been used or is too old. Ask for a new one."
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS person (name TEXT PRIMARY KEY COLLATE NOCASE, full_name TEXT NOT NULL, role TEXT NOT NULL,
     secret TEXT NOT NULL, machine TEXT NOT NULL DEFAULT '', look TEXT NOT NULL DEFAULT '{}', open INTEGER NOT NULL);
@@ -177,14 +178,13 @@ class Accounts:
         """
         whos = (f"name {name.lower()[:120]}", f"address {address}")
         now = self._clock()
-        until = max((row["until_ns"] for who in whos for row in self._failures(who)), default=0)
+        until = self._count_try(whos, now)
         if until > now:
             msg = f"Too many failed tries. Try again in {-(-(until - now) // NS_PER_S)} s."
             raise AccountRefused(msg)
         rows = self._all("SELECT * FROM person WHERE name = ? AND open", name)
         # An unknown name costs the same time as a known one.
         if not _matches(password, rows[0]["secret"] if rows else self._nobody) or not rows:
-            self._count_failure(whos, now)
             msg = "Name or password is wrong."
             raise AccountRefused(msg)
         self._run("DELETE FROM failed WHERE who IN (?, ?)", *whos)
@@ -233,15 +233,21 @@ class Accounts:
         """
         holds, name = self.link_is_open(token)
         if not holds or (name is None and (person is None or self.has_administrator())):
-            msg = "This link has been used or is too old. Ask for a new one."
-            raise AccountRefused(msg)
-        if name is None:
-            assert person is not None  # noqa: S101  asked above
-            self.add(person, password)
-            name = person.name.strip()
-        else:
-            self.set_password(name, password)
-        self._run("DELETE FROM link WHERE token = ?", _digest(token))
+            raise AccountRefused(_USED)
+        # Taken before it is used: of two who come with one link at a time, one finds it gone.
+        taken = self._all("DELETE FROM link WHERE token = ? RETURNING ends_ns", _digest(token))
+        if not taken:
+            raise AccountRefused(_USED)
+        try:
+            if name is None:
+                assert person is not None  # noqa: S101  asked above
+                self.add(person, password)
+                name = person.name.strip()
+            else:
+                self.set_password(name, password)
+        except AccountRefused:
+            self._run("INSERT INTO link VALUES (?, ?, ?)", _digest(token), name, taken[0]["ends_ns"])
+            raise
         return self._begin(name)
 
     # Inside
@@ -262,15 +268,22 @@ class Accounts:
         self._run("INSERT INTO link VALUES (?, ?, ?)", _digest(token), name, self._clock() + _LINK_HOURS * NS_PER_HOUR)
         return token
 
-    def _failures(self, who: str) -> list[sqlite3.Row]:
-        return self._all("SELECT times, until_ns FROM failed WHERE who = ?", who)
-
-    def _count_failure(self, whos: tuple[str, ...], now: int) -> None:
-        self._run("DELETE FROM failed WHERE until_ns < ?", now - 24 * NS_PER_HOUR)
-        for who in whos:
-            times = 1 + next((row["times"] for row in self._failures(who)), 0)
-            wait_s = min(_LONGEST_WAIT_S, 1 << (times - _FREE_TRIES)) if times > _FREE_TRIES else 0
-            self._run("INSERT OR REPLACE INTO failed VALUES (?, ?, ?)", who, times, now + wait_s * NS_PER_S)
+    def _count_try(self, whos: Sequence[str], now: int) -> int:
+        """Until when to wait, 0 for not at all. A try counts as failed before it is checked: many at once count as many."""
+        marks = ", ".join("?" * len(whos))
+        with self._lock:
+            self._db.execute("DELETE FROM failed WHERE until_ns < ?", (now - 24 * NS_PER_HOUR,))
+            found = self._db.execute(f"SELECT * FROM failed WHERE who IN ({marks})", whos).fetchall()  # noqa: S608  marks
+            until = max((row["until_ns"] for row in found), default=0)
+            if until > now:
+                return int(until)
+            before = {row["who"]: row["times"] for row in found}
+            for who in whos:
+                times = 1 + before.get(who, 0)
+                wait_s = min(_LONGEST_WAIT_S, 1 << (times - _FREE_TRIES)) if times > _FREE_TRIES else 0
+                row = (who, times, now + wait_s * NS_PER_S)
+                self._db.execute("INSERT OR REPLACE INTO failed VALUES (?, ?, ?)", row)
+        return 0
 
     def _all(self, sql: str, *values: object) -> list[sqlite3.Row]:
         with self._lock:
