@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from isthmus.assets.addresses import is_group
 from isthmus.assets.decode.heard import Heard
 from isthmus.assets.decode.said import Exposure, Identity, Use
-from isthmus.assets.record import OWN_CARD
+from isthmus.assets.record import OWN_CARD, joined
 from isthmus.model.equipment import beside
 from isthmus.model.inventory import digest
 from isthmus.model.records.assets import AssetSeen, FlowSeen, How
@@ -22,7 +22,7 @@ def facts_of(
 
     Frames say where in that capture; all else is the same however the capture was cut.
     """
-    seen = _joined([*_identities(plant, heard, source), *_neighbours(plant, heard, source, card)])
+    seen = joined([*_identities(plant, heard, source), *_neighbours(plant, heard, source, card)])
     return seen, [*_conversations(plant, heard, source), *_used(plant, heard, source)]
 
 
@@ -109,21 +109,6 @@ def _neighbours(plant: str, heard: Heard, source: str, card: Callable[[str], str
                 mac=talk.client,
                 fields={"card": card(talk.client)},
             )
-
-
-def _joined(seen: Iterable[AssetSeen]) -> list[AssetSeen]:
-    """The same statement said again is one statement over a longer time."""
-    out: dict[str, AssetSeen] = {}
-    for one in seen:
-        before = out.get(one.path)
-        out[one.path] = one if before is None else _longer(before, one)
-    return list(out.values())
-
-
-def _longer(one: AssetSeen, other: AssetSeen) -> AssetSeen:
-    first, second = sorted((one, other), key=lambda each: (each.time_ns, each.frame))
-    kept = {name: getattr(first, name) for name in first.__struct_fields__}
-    return AssetSeen(**{**kept, "last_ns": max(first.last_ns, second.last_ns)})
 
 
 def _conversations(plant: str, heard: Heard, source: str) -> Iterator[FlowSeen]:

@@ -54,7 +54,7 @@ class _Said(NamedTuple):
 
 def record(plant: str, seen: Iterable[AssetSeen], flows: Sequence[FlowSeen], places: Places) -> list[AssetKnown]:
     """Every device, by id. Facts carry `time_ns` 0 until they are logged."""
-    everything = [_said(one, places) for one in _distinct(seen)]
+    everything = [_said(one, places) for one in joined(one for one in seen if not one.gone)]
     here = {(one.zone, one.seen.address) for one in everything if one.fields} | _public_here(flows, places)
     said = sorted((one for one in everything if not _of_the_internet(one, here, places)), key=lambda one: one.weight)
     groups = _grouped(said)
@@ -63,8 +63,19 @@ def record(plant: str, seen: Iterable[AssetSeen], flows: Sequence[FlowSeen], pla
     return _with_parents(sorted(known.values(), key=lambda one: one.path), said, groups)
 
 
-def _distinct(seen: Iterable[AssetSeen]) -> Iterable[AssetSeen]:
-    return {one.path: one for one in seen if not one.gone}.values()
+def joined(seen: Iterable[AssetSeen]) -> list[AssetSeen]:
+    """The same statement said again is one statement over a longer time."""
+    out: dict[str, AssetSeen] = {}
+    for one in seen:
+        before = out.get(one.path)
+        out[one.path] = one if before is None else _over_both(before, one)
+    return list(out.values())
+
+
+def _over_both(one: AssetSeen, other: AssetSeen) -> AssetSeen:
+    first = min(one, other, key=lambda each: (each.time_ns, each.frame))
+    kept = {name: getattr(first, name) for name in first.__struct_fields__}
+    return AssetSeen(**{**kept, "last_ns": max(one.last_ns, other.last_ns)})
 
 
 def _public_here(flows: Sequence[FlowSeen], places: Places) -> set[tuple[str, str]]:
