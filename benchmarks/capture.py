@@ -93,7 +93,7 @@ def main() -> None:
     given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     given.add_argument("--capture", type=Path, help="measure on this one instead")
     given.add_argument("--rounds", type=int, default=3)
-    given.add_argument("--megabytes", type=int, default=70, help="size of the capture that is made")
+    given.add_argument("--megabytes", type=int, default=40, help="size of the capture that is made")
     args = given.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = args.capture or Path(folder) / "capture.pcap"
