@@ -7,6 +7,7 @@ from typing import Any
 from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 from litestar.response import Redirect, Response
 
 from isthmus.model.inventory import ATTRIBUTES, FINDINGS, ROLES, SENSITIVE, spoken
@@ -43,7 +44,9 @@ def inventory(request: Request[Person, Session, Any], house: NamedDependency[Hou
 
 @get("/asset/{name:str}")
 @in_thread
-def one_asset(request: Request[Person, Session, Any], house: NamedDependency[House], name: str) -> Response[str]:
+def one_asset(
+    request: Request[Person, Session, Any], house: NamedDependency[House], name: FromPath[str]
+) -> Response[str]:
     """One asset with its evidence."""
     found = assets.whole(house, name)
     if found is None:
