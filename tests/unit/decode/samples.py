@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from wire import A, B, MAC_A, MAC_B, ethernet, mac, session, tcp, udp
+from wire import MAC_A, MAC_B, A, B, ethernet, mac, session, tcp, udp
 
 
 def enip(command: int, body: bytes, context: bytes = b"12345678") -> bytes:

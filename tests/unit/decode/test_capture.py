@@ -10,7 +10,7 @@ import pytest
 import samples
 from hypothesis import given
 from hypothesis import strategies as st
-from wire import A, B, MAC_A, MAC_B, ethernet, heard, ip, pcap, pcapng, session, tcp, udp
+from wire import MAC_A, MAC_B, A, B, ethernet, heard, ip, pcap, pcapng, session, tcp, udp
 
 from isthmus.assets.decode.audit import hear, hear_windows
 from isthmus.assets.decode.capture import NoCapture, windows

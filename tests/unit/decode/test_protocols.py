@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import samples
-from wire import A, B, MAC_A, MAC_B, heard, one_identity, session, tcp, udp
+from wire import MAC_A, MAC_B, A, B, heard, one_identity, session, tcp, udp
 
 from isthmus.assets.decode.heard import Heard
 

@@ -25,7 +25,7 @@ def ethernet(ether_type: int, payload: bytes, source: str = MAC_A, target: str =
     return mac(target) + mac(source) + struct.pack(">H", ether_type) + payload
 
 
-def ip(
+def ip(  # noqa: PLR0913  the fields of a fragment
     source: str, target: str, protocol: int, payload: bytes, *, name: int = 1, offset: int = 0, more: bool = False
 ) -> bytes:
     """IPv4 or IPv6 by the addresses; `offset` in bytes makes it a fragment."""

@@ -85,6 +85,7 @@ class Ear:
         self._kinds: dict[int, int] = {}
         self._asked: dict[int, bytes] = {}
         self._ends: dict[int, _Ends] = {}
+        self._certain: dict[int, bool] = {}
         self._packets = self._skipped = self._faults = self._kinds_lost = 0
         self._first_ns, self._last_ns = 2**63 - 1, 0
 
@@ -273,9 +274,11 @@ class Ear:
         self, seen: _Seen, packet: int, direction: int, decoder: int, key: int, payload: bytes
     ) -> None:
         """Let the decoder read one message."""
-        opposite = int(self._directions.opposite[direction])
+        opposite = self._directions.other(direction)
         ends = self._ends.get(direction) or self._ends_of(direction)
-        asks = self._asks(direction, opposite, decoder)
+        asks = self._certain.get(direction)
+        if asks is None:
+            asks = self._asks(direction, opposite, decoder)
         given = Packet(
             seen.window.first_frame + packet,
             int(seen.window.time_ns[packet]),
@@ -320,12 +323,13 @@ class Ear:
         rows = self._directions.rows
         row, role = rows[direction], int(self._labels.roles[direction])
         back = opposite >= 0
-        if row["opened"] or (back and rows[opposite]["accepted"]):
-            return True
-        if row["accepted"] or (back and rows[opposite]["opened"]):
-            return False
-        if role:
-            return role > 0
+        opened = bool(row["opened"] or (back and rows[opposite]["accepted"]))
+        accepted = bool(row["accepted"] or (back and rows[opposite]["opened"]))
+        if opened or accepted or role:
+            if len(self._certain) >= _MOST_ASKED:
+                self._certain.clear()
+            self._certain[direction] = opened or (not accepted and role > 0)
+            return self._certain[direction]
         ports = decoders()[decoder].PORTS
         to_known, from_known = int(row["target_port"]) in ports, int(row["source_port"]) in ports
         if to_known != from_known:

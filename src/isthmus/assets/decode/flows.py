@@ -99,6 +99,10 @@ class Directions:
         """The row of the other direction of each, -1 while there is none; MAC addresses do not matter for it."""
         return self._opposite[: len(self._numbers)]
 
+    def other(self, direction: int) -> int:
+        """`opposite` of one."""
+        return int(self._opposite[direction])
+
     @property
     def rows(self) -> NDArray[Any]:
         """The table so far, shape (directions,), of dtype DIRECTION."""
