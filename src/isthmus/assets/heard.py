@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from isthmus.assets.addresses import is_group
 from isthmus.assets.decode.heard import Heard

@@ -76,6 +76,10 @@ class AuditStore:
         if not make and not (folder / "settings.json").exists():
             msg = f"{folder} holds no audit yet; begin with isthmus audit import FILE --into {folder}"
             raise UsageError(msg)
+        if (folder / "log").exists() and not (folder / "settings.json").exists():
+            msg = f"{folder} is a site's data, which its own process writes; give the audit a folder of its own, and "
+            msg += "its record to the site with isthmus audit hand-over"
+            raise UsageError(msg)
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = (folder / "audit.lock").open("w")

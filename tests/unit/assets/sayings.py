@@ -10,7 +10,7 @@ from isthmus.model.records.assets import AssetSeen, FlowSeen
 PLANT = "acme/north"
 
 
-def said(
+def said(  # noqa: PLR0913  a statement has many parts
     address: str = "",
     *,
     at: int = 1,
@@ -38,7 +38,14 @@ def said(
 
 
 def flow(client: str, server: str, service: str = "modbus", *, at: int = 1, **more: object) -> FlowSeen:
-    given: dict[str, object] = {"transport": "tcp", "port": 502, "packets": 3, "source": "monday", "last_ns": at, **more}
+    given: dict[str, object] = {
+        "transport": "tcp",
+        "port": 502,
+        "packets": 3,
+        "source": "monday",
+        "last_ns": at,
+        **more,
+    }
     name = digest(client, server, service, *(f"{key}={value}" for key, value in sorted(given.items())))
     return FlowSeen(
         path=beside(PLANT, "flow-seen", name),

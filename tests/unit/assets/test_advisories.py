@@ -70,8 +70,8 @@ def library(folder: Path, *documents: dict[str, Any]) -> Library:
     return load(folder)
 
 
-def asset(model: str, firmware: str = "", maker: str = "Siemens AG", **more: str) -> AssetKnown:
-    return record(PLANT, [said("10.0.0.1", maker=maker, model=model, firmware=firmware, **more)], [], Places())[0]
+def asset(model: str, firmware: str = "", maker: str = "Siemens AG", card: str = "") -> AssetKnown:
+    return record(PLANT, [said("10.0.0.1", maker=maker, model=model, firmware=firmware, card=card)], [], Places())[0]
 
 
 def test_the_order_number_decides_and_the_numbers_are_compared_as_numbers(tmp_path: Path) -> None:

@@ -103,7 +103,9 @@ def test_a_new_talker_and_a_new_function_are_told_against_the_baseline() -> None
     assert found(normal, baseline=baseline) == []
     stranger = flow("10.0.0.101", "10.0.0.1", function="Write Single Coil", act="write")
     assert [one.what for one in found([*normal, stranger], baseline=baseline)] == ["new talker"]
-    [write] = found([*normal, flow("10.0.0.9", "10.0.0.1", function="Write Single Coil", act="write")], baseline=baseline)
+    [write] = found(
+        [*normal, flow("10.0.0.9", "10.0.0.1", function="Write Single Coil", act="write")], baseline=baseline
+    )
     assert (write.what, write.severity) == ("new function", "high")
 
 

@@ -69,7 +69,7 @@ def address_moves(look: Look) -> Iterator[AssetFinding]:
             ["move", origin, target],
             severity="low",
             title=f"{_called(first)} moved from {origin} to {target}",
-            text=f"{_many(assets)} with the same serial; one device with two addresses, not two devices.",
+            text=f"{_many(assets)}, known by serial: one device with two addresses, not two devices.",
             next_step="Accept the new address if the move was planned; otherwise find who changed it.",
             evidence=[_seen(field, f"{_called(asset)} at {field.value}") for asset, *both in members for field in both],
             addresses=[origin, target],
