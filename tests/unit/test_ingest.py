@@ -225,3 +225,12 @@ def test_a_fact_with_a_number_that_no_store_holds_is_set_aside_and_the_views_go_
     assert len(told(spine, LinkChanged)) == 1
     assert len(told(spine, SamplesQuarantined)) == 1
     assert spine.site.views.position == spine.site.log.position
+
+
+@pytest.mark.parametrize("far", [{"seq": 1 << 63}, {"seq": (1 << 64) - 1}, {"epoch": 1 << 63}])
+def test_a_frame_whose_number_no_store_holds_is_refused_and_the_views_go_on(spine: Spine, far: dict[str, int]) -> None:
+    with pytest.raises(StoreDamaged, match="no edge ever reaches"):
+        spine.ingest.take("edge-1", body(dictionary("plc"), parts(1, 5)._replace(**far)))  # type: ignore[arg-type]
+    spine.ingest.take("edge-1", body(dictionary("plc"), link_up(1)))
+    assert len(told(spine, LinkChanged)) == 1
+    assert spine.site.views.position == spine.site.log.position

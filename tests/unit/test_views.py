@@ -173,3 +173,18 @@ def test_closing_beside_a_thread_that_reads_ends_its_reading_and_nothing_else(tm
     assert len(ended) == len(threads)
     with pytest.raises(sqlite3.ProgrammingError):
         views.query("SELECT 1")
+
+
+def test_a_full_disk_is_said_as_one_and_the_views_go_on_where_they_were(tmp_path: Path) -> None:
+    log, views = RecordsLog(tmp_path / "log"), Views(tmp_path / "views.sqlite", [Facts()])
+    [(pages,)] = views._db.execute("PRAGMA page_count").fetchall()
+    views._db.execute(f"PRAGMA max_page_count = {pages + 2}")
+    log.append([LinkChanged(path=f"acme#conduit/{number:0500}", time_ns=number, up=True) for number in range(100)])
+    with pytest.raises(OSError, match="is full"):
+        views.catch_up(log)
+    assert views.position == 0
+    views._db.execute("PRAGMA max_page_count = 100000")
+    assert views.catch_up(log) == 100
+    assert views.query("SELECT count(*) AS n FROM facts")[0]["n"] == 100
+    views.close()
+    log.close()

@@ -34,6 +34,7 @@ from isthmus.site.refusal import Refusal
 from isthmus.site.site import Site
 from isthmus.wire.frame import source_id
 
+_log: Final = logging.getLogger(__name__)
 _TELL_S: Final = 1.0
 _MOST_UNTOLD: Final = 1_000
 _STOP_S: Final = 30.0
@@ -115,8 +116,13 @@ async def _tell(site: Site, file: PlantFile, untold: deque[Told]) -> None:
                     path=path, time_ns=now, ordinal=len(records), rows=told.rows, why=told.what, tags=tags
                 )
             )
-        if records:
-            await asyncio.to_thread(site.append, records)
+        while records:
+            try:
+                await asyncio.to_thread(site.append, records)
+                break
+            except OSError as error:
+                _log.error("what history tells waits: %s", error)
+                await asyncio.sleep(_TELL_S)
         await asyncio.sleep(_TELL_S)
 
 

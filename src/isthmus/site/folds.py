@@ -8,6 +8,7 @@ one bounded stretch of each unit. See docs/architecture.md "Folds".
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
 from collections import defaultdict
@@ -95,7 +96,7 @@ class FoldRunner:
                 if self._now_ns() - self._previewed_ns >= _PREVIEW_NS:
                     self._previewed_ns = self._now_ns()
                     self.preview()
-            except OSError as error:
+            except (OSError, sqlite3.OperationalError) as error:  # the disk is full, or a file is locked
                 _log.error("folding waits: %s; it is tried again each second", error)
                 stop.wait(1)
             if not more:

@@ -38,6 +38,7 @@ _Name = tuple[int, int]
 """(source, epoch)"""
 _FROM_THE_EDGE: Final = "edge/"
 _MOST_MISSED: Final = 100_000
+_LARGEST: Final = (1 << 63) - 1
 
 
 class Arrived(NamedTuple):
@@ -112,6 +113,9 @@ class Ingest:
         except StoreDamaged as error:
             msg = f"what edge {edge} sent is no run of frames: {error}"
             raise StoreDamaged(msg) from error
+        if any(max(frame.epoch, frame.seq) > _LARGEST for frame, _ in run):
+            msg = f"edge {edge} sent a frame whose epoch or number no edge ever reaches"
+            raise StoreDamaged(msg)
         with ExitStack() as locks:
             for source in sorted({frame.source for frame, _ in run}):
                 locks.enter_context(self._lock_of(source))

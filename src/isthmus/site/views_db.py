@@ -7,6 +7,7 @@ folded anew. A view that raises is a bug: it is told and stands still, the other
 
 from __future__ import annotations
 
+import errno
 import logging
 import sqlite3
 import threading
@@ -90,7 +91,7 @@ class Views:
             return self.position
 
     def apply(self, records: Iterable[tuple[int, Record]]) -> None:
-        """Fold records in, each with the position behind it, in one transaction."""
+        """Fold records in, each with the position behind it, in one transaction. Raises OSError for a full disk."""
         batch = list(records)
         if not batch:
             return
@@ -100,10 +101,12 @@ class Views:
                 for view in self._views.values():
                     self._fold(view, batch)
                 self._db.execute("COMMIT")
-            except sqlite3.Error:
+            except sqlite3.Error as error:
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
                 self._positions = {name: at for name, at in self._stored().items() if name in self._views}
+                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                    raise OSError(errno.ENOSPC, f"the disk under {self.path} is full") from error
                 raise
 
     def close(self) -> None:
