@@ -50,10 +50,7 @@ def report(store: AuditStore, now_ns: int) -> str:
         "<h2>How complete the record is</h2>",
         _table(
             ("Zone", "Assets", "All attributes", "The 14 of high priority"),
-            (
-                (_zone(one.zone), f"{one.assets:,}", _share(one.score), _share(one.high))
-                for one in scores
-            ),
+            ((_zone(one.zone), f"{one.assets:,}", _share(one.score), _share(one.high)) for one in scores),
         ),
         _table(
             ("Attribute", "Priority", "Filled", "Known"),
@@ -70,7 +67,15 @@ def report(store: AuditStore, now_ns: int) -> str:
         "<h2>From what this follows</h2>",
         _table(
             ("Read", "What", "By", "Could not be read"),
-            ((one.name, f"{one.what} {f'{one.packets:,} packets' if one.packets else ''}", one.by, str(len(one.not_fitting))) for one in store.sources()),
+            (
+                (
+                    one.name,
+                    f"{one.what} {f'{one.packets:,} packets' if one.packets else ''}",
+                    one.by,
+                    str(len(one.not_fitting)),
+                )
+                for one in store.sources()
+            ),
         ),
         (
             f'<p class="muted">Record: {store.log.position:,} facts, head {escape(store.log.head)}. '
@@ -92,7 +97,9 @@ def _sums(
         (f"{answers['affected']:,}" if advised else "no data", "assets affected by advisories"),
         (_share(score), "of the record filled"),
     )
-    return '<div class="sum">' + "".join(f"<div><b>{escape(one)}</b>{escape(what)}</div>" for one, what in told) + "</div>"
+    return (
+        '<div class="sum">' + "".join(f"<div><b>{escape(one)}</b>{escape(what)}</div>" for one, what in told) + "</div>"
+    )
 
 
 def _findings(work: Sequence[AssetFinding], names: dict[str, str]) -> str:
@@ -132,9 +139,8 @@ def _advised(assets: Sequence[AssetKnown], advised: dict[str, AssetAdvised]) -> 
     answers = Counter(told.answer for _, told in hit)
     newest = max(told.newest for told in advised.values())
     said = "; ".join(f"{answers[one]:,} {one}" for one in ("affected", "unknown", "not affected", "no data"))
-    return (
-        f"<p>{said}. The newest advisory is of {escape(newest)}; what came out since then is not in it.</p>"
-        + (_table(("Score", "Asset", "Advisories", "The gravest", "Corrected version"), rows[:_SHOWN]) if rows else "")
+    return f"<p>{said}. The newest advisory is of {escape(newest)}; what came out since then is not in it.</p>" + (
+        _table(("Score", "Asset", "Advisories", "The gravest", "Corrected version"), rows[:_SHOWN]) if rows else ""
     )
 
 

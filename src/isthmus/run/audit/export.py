@@ -31,7 +31,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Where to, and how much of it."""
     parser.add_argument("target", type=Path, metavar="FILE", help="ends in .csv, .json or .cdx.json")
     folder(parser, "--from")
-    parser.add_argument("--redacted", action="store_true", help="hash addresses, names and serials; leave firmware and ports out")
+    parser.add_argument(
+        "--redacted", action="store_true", help="hash addresses, names and serials; leave firmware and ports out"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """Write the audit for the board: one HTML file, or a PDF where Chromium is at hand.
 
-    isthmus audit report audit.html
-    isthmus audit report audit.pdf
+isthmus audit report audit.html
+isthmus audit report audit.pdf
 """
 
 from __future__ import annotations
