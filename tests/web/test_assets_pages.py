@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
-from world import PASSWORD, PATH, World, world
 
 from isthmus.model.equipment import beside
 from isthmus.model.records.assets import (
@@ -22,6 +21,7 @@ from isthmus.model.records.assets import (
     FlowSeen,
 )
 from isthmus.web.figures import assets as figures
+from web_world import PASSWORD, PATH, World, world
 
 
 def asset(number: str, **fields: str) -> AssetKnown:
