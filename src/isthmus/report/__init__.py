@@ -1,1 +1,0 @@
-"""Paper from the same queries as the pages."""
