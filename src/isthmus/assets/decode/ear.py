@@ -124,6 +124,8 @@ class Ear:
         ):
             if count:
                 told.append(sentence.format(count))
+        if not self._packets and not told:
+            told.append("it holds no packet")
         return Heard(
             identities=self._sayings.identities,
             uses=self._sayings.uses,
