@@ -50,6 +50,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 when it ended or was stopped."""
     from isthmus.run.show.stage import Settings  # noqa: PLC0415  loads every room
+    from isthmus.run.stop import run_until_stopped  # noqa: PLC0415  as above
 
     if args.faults and (args.seconds or 0) < _FAULTS_S:
         msg = f"--faults is a script of 110 s and time to recover; add --for {_FAULTS_S:.0f} or more"
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     )
     try:
         days = args.history if args.history is not None else 0.0 if args.seconds else 7.0
-        asyncio.run(_show(settings, headless=args.headless, faults=args.faults, days=days))
+        run_until_stopped(_show(settings, headless=args.headless, faults=args.faults, days=days))
     finally:
         if args.folder is None:
             shutil.rmtree(folder, ignore_errors=True)
