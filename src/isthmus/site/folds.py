@@ -19,8 +19,10 @@ from typing import Final
 import numpy as np
 
 from isthmus.model.records import Key, Record
+from isthmus.model.records.production import StateChanged
 from isthmus.model.records.site import Recomputed
 from isthmus.model.samples import Series
+from isthmus.model.states import State
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S, iso
 from isthmus.site.checkpoints import Checkpoints
 from isthmus.site.course import Course
@@ -199,6 +201,14 @@ class FoldRunner:
         unit = course.unit
         folded = unit.fold(moment, end, series, self._outside(course, moment, end))
         previews = unit.previews(folded.states, end)
+        silent = [self._site.contact.silent_since(source, end) for source in unit.sources]
+        since_ns = min((each for each in silent if each is not None), default=None)
+        if since_ns is not None:
+            # The last that was heard may be RUN, and nobody knows whether it still is.
+            path = unit.path
+            unheard = StateChanged(path=path, time_ns=since_ns, state=State.UNKNOWN, native="its edge is not heard")
+            previews = [one for one in previews if not isinstance(one, StateChanged) or one.time_ns < since_ns]
+            previews.append(unheard)
         self._site.namespace.put_previews(unit.path, [kind.__name__ for kind in unit.emits], previews)
 
     def _outside(self, course: Course, moment: Moment, end_ns: int) -> list[Record]:

@@ -89,6 +89,7 @@ class Ingest:
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._site, self._arrived, self._now_ns = site, arrived, now_ns
+        site.contact.begin(now_ns())
         self._future_ns, self._earliest_ns = int(future_s * NS_PER_S), earliest_ns
         self._dictionaries = Dictionaries(site.folder / "dictionaries", site.tags)
         self._quarantine = Quarantine(site.folder / "quarantine")
@@ -121,6 +122,7 @@ class Ingest:
                 locks.enter_context(self._lock_of(source))
             taking = self._gather(run)
             self._store(taking)
+        self._site.contact.heard(edge, {name for name, _ in taking.batches}, self._now_ns())
         acknowledged = (Acknowledged(source, epoch, seq) for (source, epoch), seq in taking.highest.items())
         return Answer(acknowledged=tuple(acknowledged))
 

@@ -17,6 +17,7 @@ from isthmus.model.records import Record
 from isthmus.model.samples import ValueKind
 from isthmus.site import namespace as live
 from isthmus.site import views as folder_of_views
+from isthmus.site.contact import Contact
 from isthmus.site.historian import Historian
 from isthmus.site.namespace import Namespace
 from isthmus.site.records_log import Origin, RecordsLog
@@ -54,6 +55,7 @@ class Site:
         self.stopped: dict[str, str] = {}
         """By work unit whose folds failed, the sentence that says why its figures stand still."""
         self.namespace = Namespace()
+        self.contact = Contact()
         self.log = RecordsLog(folder / "log")
         self.views = Views(folder / "views.sqlite", folder_of_views.found() if views is None else views)
         self._listeners: list[Callable[[Sequence[Record]], None]] = []

@@ -190,14 +190,13 @@ def _prepare(file: PlantFile) -> str:
 
 async def _until_up(pages: str, site: Child) -> None:
     """Return when the pages answer. Raises TimeoutError with the site's last words."""
-    host, _, port = pages.rpartition("/")[2].rpartition(":")
     deadline = time.monotonic() + _UP_S
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection(host, int(port))
-            writer.close()
-            return
-        await asyncio.sleep(0.1)
+    async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.HTTPError):
+                if (await client.get(f"{pages}/health")).is_success:
+                    return
+            await asyncio.sleep(0.1)
     msg = f"the site did not come up within {_UP_S:.0f} s; it says:\n{site.last_words()}"
     raise TimeoutError(msg)
 

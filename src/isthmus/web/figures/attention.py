@@ -36,11 +36,33 @@ def needs(house: House, machines: Sequence[MachineNow], now_ns: int) -> list[Nee
     return [
         *_stopped(house),
         *_down(house, machines, now_ns),
-        *(_silent(house, source, now_ns) for source in told if not source.up),
+        *_unheard(house, told, now_ns),
+        *(_silent(house, source, now_ns) for source in told if not source.up and source.unheard_since_ns is None),
         *_gates(house, now_ns),
         *_erp(house, now_ns),
         *(_faulty(source) for source in told if source.up and source.faults),
         *_certificates(house, now_ns),
+    ]
+
+
+def _unheard(house: House, told: Sequence[sources.Source], now_ns: int) -> list[Need]:
+    """One need for a silent edge, not one for each of its sources."""
+    silent = [source for source in told if source.unheard_since_ns is not None]
+    if not silent:
+        return []
+    since_ns = min(source.unheard_since_ns or now_ns for source in silent)
+    machines = sorted({machine for source in silent for machine in source.machines})
+    return [
+        Need(
+            key="unheard",
+            kind="silent",
+            title=f"The edge is not heard since {house.local.moment(since_ns, now_ns)}",
+            text=f"What {', '.join(machines) or 'its machines'} do is not known here. The edge goes on reading and keeps "
+            "everything; look at its own page on the OT side, and at the link.",
+            link="/connections",
+            link_text="Look at the connections",
+            urgent=True,
+        )
     ]
 
 

@@ -27,6 +27,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Maker, model and firmware, as the device said when asked."""
     machines: tuple[str, ...] = ()
     """Names of the machines that read from it."""
+    unheard_since_ns: int | None = None
+    """Since when its edge is silent, so that nothing is known of the source itself."""
 
     @property
     def up(self) -> bool:
@@ -57,7 +59,18 @@ def all_sources(house: House) -> list[Source]:
             device=said,
             machines=machines.get(name, ()),
         )
-    return [out[name] for name in sorted(out)]
+    return [_unheard(house, out[name]) for name in sorted(out)]
+
+
+def _unheard(house: House, source: Source) -> Source:
+    """The source as it is known here: what its edge said last holds no more once the edge is silent."""
+    since_ns = house.site.contact.silent_since(source.name, house.clock())
+    if since_ns is None:
+        return source
+    cause = "Its edge is not heard; the edge keeps what it reads"
+    return msgspec.structs.replace(
+        source, state="away", cause=cause, last_contact_ns=since_ns, next_try_ns=None, unheard_since_ns=since_ns
+    )
 
 
 def machines_by_source(house: House) -> dict[str, tuple[str, ...]]:

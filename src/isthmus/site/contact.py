@@ -1,0 +1,48 @@
+"""When the edge behind each source was last heard. A cut edge says nothing, and silence must not look like calm.
+
+An edge with nothing to send asks every few seconds whether the site is there, so that one not heard for
+longer is away, or cut off. What it reads meanwhile it keeps; what its machines do meanwhile is not known here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Final
+
+from isthmus.model.time import NS_PER_S
+
+SILENT_NS: Final = 12 * NS_PER_S
+"""An edge not heard for longer than this is silent: more than twice the time between two of its questions."""
+
+
+class Contact:
+    """Kept by ingest, read by the fold runner and the pages; any thread may call it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._begun_ns: int | None = None
+        self._heard_ns: dict[str, int] = {}
+        self._edge_of: dict[str, str] = {}
+
+    def begin(self, now_ns: int) -> None:
+        """The site listens from now on: an edge that is not heard from now on is missed."""
+        with self._lock:
+            self._begun_ns = now_ns
+
+    def heard(self, edge: str, sources: Iterable[str], now_ns: int) -> None:
+        """An edge spoke, and these sources stand behind it."""
+        with self._lock:
+            self._heard_ns[edge] = now_ns
+            self._edge_of.update(dict.fromkeys(sources, edge))
+
+    def silent_since(self, source: str, now_ns: int) -> int | None:
+        """Since when the edge behind a source is silent; None while it is heard, or nobody listens here.
+
+        A source that has not come since the start may stand behind any edge: the one heard last speaks for it.
+        """
+        with self._lock:
+            edge = self._edge_of.get(source)
+            heard = self._heard_ns.get(edge) if edge else max(self._heard_ns.values(), default=None)
+            last = self._begun_ns if heard is None else heard
+        return last if last is not None and now_ns - last > SILENT_NS else None
