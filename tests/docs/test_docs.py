@@ -83,8 +83,13 @@ def test_every_table_and_kind_of_the_plant_file_has_its_heading() -> None:
     for field in msgspec.structs.fields(Sections):
         assert {f"[{field.encode_name}]", f"[[{field.encode_name}]]"} & set(told), field.encode_name
     assert set(KINDED) == {"source", "erp"}
-    assert {f'[[source]] kind = "{kind}"' for kind in source_kinds()} <= set(told)
-    assert {f'[erp] kind = "{kind}"' for kind in erp_kinds()} <= set(told)
+    assert {f'[[source]] kind = "{kind}"' for kind, cls in source_kinds().items() if shipped(cls)} <= set(told)
+    assert {f'[erp] kind = "{kind}"' for kind, cls in erp_kinds().items() if shipped(cls)} <= set(told)
+
+
+def shipped(cls: type) -> bool:
+    """Not a source that another test has made for itself."""
+    return cls.__module__.startswith("isthmus.")
 
 
 def test_every_key_of_the_plant_file_says_what_it_means() -> None:
