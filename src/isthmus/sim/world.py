@@ -95,6 +95,8 @@ class Machine:
         self.good, self.scrap = 0, 0
         self.values: dict[str, Value] = {}
         self._chance = random.Random(f"{seed}/{spec.name}")
+        # Its own, so that how long a machine waits for its first order does not change what it does with it.
+        self._noise = random.Random(f"{seed}/{spec.name}/noise")
         self._state = State.OFF
         self._now_ns = start_ns
         self._until_ns = start_ns
@@ -128,8 +130,12 @@ class Machine:
             self._until_ns = min(self._until_ns, self._now_ns + NS_PER_S)
 
     def unload(self) -> None:
-        """Finish the piece in hand, take the order off, and begin no other."""
+        """Finish the piece in hand, take the order off, and begin no other; at once where it stands still."""
         self._closing = True
+        if self.work is not None and self._state is not State.RUN:
+            self.work, self._cycle_left_ns = None, 0
+            self._set("order", "")
+            self._set("product", "")
 
     def break_down(self, seconds: float, alarm: str) -> None:
         """Stop in the middle of whatever it does, for so long, with an alarm."""
@@ -195,15 +201,13 @@ class Machine:
         self._analogue_ns = now_ns + int(seconds * NS_PER_S)
         running = self._state is State.RUN
         self._heat_c += ((WARMEST_C if running else AMBIENT_C) - self._heat_c) * (1 - 0.99**seconds)
-        power_w = POWER_W.get(self._state, POWER_W[State.IDLE]) * self._chance.gauss(1.0, 0.02)
+        power_w = POWER_W.get(self._state, POWER_W[State.IDLE]) * self._noise.gauss(1.0, 0.02)
         self._energy_wh += power_w * seconds / 3600
         saved, self._now_ns = self._now_ns, now_ns
-        self._set("spindle_speed", round(self._chance.gauss(8200, 15), 1) if running else 0.0)
-        self._set("spindle_load", round(min(max(self._chance.gauss(44, 6), 0), 100), 1) if running else 0.0)
-        self._set("temperature", round(self._heat_c + self._chance.gauss(0, 0.05), 2))
-        self._set(
-            "vibration", round((0.9 + self._wear / 4000) * self._chance.uniform(0.9, 1.1), 3) if running else 0.05
-        )
+        self._set("spindle_speed", round(self._noise.gauss(8200, 15), 1) if running else 0.0)
+        self._set("spindle_load", round(min(max(self._noise.gauss(44, 6), 0), 100), 1) if running else 0.0)
+        self._set("temperature", round(self._heat_c + self._noise.gauss(0, 0.05), 2))
+        self._set("vibration", round((0.9 + self._wear / 4000) * self._noise.uniform(0.9, 1.1), 3) if running else 0.05)
         self._set("power", round(power_w, 1))
         self._set("energy", round(self._energy_wh, 3))
         self._now_ns = saved
