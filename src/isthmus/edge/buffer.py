@@ -40,10 +40,9 @@ from isthmus.model.samples import TagInfo
 from isthmus.model.time import NS_PER_DAY, NS_PER_S
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import Dictionary
-from isthmus.wire.link import Acknowledged
+from isthmus.wire.link import EDGE_OWN, Acknowledged
 
-OWN: Final = "_edge"
-"""The edge's own source, under which its records travel; no [[source]] can be called so."""
+OWN: Final = EDGE_OWN
 GROUP_S: Final = 0.2
 MOST_PENDING_ROWS: Final = 2_000_000
 MEMORY_BYTES: Final = 64 * 1024 * 1024
@@ -331,7 +330,7 @@ class Buffer:
             if lane is not None:
                 self._begin(lane)
         for lane in self.lanes[:-1]:
-            if not lane.waiting:
+            if lane.settled:
                 self.lanes.remove(lane)
                 lane.remove()
         self._tell_damage()
@@ -341,7 +340,7 @@ class Buffer:
 
     def _drop(self, why: Why, among: Sequence[Lane] | None = None) -> bool:
         for lane in among or [lane for lane in self.lanes if lane.on_disk]:
-            if lane is not self.lanes[-1] and not lane.waiting:
+            if lane is not self.lanes[-1] and lane.settled:
                 self.lanes.remove(lane)
                 lane.remove()
                 return True

@@ -32,6 +32,7 @@ from isthmus.site.ingest import Ingest
 from isthmus.site.link import LinkServer
 from isthmus.site.refusal import Refusal
 from isthmus.site.site import Site
+from isthmus.site.speakers import Speakers
 from isthmus.wire.frame import source_id
 
 _log: Final = logging.getLogger(__name__)
@@ -96,7 +97,17 @@ def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> tuple[Site,
     runner = FoldRunner(site, lateness_s=file.site.lateness_s, keep_days=file.historian.keep_days)
     stack.callback(runner.close)
     earliest = datetime.combine(file.historian.earliest, datetime.min.time(), tzinfo=UTC)
-    ingest = Ingest(site, future_s=file.historian.future_s, earliest_ns=from_datetime(earliest), arrived=runner.arrived)
+    ingest = Ingest(
+        site,
+        future_s=file.historian.future_s,
+        earliest_ns=from_datetime(earliest),
+        arrived=runner.arrived,
+        speakers=Speakers(
+            {source.name: source.edge for source in file.sources},
+            Certificates(folder / "tls", plant.path).members,
+            beside(plant.path, "conduit", file.edge.conduit),
+        ),
+    )
     stack.callback(ingest.close)
     return site, runner, ingest
 

@@ -168,6 +168,8 @@ class LinkServer:
             answer = await loop.run_in_executor(self._thread, self._take, peer.name, body)
         except StoreDamaged as error:
             raise _Refused(400, str(error)) from error
+        except UsageError as error:
+            raise _Refused(503, str(error)) from error
         except OSError as error:
             raise _Refused(507, error.strerror or str(error)) from error
         self.seen[peer.name] = time.time_ns()
