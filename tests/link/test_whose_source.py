@@ -159,9 +159,7 @@ def test_a_dictionary_and_a_record_of_another_source_are_set_aside(place: Place,
                 edge.buffer.tell(DeviceIdentified(path=path, time_ns=1, address="x", protocol="y"))
             edge.buffer.put("mill", counts(0))
             await until(lambda: any(isinstance(one, DeviceIdentified) for _, one in site.log.read(0)))
-            await until(
-                lambda: sum(isinstance(one, SamplesQuarantined) for _, one in site.log.read(0)) >= 2
-            )
+            await until(lambda: sum(isinstance(one, SamplesQuarantined) for _, one in site.log.read(0)) >= 2)
             said = [one for _, one in site.log.read(0)]
             assert [one.path for one in said if isinstance(one, DeviceIdentified)] == [f"{PLANT}#source/mill"]
             whys = " ".join(one.why for one in said if isinstance(one, SamplesQuarantined))
