@@ -28,7 +28,7 @@ class Crowd:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *how: object) -> None:
         for _, writer in self.held:
             writer.transport.abort()
         await asyncio.sleep(0.05)

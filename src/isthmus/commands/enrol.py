@@ -58,9 +58,11 @@ def run(args: argparse.Namespace) -> int:
     """One step."""
     from isthmus.plantfile import load  # noqa: PLC0415  loads every room's sections
     from isthmus.run.enrol import enrol_edge  # noqa: PLC0415  loads httpx and cryptography
+    from isthmus.run.private import keep_private  # noqa: PLC0415  as above
     from isthmus.site.certificates import Certificates  # noqa: PLC0415  as above
 
     plant = load(args.file)
+    keep_private()
     edge_tls = Path(plant.edge.data) / "tls"
     if args.step == "edge":
         enrolled = enrol_edge(edge_tls, args.site or plant.edge.site, args.code)

@@ -51,6 +51,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do the task."""
+    from isthmus.run.private import keep_private  # noqa: PLC0415  beside what loads more
+
+    keep_private()
     folder = args.data / "history"
     if args.task not in {"restore", "import"} and not (folder / "manifest.sqlite").exists():
         msg = f"{folder} holds no history; give the site's data folder with --data"

@@ -32,6 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Until it is stopped."""
     from isthmus.plantfile import load  # noqa: PLC0415  loads every room's sections
+    from isthmus.run.private import keep_private  # noqa: PLC0415  as above
     from isthmus.run.relay import run_relay  # noqa: PLC0415  loads pyarrow and httpx
     from isthmus.run.stop import run_until_stopped  # noqa: PLC0415  as above
 
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     plant = load(args.file)
     edge = plant.edge
+    keep_private(edge.data)
     edges = {
         name: tuple(filter(None, sources.split(","))) for name, _, sources in (e.partition("=") for e in args.edge)
     }
