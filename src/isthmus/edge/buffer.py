@@ -34,6 +34,7 @@ from isthmus.edge.groups import FRAME_BYTES, GROUP_ROWS, grouped, joined
 from isthmus.edge.lane import Dropped, Lane
 from isthmus.edge.memory import MemoryLog
 from isthmus.model.errors import UsageError
+from isthmus.model.rarely import Rarely
 from isthmus.model.records import Record
 from isthmus.model.records.edge import ConduitCut, ConduitReopened, SamplesDropped
 from isthmus.model.samples import TagInfo
@@ -84,6 +85,7 @@ class Buffer:
         self._rows = 0
         self._overflow: dict[str, Dropped] = {}
         self._full = asyncio.Event()
+        self._rarely = Rarely()
         self._lock = Lock()
         self._flushing = Lock()
         self._held = hold(folder)
@@ -173,7 +175,9 @@ class Buffer:
         """Tell what will never reach the site."""
         for part in dropped:
             self.tell(self._record(part, why, detail))
-            _log.warning("buffer: %d rows of %s are let go (%s)", part.rows, part.source, why)
+            rows = self._rarely.due(f"{part.source} {why}", time.monotonic(), part.rows)
+            if rows is not None:
+                _log.warning("buffer: %d rows of %s are let go (%s)", rows, part.source, why)
 
     def take_acknowledgements(self, taken: Sequence[Acknowledged]) -> None:
         """Forget what the site says it has; used for acknowledgements that were carried by hand."""
@@ -427,8 +431,9 @@ class Buffer:
         return None
 
     def _say(self, trouble: str) -> None:
-        if trouble != self.trouble:
-            _log.error("buffer: %s", trouble)
+        times = self._rarely.due(trouble.partition(".")[0], time.monotonic())
+        if times is not None:
+            _log.error("buffer: %s%s", trouble, f" ({times} times since this was last said)" if times > 1 else "")
         self.trouble = trouble
 
 

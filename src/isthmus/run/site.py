@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
@@ -18,6 +19,7 @@ from typing import Final
 
 from isthmus.model.equipment import beside
 from isthmus.model.errors import UsageError
+from isthmus.model.rarely import Rarely
 from isthmus.model.records import Record
 from isthmus.model.records.site import SamplesQuarantined
 from isthmus.model.time import from_datetime
@@ -115,6 +117,7 @@ def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> tuple[Site,
 async def _tell(site: Site, file: PlantFile, untold: deque[Told]) -> None:
     """Log what history had to tell, from a thread of ours: it must not be called back from its own."""
     names = {source_id(source.name): source.name for source in file.sources}
+    rarely = Rarely()
     while True:
         records: list[Record] = []
         while untold:
@@ -132,7 +135,8 @@ async def _tell(site: Site, file: PlantFile, untold: deque[Told]) -> None:
                 await asyncio.to_thread(site.append, records)
                 break
             except OSError as error:
-                _log.error("what history tells waits: %s", error)
+                if (times := rarely.due("told", time.monotonic())) is not None:
+                    _log.error("what history tells waits: %s (%d times so far)", error, times)
                 await asyncio.sleep(_TELL_S)
         await asyncio.sleep(_TELL_S)
 
