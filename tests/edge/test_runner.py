@@ -154,6 +154,16 @@ def bench(tmp_path: Path) -> Iterator[Make]:
         one.buffer.close()
 
 
+async def tried(device: Device, times: int) -> None:
+    upto = device.tries + times
+    await until(lambda: device.tries >= upto)
+
+
+async def read(device: Device, values: int) -> None:
+    upto = device.value + values
+    await until(lambda: device.value >= upto)
+
+
 def go(story: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(story, 40))
 
@@ -292,13 +302,12 @@ def test_the_log_names_a_bad_tag_once_and_its_return_once_and_an_orderly_stop_in
             await until(lambda: device.value > 30)
             for _ in range(2):  # the connection is lost twice and the tag is as bad as before
                 device.how = "away"
-                tries = device.tries
-                await until(lambda tries=tries: device.tries > tries + 1)
+                await tried(device, 2)
                 device.how = "one bad tag"
-                await until(lambda value=device.value: device.value > value + 30)
+                await read(device, 30)
             await asyncio.sleep(0.3)
             device.how = "well"
-            await until(lambda value=device.value: device.value > value + 30)
+            await read(device, 30)
             await asyncio.sleep(0.3)
 
     go(story())
