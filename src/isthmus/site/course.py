@@ -62,6 +62,11 @@ class Course:
         """The newest states, of before where something is being folded again."""
         return self._moment(self._times[-1])
 
+    def before(self, time_ns: int) -> Moment:
+        """The newest states at or before a moment, or the oldest there are."""
+        with self._lock:
+            return self._moment(self._times[max(bisect_right(self._times, time_ns) - 1, 0)])
+
     @property
     def again(self) -> bool:
         """True while something is folded again."""
