@@ -123,11 +123,11 @@ def test_a_relay_killed_again_and_again_loses_nothing_that_it_acknowledged(
     async def story() -> None:
         fed = 0
         async with Edge(place.enrolled(), f"https://127.0.0.1:{relay_port}") as edge:
-            for life in range(6):
+            for life in range(4):
                 # The site is away in every other life, so that what the relay acknowledged is on its disk alone.
                 async with place.listening() if life % 2 else nullcontext(), process_of(argv) as process:
-                    await until(lambda: edge.uplink.now.up, 20)
-                    enough = edge.uplink.now.sent_bytes + 5000
+                    await until(lambda: edge.uplink.now.up, 40)
+                    enough = edge.uplink.now.sent_bytes + 1500
                     feeding = asyncio.create_task(feed(edge, 400, fed))
                     await asyncio.sleep(0.07 * life)
                     await until(partial(_acknowledged, edge, enough), 20)
