@@ -15,6 +15,8 @@ from isthmus.web.figures import sources
 from isthmus.web.house import House
 
 MAX_SAMPLES = 500
+_METERED = frozenset({"Wh", "kWh", "MWh", "J", "kJ", "MJ", "GJ", "m³", "m3", "l", "pcs"})
+"""Units of running meters, whose line only ever climbs: worth a look, but not the first."""
 
 
 class TagNow(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,9 +109,11 @@ def trend(house: House, tag: str, start_ns: int, end_ns: int, points: int) -> Tr
 
 
 def trendable(tags: list[TagNow]) -> list[TagNow]:
-    """Tags that can be drawn as a line, measured ones first."""
+    """Tags that can be drawn as a line: measured ones first, then meters and counters, then switches."""
     drawn = [tag for tag in tags if tag.kind != ValueKind.STR]
-    return sorted(drawn, key=lambda tag: (tag.kind != ValueKind.F64, tag.kind == ValueKind.BOOL))
+    return sorted(
+        drawn, key=lambda tag: (tag.kind != ValueKind.F64 or tag.unit in _METERED, tag.kind == ValueKind.BOOL)
+    )
 
 
 def _now(house: House, name: str, info: TagInfo | None, *, own: bool) -> TagNow:
