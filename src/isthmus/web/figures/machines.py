@@ -88,7 +88,7 @@ def last_sample_ns(house: House, machine: Machine) -> int | None:
 
     A machine that runs calmly for an hour says nothing new of its state, while its temperature still comes.
     """
-    namespace, served = house.site.namespace, sources.machines_by_source(house)
-    alone = (namespace.newest(source) for source in sources.sources_of(machine) if len(served[source]) == 1)
+    namespace = house.site.namespace
+    alone = (namespace.newest(source) for source in sources.sources_of(machine) if source not in sources.shared(house))
     own = (last.time_ns for tag in sources.tags_of(machine) if (last := namespace.last(tag)))
     return max((*filter(None, alone), *own), default=None)

@@ -65,7 +65,7 @@ def machine_tags(house: House, machine: Machine) -> list[TagNow]:
     own = sources.tags_of(machine)
     names = list(own)
     from_sources = set(sources.sources_of(machine))
-    shared = {name for name, used in sources.machines_by_source(house).items() if len(used) > 1}
+    shared = sources.shared(house)
     infos = {info.name: info for info in house.site.tags.all().values()}
     # A source that serves several machines would show every machine the tags of the others.
     names += [
