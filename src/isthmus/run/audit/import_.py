@@ -175,7 +175,9 @@ def _read(store: AuditStore, path: Path, args: argparse.Namespace) -> None:
     )
     store.append([*facts, read])
     speed = f" in {time.monotonic() - begun:.1f} s" if packets else ""
-    print(f"{path.name}: {f'{packets:,} packets, ' if packets else ''}{len(facts):,} statements{speed}")
+    print(
+        f"{path.name}: {f'{packets:,} packets, ' if packets else ''}{len(facts):,} statement{'s' if len(facts) != 1 else ''}{speed}"
+    )
     for line in wrong[:_LISTED]:
         print(f"    {line}")
     if len(wrong) > _LISTED:
