@@ -21,7 +21,7 @@ from isthmus.assets.decode.conversations import conversations
 from isthmus.assets.decode.flows import Directions, Sorted
 from isthmus.assets.decode.found import decoders, hinted, recognise
 from isthmus.assets.decode.headers import TCP, UDP, Headers, headers
-from isthmus.assets.decode.heard import Heard
+from isthmus.assets.decode.heard import Heard, Neighbour
 from isthmus.assets.decode.labels import Labels
 from isthmus.assets.decode.neighbours import Neighbours
 from isthmus.assets.decode.said import LEAD, Decoder, Look, Packet
@@ -137,6 +137,45 @@ class Ear:
             first_ns=self._first_ns if self._packets else 0,
             last_ns=self._last_ns,
         )
+
+    @property
+    def directions(self) -> int:
+        """How many directions of conversations are kept now."""
+        return len(self._directions.rows)
+
+    def forget(self, before_ns: int) -> Heard:
+        """Forget conversations that were silent since, to make room; gives what they said as conversations.
+
+        All that devices said of themselves stays.
+        """
+        rows, opposite = self._directions.rows, self._directions.opposite
+        keep = rows["last_ns"] >= before_ns
+        keep |= (opposite >= 0) & keep[opposite]
+        moved = np.where(~keep, np.cumsum(~keep) - 1, -1)
+        theirs = np.where(opposite[~keep] >= 0, moved[opposite[~keep]], -1)
+        talks, _ = conversations(rows[~keep], theirs, self._labels.of(~keep))
+        gone = Heard(
+            identities=[], uses=[], exposures=[], conversations=talks, neighbours=_passing(rows[~keep]), told=[],
+            packets=0, first_ns=0, last_ns=0,
+        )  # fmt: skip
+        self._labels = self._labels.of(keep)
+        self._move(self._directions.forget(keep))
+        return gone
+
+    def _move(self, moved: NDArray[np.int64]) -> None:
+        """Directions have new numbers."""
+
+        def kind(key: int) -> int:
+            new = int(moved[key >> 32])
+            return -1 if new < 0 else (new << 32) | (key & 0xFFFFFFFF)
+
+        self._streams.move(moved)
+        self._fragments.move(moved)
+        self._sayings.move(kind)
+        self._kinds = {new: count for key, count in self._kinds.items() if (new := kind(key)) >= 0}
+        self._asked = {new: text for old, text in self._asked.items() if (new := int(moved[old])) >= 0}
+        self._ends.clear()
+        self._certain.clear()
 
     def _name(self, seen: _Seen, payload: NDArray[np.bool_]) -> None:
         """Show the first payloads of directions without a name to the decoders."""
@@ -339,6 +378,11 @@ class Ear:
         if row["target_port"] != row["source_port"]:
             return bool(row["target_port"] < row["source_port"])
         return not back or direction < opposite
+
+
+def _passing(rows: NDArray[np.void]) -> list[Neighbour]:
+    """Which addresses were seen behind which cards in these directions."""
+    return Neighbours().all(rows)
 
 
 def _transport(row: NDArray[np.void]) -> str:
