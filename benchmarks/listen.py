@@ -61,7 +61,17 @@ def measured(folder: Path, rate: int, seconds: int) -> dict[str, float]:
     sender = folder / "sender"
     subprocess.run(["cc", "-O2", "-o", sender, ROOT / "benchmarks" / "sender.c"], check=True, timeout=60)
     size = frames(folder / "frames")
-    command = [sys.executable, "-m", "isthmus", "audit", "listen", "--interface", "rx0", "--into", folder / "audit"]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "isthmus",
+        "audit",
+        "listen",
+        "--interface",
+        "rx0",
+        "--into",
+        folder / "audit",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     inside = ["ip", "netns", "exec", HERE]
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -74,7 +84,7 @@ def measured(folder: Path, rate: int, seconds: int) -> dict[str, float]:
         if "listening" not in listener.stdout.readline():
             sys.exit("the listening did not begin")
         time.sleep(0.5)
-        words = [sender, "tx0", folder / "frames", str(rate), str(seconds), str(first)]
+        words: list[str | Path] = [sender, "tx0", folder / "frames", str(rate), str(seconds), str(first)]
         said = subprocess.run(
             [*inside, *words], check=True, timeout=seconds * 4 + 30, stdout=subprocess.PIPE, text=True
         )

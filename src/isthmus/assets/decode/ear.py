@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from isthmus.assets.decode.headers import TCP, UDP, Headers, headers
 from isthmus.assets.decode.heard import Heard, Neighbour
 from isthmus.assets.decode.labels import Labels
 from isthmus.assets.decode.neighbours import Neighbours
-from isthmus.assets.decode.said import LEAD, Decoder, Look, Packet
+from isthmus.assets.decode.said import LEAD, Decoder, Look, Packet, Said
 from isthmus.assets.decode.sayings import Sayings
 from isthmus.assets.decode.streams import Fragments, Streams, Waiting
 
@@ -33,6 +34,8 @@ _TRIES: Final = 6
 _FEW, _MANY, _THEN = 4, 1024, 16
 """Messages read of a positive kind; of a negative kind, until only each _THEN-th is."""
 _MOST_KINDS, _MOST_ASKED, _ASKED_BYTES = 200_000, 20_000, 512
+_MOST_BEFORE, _LONGEST_BEFORE = 4096, 2048
+"""Messages remembered so that the same again need not be read again, and their bytes."""
 _MOST_MESSAGES = 64
 """Messages read out of one packet."""
 
@@ -84,6 +87,7 @@ class Ear:
         self._sayings, self._neighbours = Sayings(), Neighbours()
         self._kinds: dict[int, int] = {}
         self._asked: dict[int, bytes] = {}
+        self._before: dict[tuple[int, int, int], tuple[Packet, list[Said]]] = {}
         self._ends: dict[int, _Ends] = {}
         self._certain: dict[int, bool] = {}
         self._packets = self._skipped = self._faults = self._kinds_lost = 0
@@ -174,6 +178,7 @@ class Ear:
         self._sayings.move(kind)
         self._kinds = {new: count for key, count in self._kinds.items() if (new := kind(key)) >= 0}
         self._asked = {new: text for old, text in self._asked.items() if (new := int(moved[old])) >= 0}
+        self._before.clear()
         self._ends.clear()
         self._certain.clear()
 
@@ -329,7 +334,7 @@ class Ear:
             self._asked.get(opposite, b""),
         )
         try:
-            said = list(decoders()[decoder].read(given))
+            said = self._said(key, direction, decoder, given)
         except (IndexError, ValueError, struct.error):
             self._faults += 1
             return
@@ -341,6 +346,21 @@ class Ear:
         if len(self._asked) >= _MOST_ASKED:
             del self._asked[next(iter(self._asked))]
         self._asked[direction] = payload[:_ASKED_BYTES]
+
+    def _said(self, key: int, direction: int, decoder: int, given: Packet) -> list[Said]:
+        """What a message says; the same message again, as devices announce themselves, says the same again."""
+        name = (direction, key, len(given.payload))
+        before = self._before.get(name)
+        if before is not None:
+            packet, said = before
+            if (packet.payload, packet.asks, packet.asked) == (given.payload, given.asks, given.asked):
+                return [msgspec.structs.replace(one, packet_frame=given.frame, time_ns=given.time_ns) for one in said]
+        said = list(decoders()[decoder].read(given))
+        if len(given.payload) <= _LONGEST_BEFORE:
+            if len(self._before) >= _MOST_BEFORE:
+                del self._before[next(iter(self._before))]
+            self._before[name] = given, said
+        return said
 
     def _ends_of(self, direction: int) -> _Ends:
         row = self._directions.rows[direction]
