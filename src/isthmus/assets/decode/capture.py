@@ -140,11 +140,9 @@ _PCAP_MAGIC: Final = {
 }
 _PCAP_WIDE: Final = (b"\x34\xcd\xb2\xa1", b"\xa1\xb2\xcd\x34")
 _PCAP_HEADER: Final = 24
-_WORTH_BYTES, _WORTH = 64 * 1024, 64
-"""Below so many bytes and packets, one is sooner found after the other than all at once."""
-_AT_ONCE: Final = 128 * 1024
-_CHAINS: Final = 8
-"""How often a block is looked through for them; a capture of years changes its days more often."""
+_AT_ONCE, _WORTH = 512 * 1024, 64
+"""Bytes that are looked through for packets at once, few enough for the processor's cache; and fewer packets than
+that are sooner found one after the other."""
 
 
 class _Pcap:
@@ -177,13 +175,16 @@ class _Pcap:
 
     def _walk(self, offset: int) -> tuple[NDArray[np.int64], int, bool]:
         """Where each packet's own header stands, where the next begins, and whether the file is sound so far."""
-        places: list[int] = []
         parts: list[NDArray[np.int64]] = []
-        while len(parts) < _CHAINS and len(chain := self._chain(offset)):
+        steps, ends = _WORTH, False
+        while not ends:
+            chain = self._chain(offset)
+            steps = _WORTH if len(chain) else steps * 2
+            if not len(chain):
+                chain, ends = self._step(offset, steps)
             parts.append(chain[:-1])
             offset = int(chain[-1])
-        self._step(offset, places)
-        parts.append(np.array(places, np.int64))
+        parts.append(np.array([offset], np.int64))
         found, size, end = np.concatenate(parts), self._record_bytes, len(self._blocks.data)
         # What the loop does not ask packet by packet is asked here: whether each is whole and of a length that exists.
         fits = (np.diff(found) <= size + _MOST_CAUGHT) & (found[1:] <= end)
@@ -192,17 +193,18 @@ class _Pcap:
         sound = whole == len(fits) or found[whole + 1] - found[whole] <= size + _MOST_CAUGHT
         return found[:whole], offset, bool(sound)
 
-    def _step(self, offset: int, places: list[int]) -> None:
-        """Find packets one after the other: each length says where the next is."""
-        data, size, keep = self._blocks.data, self._record_bytes, places.append
-        kept_at = struct.Struct(self._order + "8xI").unpack_from
+    def _step(self, offset: int, most: int) -> tuple[NDArray[np.int64], bool]:
+        """Find packets one after the other, as each length says where the next is; True when there are no more."""
+        data, size, places = self._blocks.data, self._record_bytes, list[int]()
+        keep, kept_at = places.append, struct.Struct(self._order + "8xI").unpack_from
         try:
-            while True:
+            for _ in range(most):
                 kept = kept_at(data, offset)[0]
                 keep(offset)
                 offset += size + kept
         except struct.error:
-            places.append(offset)
+            return np.array([*places, offset], np.int64), True
+        return np.array([*places, offset], np.int64), False
 
     def _chain(self, begin: int) -> NDArray[np.int64]:
         """Find packets all at once: where the next of each is; empty when few are found so, the last is where it ends.
@@ -211,15 +213,14 @@ class _Pcap:
         those are headers that one reaches from the first by the lengths; a few others are stepped over.
         """
         data, at = self._blocks.whole, 2 if self._order == "<" else 0
-        end = len(data) - MARGIN
-        if end - begin < _WORTH_BYTES:
+        end = min(len(data) - MARGIN, begin + _AT_ONCE)
+        if end - begin < _WORTH * self._record_bytes:
             return np.zeros(0, np.int64)
-        likely = self._likely(data[begin + at : end + at])
-        if not len(likely):
-            return likely
-        likely += begin
-        numbers = sliding_window_view(data, 4)[likely + 8].view(self._order + "u4")[:, 0]
-        following = likely + numbers + self._record_bytes
+        likely = _again(data[begin + at : end + at]) + begin
+        if not _WORTH < len(likely) < (end - begin) // 14:
+            return np.zeros(0, np.int64)
+        anywhere: NDArray[np.uint32] = np.ndarray((len(data) - 3,), self._order + "u4", data.data, 0, (1,))
+        following = likely + anywhere[likely + 8] + self._record_bytes
         astray = np.flatnonzero(following[:-1] != likely[1:])
         if len(astray) > len(likely) // 8:
             return np.zeros(0, np.int64)
@@ -236,19 +237,6 @@ class _Pcap:
         chain = likely[: last + 1][true[: last + 1]]
         return np.append(chain, following[last]) if len(chain) > _WORTH else np.zeros(0, np.int64)
 
-    @staticmethod
-    def _likely(body: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Where the first two bytes stand again; empty when that is too often for headers."""
-        high, low = body[0], body[1]
-        found, room = [], len(body) // 14
-        for begin in range(0, len(body) - 1, _AT_ONCE):  # what is looked at stays in the processor's cache
-            part = body[begin : begin + _AT_ONCE + 1]
-            found.append(np.flatnonzero((part[:-1] == high) & (part[1:] == low)) + begin)
-            room -= len(found[-1])
-            if room < 0:
-                return np.zeros(0, np.int64)
-        return np.concatenate(found)
-
     def _window(self, places: NDArray[np.int64], frame: int) -> Window:
         data = self._blocks.whole
         numbers = sliding_window_view(data, 16)[places].view(self._order + "u4").astype(np.int64)
@@ -256,6 +244,15 @@ class _Pcap:
         time_ns = seconds * NS_PER_S + fraction * self._fraction_ns
         link = np.full(len(places), self._link, np.int32)
         return Window(data, places + self._record_bytes, caught, length, time_ns, link, frame)
+
+
+def _again(body: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Where the first two bytes stand again: in pairs from the first byte on, and in pairs from the second on."""
+    half = len(body) // 2 - 1
+    pairs, between = body[: 2 * half].view(np.uint16), body[1 : 2 * half + 1].view(np.uint16)
+    at, beside = np.flatnonzero(pairs == pairs[0]), np.flatnonzero(between == pairs[0])
+    out: NDArray[np.int64] = np.sort(np.concatenate([at * 2, beside * 2 + 1]))
+    return out
 
 
 _SECTION_MAGIC: Final = b"\x0a\x0d\x0d\x0a"
