@@ -1,0 +1,102 @@
+"""What `isthmus audit identify` takes from the audit's folder and keeps there: answers, and who kept a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from isthmus.assets.decode.audit import hear
+from isthmus.assets.decode.said import Identity
+from isthmus.edge.identify.round import Visit
+from isthmus.model.errors import UsageError
+from isthmus.model.records.assets import AssetKnown
+from isthmus.plantfile import PlantFile
+from isthmus.run.audit.import_ import take_in
+from isthmus.run.audit_judge import judge
+from isthmus.run.audit_store import AuditStore
+
+_KEPT: Final = "kept-open.json"
+
+
+def declared(store: AuditStore, plant: PlantFile) -> None:
+    """Take zones, conduits and name from the plant file, as an import does."""
+    settings = msgspec.structs.replace(
+        store.settings,
+        path=store.settings.path if store.sources() else plant.plant.path,
+        name=plant.plant.name,
+        zones=plant.zones,
+        conduits=plant.conduits,
+        time_zone=plant.plant.time_zone,
+    )
+    if settings != store.settings:
+        store.declare(settings)
+
+
+def safety_addresses(folder: Path, store: AuditStore | None) -> set[str]:
+    """Where the record knows a safety controller, now or before."""
+    if store is None:
+        if not (folder / "settings.json").exists():
+            return set()
+        with AuditStore(folder, make=False) as opened:
+            return safety_addresses(folder, opened)
+    known = (one for one in store.all(AssetKnown) if one.role == "safety")
+    return {field.value for one in known for name in ("address", "behind") for field in one.all(name)}
+
+
+def kept_open(folder: Path) -> dict[str, int]:
+    """By address, when a device last left a connection half closed. Raises UsageError when that cannot be read."""
+    path = folder / "asked" / _KEPT
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, int])
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.MsgspecError) as error:
+        msg = f"{path} cannot be read: {error}; it says which devices are not to be asked again"
+        raise UsageError(msg) from error
+
+
+def keep_open(folder: Path, visit: Visit) -> None:
+    """Remember a device that left a connection half closed; forget one that closed well."""
+    known = kept_open(folder)
+    after = dict(known)
+    if visit.left:
+        after[visit.target.address] = visit.began_ns
+    elif visit.outcome == "answered":
+        after.pop(visit.target.address, None)
+    if after == known:
+        return
+    path = folder / "asked" / _KEPT
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(msgspec.json.encode(after))
+    fresh.replace(path)
+
+
+def learned(
+    store: AuditStore, evidence: Path, visits: Sequence[Visit], *, by: str, quiet: bool
+) -> list[list[Identity]]:
+    """Import the answers, judge, and give for each visit what its device said."""
+    if not any(one.requests for one in visits):
+        return [[] for _ in visits]
+    take_in(store, evidence, by=by, say=(lambda _: None) if quiet else print)
+    judge(store)
+    return _by_visit(visits, hear(evidence).identities)
+
+
+def _by_visit(visits: Sequence[Visit], said: Sequence[Identity]) -> list[list[Identity]]:
+    """Each visit's identities, each once: those of its address, from its beginning to that of the next."""
+    begun = [one.began_ns for one in visits if one.began_ns]
+    ends: Mapping[int, int] = dict(zip(begun, [*begun[1:], 1 << 63], strict=True))
+    out: list[list[Identity]] = []
+    for visit in visits:
+        told = [
+            msgspec.structs.replace(one, time_ns=0, packet_frame=0)
+            for one in said
+            if visit.began_ns <= one.time_ns < ends.get(visit.began_ns, 0)
+            and one.address == visit.target.address
+            and one.role != "client"
+        ]
+        out.append([one for index, one in enumerate(told) if one not in told[:index]])
+    return out
