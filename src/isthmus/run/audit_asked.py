@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -14,8 +15,6 @@ from isthmus.edge.identify.round import Visit
 from isthmus.model.errors import UsageError
 from isthmus.model.records.assets import AssetKnown
 from isthmus.plantfile import PlantFile
-from isthmus.run.audit.import_ import take_in
-from isthmus.run.audit_judge import judge
 from isthmus.run.audit_store import AuditStore
 
 _KEPT: Final = "kept-open.json"
@@ -74,21 +73,11 @@ def keep_open(folder: Path, visit: Visit) -> None:
     fresh.replace(path)
 
 
-def learned(
-    store: AuditStore, evidence: Path, visits: Sequence[Visit], *, by: str, quiet: bool
-) -> list[list[Identity]]:
-    """Import the answers, judge, and give for each visit what its device said."""
-    if not any(one.requests for one in visits):
-        return [[] for _ in visits]
-    take_in(store, evidence, by=by, say=(lambda _: None) if quiet else print)
-    judge(store)
-    return _by_visit(visits, hear(evidence).identities)
-
-
-def _by_visit(visits: Sequence[Visit], said: Sequence[Identity]) -> list[list[Identity]]:
-    """Each visit's identities, each once: those of its address, from its beginning to that of the next."""
+def told_by(evidence: Path, visits: Sequence[Visit]) -> list[list[Identity]]:
+    """What each visit's device said, each thing once: from its beginning to that of the next."""
+    said = hear(evidence).identities
     begun = [one.began_ns for one in visits if one.began_ns]
-    ends: Mapping[int, int] = dict(zip(begun, [*begun[1:], 1 << 63], strict=True))
+    ends: Mapping[int, int] = dict(itertools.pairwise([*begun, 1 << 63]))
     out: list[list[Identity]] = []
     for visit in visits:
         told = [

@@ -159,7 +159,9 @@ def _send(plant: PlantFile, found: Sequence[Target], args: argparse.Namespace) -
     """Ask, import what came, and say what each device told."""
     from isthmus.edge.identify.evidence import Evidence  # noqa: PLC0415  loads every protocol
     from isthmus.edge.identify.round import ask_all, capture_name  # noqa: PLC0415  as above
-    from isthmus.run.audit_asked import declared, keep_open, learned  # noqa: PLC0415  heavy
+    from isthmus.run.audit.import_ import take_in  # noqa: PLC0415  as above
+    from isthmus.run.audit_asked import declared, keep_open, told_by  # noqa: PLC0415  heavy
+    from isthmus.run.audit_judge import judge  # noqa: PLC0415  heavy
     from isthmus.run.audit_store import AuditStore  # noqa: PLC0415  heavy
 
     with AuditStore(args.folder) as store:
@@ -174,7 +176,10 @@ def _send(plant: PlantFile, found: Sequence[Target], args: argparse.Namespace) -
                 keep_open(args.folder, visit)
                 progress(f"{len(visits)} of {len(found)}, {visit.target.name} {visit.outcome}")
         progress.end()
-        told = learned(store, path, visits, by=args.by, quiet=args.json)
+        if any(one.requests for one in visits):
+            take_in(store, path, by=args.by, say=(lambda _: None) if args.json else print)
+            judge(store)
+        told = told_by(path, visits)
     if args.json:
         _print_json(visits, told, path)
     else:

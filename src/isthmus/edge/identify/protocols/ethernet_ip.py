@@ -36,12 +36,12 @@ _REGISTER: Final = Frame(
 )
 _IDENTITY: Final = Frame(
     "Get Attributes All of Identity",
-    "CIP Networks Library vol. 1, 5-2.3 (Identity object, service 0x01)",
+    "CIP Networks Library vol. 1, 5-2 (Identity object, Get_Attributes_All 0x01)",
     (b"\x6f\x00\x16\x00", _SESSION, bytes(4), *_CONTEXT, bytes(4) + _ENCAPSULATED + b"\x06\x00" + _GET_IDENTITY),
 )
 _SLOT: Final = Frame(
     "Get Attributes All of Identity, through the backplane",
-    "CIP Networks Library vol. 1, 3-5.5.4 (Unconnected_Send) and 5-2.3 (Identity object, service 0x01)",
+    "CIP Networks Library vol. 1, 3-5 (Unconnected_Send) around 5-2 (Identity object, Get_Attributes_All 0x01)",
     (
         b"\x6f\x00\x24\x00", _SESSION, bytes(4), *_CONTEXT,
         bytes(4) + _ENCAPSULATED + b"\x14\x00" + b"\x52\x02\x20\x06\x24\x01" + b"\x06\x10" + b"\x06\x00"

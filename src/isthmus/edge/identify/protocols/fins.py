@@ -16,7 +16,7 @@ FAREWELL: Final = 0
 
 _READ: Final = Frame(
     "Controller Data Read",
-    "Omron W342, 5-3-17 (CONTROLLER DATA READ, 05 01)",
+    "Omron W342, section 5 (CPU UNIT DATA READ, 05 01)",
     (b"\x80\x00\x02\x00\x00\x00\x00", Number("our node", 1, "big"), b"\x00\x69\x05\x01\x00"),
 )
 FRAMES: Final = (_READ,)

@@ -1,6 +1,6 @@
 """OPC UA: Get Endpoints; BuildInfo of the server too, where an endpoint takes anonymous reading without security.
 
-Source: OPC 10000-4 and 10000-6. A session is asked to end by itself after ten seconds, in case its end
+Source: OPC 10000-4, 10000-5 and 10000-6; clauses as release 1.04 numbers them. A session is asked to end by itself after ten seconds, in case its end
 does not get through.
 """
 
@@ -32,7 +32,7 @@ def _string(text: bytes) -> bytes:
 
 _NOW: Final = Number("now", 8, "little")
 _REST_OF_HEADER: Final = bytes(4) + _NULL + b"\x88\x13\x00\x00" + bytes(3)
-"""No diagnostics, no audit id, 5,000 ms, no additional header (OPC 10000-4, 7.32)."""
+"""No diagnostics, no audit id, 5,000 ms, no additional header (RequestHeader)."""
 _SEQUENCE: Final = (Number("sequence", 4, "little"), Number("request", 4, "little"))
 _URL: Final = Text("url", 300, 4)
 
@@ -71,7 +71,7 @@ _CREATE: Final = _message(
     _URL, _string(b"isthmus audit identify") + _NULL + _NULL + struct.pack("<dI", 10_000.0, _MOST),
 )  # fmt: skip
 _ACTIVATE: Final = _message(
-    "Activate Session, anonymous", "OPC 10000-4, 5.6.3 and 7.40.3 (AnonymousIdentityToken)", 467, _TOKEN,
+    "Activate Session, anonymous", "OPC 10000-4, 5.6.3 (AnonymousIdentityToken)", 467, _TOKEN,
     4 * _NULL + b"\x01\x00\x41\x01\x01", Number("policy size", 4, "little", 0, 104), Text("policy", 100, 4), 2 * _NULL,
 )  # fmt: skip
 _READ: Final = _message(
@@ -232,7 +232,7 @@ class _Reader:
         return self.data[begin : self.at]
 
     def response(self) -> int:
-        """The response header (OPC 10000-4, 7.33); gives its status. Raises ValueError where it holds diagnostics."""
+        """The response header (ResponseHeader); gives its status. Raises ValueError where it holds diagnostics."""
         self.take(12)
         result = self.number()
         if self.take(1) != b"\0":
