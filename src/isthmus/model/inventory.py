@@ -107,6 +107,10 @@ SENSITIVE: Final = frozenset(
 """What makes the record an attacker's map; only some roles see it, and a redacted export has none of it."""
 
 
+ASKED: Final = "isthmus audit identify"
+"""Application name in a capture of what we asked ourselves: its answers were asked for, not overheard."""
+
+
 def spoken(field: str) -> str:
     """How a person calls a field.
 
