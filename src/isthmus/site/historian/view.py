@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Final, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from isthmus.model.time import NS_PER_DAY
@@ -65,7 +66,7 @@ class Files:
         else:
             groups = file.groups_of(tags, start_ns, end_ns)
         few = len(groups) <= _FEW_GROUPS
-        found = [self._group(segment, file, each) for each in groups] if few else [_decode(segment, file, groups)]
+        found = [self._group(segment, file, each) for each in groups] if few else _decode(segment, file, groups)
         if tags is None:
             return [_between(each, start_ns, end_ns) for each in found]
         return [part for each in found if (part := cut(each, tags, start_ns, end_ns)).rows.size]
@@ -77,7 +78,7 @@ class Files:
             if found is not None:
                 self._decoded.move_to_end(key)
                 return found
-        found = _decode(segment, file, [group])
+        (found,) = _decode(segment, file, [group])
         with self._lock:
             if key not in self._decoded:
                 self._decoded[key] = found
@@ -98,10 +99,12 @@ def _between(points: Points, start_ns: int, end_ns: int) -> Points:
     return Points(within(points.rows, None, start_ns, end_ns))
 
 
-def _decode(segment: Segment, file: SegmentFile, groups: Sequence[int]) -> Points:
-    if not segment.bucket_ns:
-        return Points(file.read(Words(), groups))
-    rows, table = file.read_rolled(groups)
+def _decode(segment: Segment, file: SegmentFile, groups: Sequence[int]) -> list[Points]:
+    found = file.pieces(groups)
+    return [_rolled(*each) for each in found] if segment.bucket_ns else [Points(rows) for rows, _ in found]
+
+
+def _rolled(rows: Rows, table: pa.Table) -> Points:
     n, good, scaled, exponent = (table.column(name).fill_null(0).to_numpy() for name in ("n", "good", "t", "e"))
     # The sum stands in one of two columns; what the rows beside a bucket's first carry is null, and so 0.
     total = scaled / POWERS[exponent] + table.column("u").fill_null(0.0).to_numpy()

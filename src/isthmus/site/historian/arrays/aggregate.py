@@ -95,13 +95,26 @@ def _together(found: Buckets, width_ns: int) -> Buckets:
     order_by = key(found.tag, found.bucket_ns // width_ns)
     if (order_by[1:] > order_by[:-1]).all():
         return found
-    order = np.argsort(order_by, kind="stable")
-    order_by = order_by[order]
+    order = np.arange(len(order_by))
+    if (order_by[1:] < order_by[:-1]).any():
+        order = np.argsort(order_by, kind="stable")
+        order_by = order_by[order]
     begins = np.flatnonzero(np.append(True, order_by[1:] != order_by[:-1]))
-    found = Buckets(*(column[order] for column in found))
-    if len(begins) == len(order):
-        return found
     count = lengths(begins, len(order))
+    out = Buckets(*(column[order[begins]] for column in found))
+    several = count > 1
+    if several.any():
+        # Most buckets lie within one part: only the others, at the edges of parts, are worth the work.
+        rows = order[np.repeat(several, count)]
+        edges = np.cumsum(count[several]) - count[several]
+        for column, settled in zip(out, _settled(Buckets(*(column[rows] for column in found)), edges), strict=True):
+            column[several] = settled
+    return out
+
+
+def _settled(found: Buckets, begins: NDArray[np.intp]) -> Buckets:
+    """One row for each run of rows that begins at `begins`, all of one bucket."""
+    count = lengths(begins, len(found.tag))
     first_ns, last_ns = np.minimum.reduceat(found.first_ns, begins), np.maximum.reduceat(found.last_ns, begins)
     return Buckets(
         found.tag[begins],

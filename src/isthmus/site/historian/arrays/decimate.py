@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from isthmus.model.query import Decimate
 from isthmus.site.historian.arrays.parts import first_true, lengths, parts
 from isthmus.site.historian.operators.decimate import wanted, width_ns
-from isthmus.site.historian.points import Points, key, numbers, runs, starts
+from isthmus.site.historian.points import key, numbers, runs, starts
 from isthmus.site.historian.rollup import Use
+from isthmus.site.historian.rows import Rows
 from isthmus.site.historian.view import Asked
 
 OPERATORS: Final = (Decimate,)
@@ -50,33 +51,37 @@ def answer(operator: Decimate, asked: Asked, use: Use | None) -> pa.Table:
         edges = runs(each.rows.tag)
         tags = each.rows.tag[edges[:-1]]
         counted[tags] += np.add.reduceat(good, edges[:-1], dtype=np.int64)
-        which = slice(None) if is_number.all() else np.flatnonzero(is_number)
-        rows, number = each.rows.take(which), number[which]
-        if not rows.size:
-            continue
-        found.append(_extremes(Points(rows), number, width))
+        found.append(_extremes(each.rows, number, is_number, width))
         # A tag with few samples in all has few in each part, so that little is kept of what may not be wanted.
         if (counted[tags] <= most).any():
-            few = np.flatnonzero(counted[rows.tag] <= most)
-            whole.append(Line(rows.tag[few], rows.time_ns[few], number[few]))
+            few = np.flatnonzero((counted[each.rows.tag] <= most) & is_number)
+            whole.append(Line(each.rows.tag[few], each.rows.time_ns[few], number[few]))
     many = _drawn(found, counted > most)
     few_tags = _line([Line(*(column[counted[each.tag] <= most] for column in each)) for each in whole])
     drawn = _in_order(_line([few_tags, many])) if len(few_tags.tag) else many
     return pa.table({"tag": drawn.tag, "time_ns": drawn.time_ns, "value": drawn.value})
 
 
-def _extremes(points: Points, number: NDArray[np.float64], width_ns: int) -> Extremes:
-    rows = points.rows
+def _extremes(rows: Rows, number: NDArray[np.float64], is_number: NDArray[np.bool_], width_ns: int) -> Extremes:
     begins = starts(rows, width_ns)
     count = lengths(begins, rows.size)
-    low, high = np.minimum.reduceat(number, begins), np.maximum.reduceat(number, begins)
+    every = bool(is_number.all())
+    # What is no usable number is put where no extreme is looked for, which is cheaper than to leave it out.
+    lowest = number if every else np.where(is_number, number, np.inf)
+    highest = number if every else np.where(is_number, number, -np.inf)
+    low, high = np.minimum.reduceat(lowest, begins), np.maximum.reduceat(highest, begins)
+    at_low, at_high = number == np.repeat(low, count), number == np.repeat(high, count)
+    if not every:
+        at_low, at_high = at_low & is_number, at_high & is_number
+        has = np.add.reduceat(is_number, begins, dtype=np.int64) > 0
+        begins, low, high = begins[has], low[has], high[has]
     return Extremes(
         rows.tag[begins],
         rows.time_ns[begins] // width_ns,
         low,
-        rows.time_ns[first_true(number == np.repeat(low, count), begins)],
+        rows.time_ns[first_true(at_low, begins)],
         high,
-        rows.time_ns[first_true(number == np.repeat(high, count), begins)],
+        rows.time_ns[first_true(at_high, begins)],
     )
 
 

@@ -31,8 +31,9 @@ def parts(asked: Asked, use: Use | None) -> Iterator[Points]:
 
 
 def first_true(marked: NDArray[np.bool_], starts: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The index of the first true in each run that begins at `starts`; behind the end where there is none."""
-    return np.minimum.reduceat(np.where(marked, np.arange(len(marked)), len(marked)), starts)
+    """The index of the first true in each run that begins at `starts`; every run has one."""
+    at = np.flatnonzero(marked)
+    return at[np.searchsorted(at, starts)]
 
 
 def lengths(starts: NDArray[np.intp], rows: int) -> NDArray[np.intp]:
