@@ -45,6 +45,8 @@ _DELTA: Final = ("tag", "time", "i", "t")
 _DICTIONARY: Final = ("e", "s", "q", "n", "good")
 _COLUMNS: Final = ("tag", "time", "i", "e", "f", "q")
 """Without `s`, see `SegmentFile._table`."""
+_PIECE_BYTES: Final = 512 * 1024
+"""Put on disk at a time: whoever waits for the log's own sync never waits behind more than this."""
 _MANY_GROUPS: Final = 4
 """From more row groups on, columns are read side by side on all cores."""
 
@@ -91,9 +93,11 @@ def write_whole(path: Path, data: Any) -> None:  # noqa: ANN401  whatever has th
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
+        with temporary.open("wb", buffering=0) as file:
+            view = memoryview(data)
+            while view:
+                view = view[file.write(view[:_PIECE_BYTES]) :]
+                os.fdatasync(file.fileno())
             os.fsync(file.fileno())
         temporary.rename(path)
     except OSError:

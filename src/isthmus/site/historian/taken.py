@@ -47,6 +47,12 @@ class Taken:
             if len(self._first) > MAX_RANGES:
                 del self._first[0], self._last[0]
 
+    def copy(self) -> Self:
+        """A copy that goes its own way."""
+        out = type(self)()
+        out._first, out._last = self._first.copy(), self._last.copy()
+        return out
+
     def pack(self) -> bytes:
         """As bytes: first and last of each range, as differences, u64 little-endian, deflated."""
         edges = np.array([self._first, self._last], np.uint64).T.ravel()
