@@ -154,4 +154,3 @@ def without(points: Points, late: Rows) -> Points:
     keep = np.ones(rows.size, bool)
     keep[at[there]] = False
     return points.take(np.flatnonzero(keep))
-

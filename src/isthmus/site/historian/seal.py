@@ -48,7 +48,7 @@ class Due(NamedTuple):
     """When the newest of them arrived."""
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many rows there are."""
         return sum(part.size for part in self.parts)
 

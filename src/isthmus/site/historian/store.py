@@ -261,7 +261,7 @@ class Store:
         """Wait a while when sealing lags behind; raise OSError when it does not catch up."""
 
         def room() -> bool:
-            waiting = self._head.count + (self._due.count if self._due else 0)
+            waiting = self._head.count + (self._due.size if self._due else 0)
             return waiting < HEAD_LIMIT * self.section.seal_rows
 
         with self._lock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from bisect import bisect_right
+from copy import copy
 from typing import Final, Self
 
 import numpy as np
@@ -49,8 +50,8 @@ class Taken:
 
     def copy(self) -> Self:
         """A copy that goes its own way."""
-        out = type(self)()
-        out._first, out._last = self._first.copy(), self._last.copy()
+        out = copy(self)
+        out._first, out._last = self._first.copy(), self._last.copy()  # noqa: SLF001  its own kind
         return out
 
     def pack(self) -> bytes:

@@ -22,7 +22,7 @@ from isthmus.site.historian.manifest import Segment
 from isthmus.site.historian.newest import unpack
 from isthmus.site.historian.parquet import ALWAYS, FOR_EVER, POWERS, SegmentFile
 from isthmus.site.historian.points import Points, cut, without
-from isthmus.site.historian.rows import Rows, Words, concat, last_arrival_wins, newest_of_each, one_of, within
+from isthmus.site.historian.rows import Rows, concat, last_arrival_wins, newest_of_each, one_of, within
 
 _OPEN_FILES: Final = 256
 _FEW_GROUPS: Final = 12
@@ -138,9 +138,7 @@ class View(NamedTuple):
             if each.time_max >= start_ns and each.time_min < end_ns and each.tag_max >= first and each.tag_min <= last
         ]
 
-    def rows(
-        self, tags: NDArray[np.int32] | None, start_ns: int, end_ns: int, opening: Sequence[Rows] = ()
-    ) -> Rows:
+    def rows(self, tags: NDArray[np.int32] | None, start_ns: int, end_ns: int, opening: Sequence[Rows] = ()) -> Rows:
         """Every sample of these tags (None for all) within [start_ns, end_ns), in (tag, time) order.
 
         `opening` is put with them: samples of these tags from before `start_ns`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,18 +21,18 @@ _NEVER: Final = np.iinfo(np.int64)
 class Buckets(NamedTuple):
     """One row a bucket; without a usable number the lowest is infinite and the first is never."""
 
-    tag: NDArray[np.int32]
-    bucket_ns: NDArray[np.int64]
-    n: NDArray[np.int64]
-    good: NDArray[np.int64]
-    total: NDArray[np.float64]
-    has: NDArray[np.bool_]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    first_ns: NDArray[np.int64]
-    first: NDArray[np.float64]
-    last_ns: NDArray[np.int64]
-    last: NDArray[np.float64]
+    tag: NDArray[Any]
+    bucket_ns: NDArray[Any]
+    n: NDArray[Any]
+    good: NDArray[Any]
+    total: NDArray[Any]
+    has: NDArray[Any]
+    low: NDArray[Any]
+    high: NDArray[Any]
+    first_ns: NDArray[Any]
+    first: NDArray[Any]
+    last_ns: NDArray[Any]
+    last: NDArray[Any]
 
 
 def answer(operator: Aggregate, asked: Asked, use: Use | None) -> pa.Table:
@@ -49,6 +49,8 @@ def _buckets(points: Points, width_ns: int) -> Buckets:
     number, is_number = numbers(rows)
     begins = starts(rows, width_ns)
     time_ns = rows.time_ns[begins]
+    n: NDArray[Any]
+    good: NDArray[Any]
     if points.n is None or points.good is None or points.total is None:
         n = lengths(begins, rows.size).astype(np.int64)
         good, total = usable(rows, is_number), np.where(is_number, number, 0.0)
@@ -59,14 +61,14 @@ def _buckets(points: Points, width_ns: int) -> Buckets:
     first_ns, last_ns = np.full(count, _NEVER.max), np.full(count, _NEVER.min)
     first, last = np.zeros(count), np.zeros(count)
     has = np.ones(count, bool)
-    which, at, to = slice(None), begins, np.append(begins[1:], rows.size) - 1
+    times, at, to = rows.time_ns, begins, np.append(begins[1:], rows.size) - 1
     if not is_number.all():
         which = np.flatnonzero(is_number)
         # Where the buckets begin among the usable numbers alone; those with none vanish.
         edges = np.append(np.searchsorted(which, begins), len(which))
         has = edges[1:] > edges[:-1]
         at, to = edges[:-1][has], edges[1:][has] - 1
-    number, times = number[which], rows.time_ns[which]
+        number, times = number[which], times[which]
     if len(at):
         low[has], high[has] = np.minimum.reduceat(number, at), np.maximum.reduceat(number, at)
         first_ns[has], last_ns[has], first[has], last[has] = times[at], times[to], number[at], number[to]
@@ -86,7 +88,7 @@ def _buckets(points: Points, width_ns: int) -> Buckets:
     )
 
 
-def _sum(column: NDArray[np.int32] | NDArray[np.bool_], begins: NDArray[np.intp]) -> NDArray[np.int64]:
+def _sum(column: NDArray[Any], begins: NDArray[np.intp]) -> NDArray[np.int64]:
     return np.add.reduceat(column, begins, dtype=np.int64) if len(begins) else np.zeros(0, np.int64)
 
 

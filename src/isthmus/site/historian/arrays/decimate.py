@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,20 +23,20 @@ _EVER: Final = np.iinfo(np.int64).max
 class Extremes(NamedTuple):
     """One row a stretch: its lowest and its highest usable number, and when each first was."""
 
-    tag: NDArray[np.int32]
-    stretch: NDArray[np.int64]
-    low: NDArray[np.float64]
-    low_ns: NDArray[np.int64]
-    high: NDArray[np.float64]
-    high_ns: NDArray[np.int64]
+    tag: NDArray[Any]
+    stretch: NDArray[Any]
+    low: NDArray[Any]
+    low_ns: NDArray[Any]
+    high: NDArray[Any]
+    high_ns: NDArray[Any]
 
 
 class Line(NamedTuple):
     """Points of a drawing, in (tag, time) order."""
 
-    tag: NDArray[np.int32]
-    time_ns: NDArray[np.int64]
-    value: NDArray[np.float64]
+    tag: NDArray[Any]
+    time_ns: NDArray[Any]
+    value: NDArray[Any]
 
 
 def answer(operator: Decimate, asked: Asked, use: Use | None) -> pa.Table:

@@ -60,10 +60,8 @@ def words(rows: Rows) -> tuple[NDArray[np.intp], list[str | None]] | None:
     whole, place = _distinct(np.where(usable, bits, bits[int(np.argmax(usable))] if usable.any() else 0))
     if text.any() and not text.all():
         return None
-    if text.any():
-        texts = [rows.words.list[each] for each in whole]
-    else:
-        texts = [str(each) for each in whole]
+    are_texts = bool(text.any())
+    texts = [rows.words.list[each] if are_texts else str(each) for each in whole]
     order = sorted(range(len(texts)), key=lambda at: texts[at].encode())
     rank = np.empty(len(order), np.intp)
     rank[order] = np.arange(len(order))
