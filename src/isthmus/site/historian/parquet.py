@@ -247,16 +247,19 @@ class SegmentFile:
         self._lock = Lock()
         meta = self._file.metadata
         groups = [meta.row_group(group) for group in range(meta.num_row_groups)]
-        self.group_bytes = [
-            sum(group.column(column).total_compressed_size for column in range(group.num_columns)) for group in groups
-        ]
-        """How much each row group takes on disk."""
         self._tags = _bounds([group.column(0).statistics for group in groups], 1)
         self.group_rows = self._tags[:, 0], np.array([group.num_rows for group in groups], np.int64)
         """Of each row group its lowest tag, and its rows."""
         self.last_tag = int(self._tags[:, 1].max())
         unit = _UNIT_NS[self._file.schema_arrow.field("time").type.unit]
         self._times = _bounds([group.column(1).statistics for group in groups], unit)
+
+    @property
+    def group_bytes(self) -> list[int]:
+        """How much each row group takes on disk."""
+        meta = self._file.metadata
+        groups = [meta.row_group(group) for group in range(meta.num_row_groups)]
+        return [sum(each.column(at).total_compressed_size for at in range(each.num_columns)) for each in groups]
 
     def groups(self, first_tag: int, last_tag: int, start_ns: int, end_ns: int) -> list[int]:
         """The row groups that may hold tags within [first_tag, last_tag] and times within [start_ns, end_ns)."""
