@@ -102,6 +102,10 @@ class MemoryHistorian:
             [pa.array([row[at] for row in found], kind.type) for at, kind in enumerate(_ANSWER)], schema=_ANSWER
         )
 
+    def bursts(self, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
+        """This one keeps none."""
+        raise NotImplementedError((tags, start_ns, end_ns))
+
     def maintain(self) -> None:
         """Nothing is ever due."""
 

@@ -15,7 +15,7 @@ class Historian(Protocol):
     """Every implementation passes tests/conformance/test_historian.py."""
 
     def append(self, batches: Sequence[Batch]) -> None:
-        """Take samples in; they are on disk when this returns. `tag` is the site's tag id.
+        """Take samples and bursts in; they are on disk when this returns. `tag` is the site's tag id.
 
         A batch whose (source, epoch, seq) was taken before is passed over. Of two samples with one
         (tag, time) the later arrival stands. Raises OSError (disk full) with nothing taken.
@@ -28,6 +28,10 @@ class Historian(Protocol):
 
     def query(self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
         """Answer a question of model.query over [start_ns, end_ns). Any thread may ask."""
+        ...
+
+    def bursts(self, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
+        """The bursts of these tags that begin within [start_ns, end_ns): columns of model.waveforms, by tag and time."""
         ...
 
     def maintain(self) -> None:
