@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from isthmus.model.query import Last, Operator, Raw
 from isthmus.model.samples import Batch, TagInfo, ValueKind, kind_of
+from isthmus.site.historian.corrections import Correction
 
 _ANSWER = pa.schema(
     [
@@ -105,6 +106,13 @@ class MemoryHistorian:
     def bursts(self, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
         """This one keeps none."""
         raise NotImplementedError((tags, start_ns, end_ns))
+
+    def correct(self, said: Sequence[Correction]) -> None:
+        """Nobody puts anything right here."""
+        raise NotImplementedError(said)
+
+    def corrections(self) -> list[Correction]:
+        return []
 
     def maintain(self) -> None:
         """Nothing is ever due."""

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from isthmus.model.query import Operator
 from isthmus.model.samples import Batch
+from isthmus.site.historian.corrections import Correction
 
 
 class Historian(Protocol):
@@ -32,6 +33,14 @@ class Historian(Protocol):
 
     def bursts(self, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
         """The bursts of these tags that begin within [start_ns, end_ns): columns of model.waveforms, by tag and time."""
+        ...
+
+    def correct(self, said: Sequence[Correction]) -> None:
+        """Put samples right for good; the old versions stay. Raises UsageError with nothing stored, OSError."""
+        ...
+
+    def corrections(self) -> list[Correction]:
+        """Everything that people put right, in the order in which they said it."""
         ...
 
     def maintain(self) -> None:
