@@ -87,7 +87,10 @@ class MemoryHistorian:
     def taken(self, source: int, epoch: int, seq: int) -> bool:
         return (source, epoch, seq) in self._taken
 
-    def query(self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
+    def query(
+        self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int, *, known_ns: int | None = None
+    ) -> pa.Table:
+        assert known_ns is None
         assert isinstance(operator, Raw | Last), operator
         found = []
         with self._lock:

@@ -27,8 +27,13 @@ class Historian(Protocol):
         """Whether a batch of that name was taken in before."""
         ...
 
-    def query(self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
-        """Answer a question of model.query over [start_ns, end_ns). Any thread may ask."""
+    def query(
+        self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int, *, known_ns: int | None = None
+    ) -> pa.Table:
+        """Answer a question of model.query over [start_ns, end_ns). Any thread may ask.
+
+        With `known_ns` corrections that people said after that moment are left out.
+        """
         ...
 
     def bursts(self, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
