@@ -41,6 +41,7 @@ from isthmus.site.historian.manifest import Manifest, Segment, put_about
 from isthmus.site.historian.newest import Newest
 from isthmus.site.historian.rows import Rows, from_batch
 from isthmus.site.historian.seal import Due, seal
+from isthmus.site.historian.slowest import Slowest
 from isthmus.site.historian.tags import TagBook
 from isthmus.site.historian.taken import Taken
 from isthmus.site.historian.view import Files, View
@@ -126,6 +127,7 @@ class Store:
         self._damaged_days: set[int] = set()
         self._texts_only: set[int] = set()
         self._missing()
+        self.slowest = Slowest(self.folder)
         self.waveforms = Waveforms(self.folder / WAVEFORMS, lambda what: self._told(Told(Trouble.DAMAGED, what)))
         self._wal = SegmentLog(self.folder / "wal", segment_bytes=_WAL_BYTES)
         self._aside = SegmentLog(self.folder / "aside", segment_bytes=ASIDE_BYTES // 8)
@@ -149,6 +151,7 @@ class Store:
             self._wal.close()
             self._aside.close()
             self.waveforms.close()
+            self.slowest.save()
             self._engine.close()
             self._manifest.close()
             self._guard.release()
@@ -212,8 +215,9 @@ class Store:
 
         With `known_ns` corrections that people said after that moment are left out.
         """
-        with self.view(known_ns) as view:
-            return self._engine.query(view, operator, np.unique(np.asarray(tags, np.int32)), start_ns, end_ns)
+        wanted = np.unique(np.asarray(tags, np.int32))
+        with self.slowest.timed(operator, wanted, start_ns, end_ns), self.view(known_ns) as view:
+            return self._engine.query(view, operator, wanted, start_ns, end_ns)
 
     @contextmanager
     def view(self, known_ns: int | None = None) -> Iterator[View]:
@@ -257,6 +261,7 @@ class Store:
                 with self._lock:
                     self._snapshot_days = snapshot_days
             upkeep.clear(self.folder, self._manifest, self._files, self._oldest_held)
+        self.slowest.save()
         kept = self.section.keep_days
         self.waveforms.maintain(None if kept is None else self._received_ns // NS_PER_DAY - kept)
 
