@@ -145,6 +145,11 @@ def _sources(draft: Draft) -> Iterator[Fault]:
         else:
             yield from _in_safety(source, place, safe)
         yield from _tags(source, place)
+        if not source.has_waveforms:
+            for number, tag in enumerate(tags_of(source)):
+                if tag.kind is ValueKind.WAVEFORM:
+                    what = f"tag {tag.name}: a source of this kind reads no waveforms"
+                    yield Fault((*place, "tags", number, "kind"), what, "write f64, i64, bool or str")
 
 
 def _in_safety(source: SourceSection, place: Place, safe: Sequence[Zone]) -> Iterator[Fault]:

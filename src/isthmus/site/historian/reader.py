@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from isthmus.model.errors import StoreDamaged
 from isthmus.model.query import Operator
-from isthmus.site.historian import corrections
+from isthmus.site.historian import corrections, waveforms
 from isthmus.site.historian.engine import Engine
 from isthmus.site.historian.head import Head
 from isthmus.site.historian.leases import Lease
@@ -80,6 +80,10 @@ class Reader:
         """As `Historian.query`."""
         with self.view() as view:
             return self._engine.query(view, operator, np.unique(np.asarray(tags, np.int32)), start_ns, end_ns)
+
+    def bursts(self, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
+        """As `Historian.bursts`."""
+        return waveforms.read(self.folder, tags, start_ns, end_ns)
 
     @contextmanager
     def view(self) -> Iterator[View]:

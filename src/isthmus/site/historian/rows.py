@@ -22,8 +22,16 @@ NONE: Final = 0
 REAL: Final = 1
 INT: Final = 2
 TEXT: Final = 3
+BURST: Final = 4
+"""No row of these has it: bursts are kept beside samples, see waveforms.py."""
 
-FORM_OF: Final = {ValueKind.F64: REAL, ValueKind.I64: INT, ValueKind.BOOL: INT, ValueKind.STR: TEXT}
+FORM_OF: Final = {
+    ValueKind.F64: REAL,
+    ValueKind.I64: INT,
+    ValueKind.BOOL: INT,
+    ValueKind.STR: TEXT,
+    ValueKind.WAVEFORM: BURST,
+}
 
 ANSWER: Final = pa.schema(
     [

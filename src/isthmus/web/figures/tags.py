@@ -94,7 +94,7 @@ def trend(house: House, tag: str, start_ns: int, end_ns: int, points: int) -> Tr
     if number is None:
         return None
     info = house.site.tags.info(number)
-    if info.kind is ValueKind.STR:
+    if info.kind in {ValueKind.STR, ValueKind.WAVEFORM}:
         return None
     table = house.site.historian.query(Decimate(points=points), [number], start_ns, end_ns)
     return Trend(
@@ -110,7 +110,7 @@ def trend(house: House, tag: str, start_ns: int, end_ns: int, points: int) -> Tr
 
 def trendable(tags: list[TagNow]) -> list[TagNow]:
     """Tags that can be drawn as a line: measured ones first, then meters and counters, then switches."""
-    drawn = [tag for tag in tags if tag.kind != ValueKind.STR]
+    drawn = [tag for tag in tags if tag.kind not in {ValueKind.STR, ValueKind.WAVEFORM}]
     return sorted(
         drawn, key=lambda tag: (tag.kind != ValueKind.F64 or tag.unit in _METERED, tag.kind == ValueKind.BOOL)
     )
