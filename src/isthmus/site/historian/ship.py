@@ -180,7 +180,7 @@ class Shipper:
             received_ns=look.received_ns,
             shipped_ns=self._clock(),
             tags=self._put_whole(shipped.to_json(look.tags), "json"),
-            corrections=self._put_whole(shipped.to_json(self._all_said(root, look.said)), "json"),
+            corrections=self._put_whole(msgspec.msgpack.encode(self._all_said(root, look.said)), "msgpack"),
             newest=self._put_whole(look.newest, "arrow"),
             days=days,
         )
@@ -249,19 +249,15 @@ class Shipper:
         """Those shipped before stay, also when the site let go of their days."""
         before: list[Correction] = []
         if root is not None:
-            data = shipped.read_named(self._where, f"{self._folder}/{root.corrections}.json")
-            before = msgspec.json.decode(data, type=list[Correction])
+            data = shipped.read_named(self._where, f"{self._folder}/{root.corrections}.msgpack")
+            before = msgspec.msgpack.decode(data, type=list[Correction])
         every = {(each.said_ns, each.tag, each.time_ns): each for each in (*before, *said)}
         return [every[key] for key in sorted(every)]
 
     def _leaving(self, before: Root | None, after: Root, changed: Sequence[int]) -> tuple[Leaving, ...]:
         """What counts no more, and what a run that was cut short left in the days that changed."""
-        named = {f"{self._folder}/{after.tags}.json", f"{self._folder}/{after.corrections}.json"}
-        named |= {f"{self._folder}/{after.newest}.arrow"}
-        there: set[str] = set()
-        if before is not None:
-            there |= {f"{self._folder}/{each}.json" for each in (before.tags, before.corrections)}
-            there |= {f"{self._folder}/{before.newest}.arrow"}
+        named = self._whole(after)
+        there = set() if before is None else self._whole(before)
         for day in changed:
             folder = f"{self._folder}/day={shipped.date_of(day)}"
             named |= self._names_of(folder, after.days[shipped.date_of(day)])
@@ -269,6 +265,13 @@ class Shipper:
         old = {each.name: each for each in (before.leaving if before else ()) if each.name not in named}
         new = [Leaving(name, after.number, after.shipped_ns) for name in sorted(there - named - old.keys())]
         return (*old.values(), *new)
+
+    def _whole(self, root: Root) -> set[str]:
+        """The files that belong to no day."""
+        return {
+            f"{self._folder}/{each}"
+            for each in (f"{root.tags}.json", f"{root.corrections}.msgpack", f"{root.newest}.arrow")
+        }
 
     def _names_of(self, folder: str, name: str) -> set[str]:
         day = shipped.from_json(shipped.read_named(self._where, f"{folder}/{name}.json"), Day, name)

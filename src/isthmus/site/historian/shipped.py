@@ -6,7 +6,7 @@
        day=2026-11-22/<sha256>.parquet   a segment or a rollup, byte for byte
        day=2026-11-22/<sha256>.json      a day's list: every file of the day that counts
        day=2026-11-22/<sha256>.arrow     the newest sample of each tag before the day
-       <sha256>.json, <sha256>.arrow     tags, corrections; the newest sealed sample of each tag
+       <sha256>.json, .msgpack, .arrow   tags; corrections; the newest sealed sample of each tag
     <group>/readers/<name>.json          which root a reader holds, so that nothing is deleted under it
 
 Everything but the roots is named by its content and never changes. A root names all that counts by
@@ -17,6 +17,7 @@ folders with one root hold the same. Drawn in docs/formats/shipped.md.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
@@ -37,6 +38,7 @@ ROOT: Final = "root.json"
 TAIL: Final = "tail.json"
 READERS: Final = "readers"
 _SITE: Final = "site="
+_EPOCH: Final = dt.date(1970, 1, 1)
 _UP: Final = "~"
 """Stands for the `/` of a path: no path has it, every file system takes it."""
 
@@ -166,6 +168,15 @@ def hash_of(data: bytes | memoryview | pa.Buffer) -> str:
 def date_of(day: int) -> str:
     """A day as the folders write it."""
     return to_datetime(day * NS_PER_DAY).date().isoformat()
+
+
+def day_of(date: str) -> int:
+    """The day that `date_of` wrote. Raises StoreDamaged for what is no date."""
+    try:
+        return (dt.date.fromisoformat(date) - _EPOCH).days
+    except ValueError as error:
+        msg = f"{date} is no date"
+        raise StoreDamaged(msg) from error
 
 
 def folder_of(site: str) -> str:
