@@ -19,6 +19,7 @@ SETTINGS = {
     "spark.task.maxFailures": "8",
     "spark.ui.enabled": "false",
 }
+TYPES = {"int32": "INT", "int64": "BIGINT", "double": "DOUBLE", "string": "STRING"}
 SCHEMA = "tag INT, time TIMESTAMP, i BIGINT, e TINYINT, f DOUBLE, s STRING, q INT"
 
 
@@ -28,12 +29,14 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     session: Any = None
+    server: Any = None
     reply: dict[str, object]
     for line in sys.stdin:
         told = json.loads(line)
         try:
             if session is None:
-                session = _open(told)
+                server = _serve() if told["kind"] == "sail" and not told["master"] else None
+                session = _open(told, server)
                 reply = {"rows": 0}
             else:
                 reply = {"rows": _ask(session, told)}
@@ -44,16 +47,21 @@ def main() -> None:
         replies.flush()
 
 
-def _open(told: dict[str, Any]) -> Any:  # noqa: ANN401  pyspark is not in our environment
-    from pyspark.sql import SparkSession  # noqa: PLC0415  only where it is installed
+def _serve() -> Any:  # noqa: ANN401  pysail is not in our environment
+    """A Sail server in this process; it ends when nobody refers to it any more."""
+    from pysail.spark import SparkConnectServer  # noqa: PLC0415  only where it is installed
+
+    server = SparkConnectServer()
+    server.start()
+    return server
+
+
+def _open(told: dict[str, Any], server: Any) -> Any:  # noqa: ANN401  as above
+    from pyspark.sql import SparkSession  # noqa: PLC0415  as above
 
     master = told["master"]
     if told["kind"] == "sail":
-        if not master:
-            from pysail.spark import SparkConnectServer  # noqa: PLC0415  as above
-
-            server = SparkConnectServer()
-            server.start()
+        if server is not None:
             master = "sc://{}:{}".format(*server.listening_address)
         session = SparkSession.builder.remote(master).getOrCreate()
         session.conf.set("spark.sql.session.timeZone", "UTC")
@@ -71,13 +79,21 @@ def _ask(session: Any, told: dict[str, Any]) -> int:  # noqa: ANN401  as above
 
     for name, path in told["tables"].items():
         with pa.OSFile(path, "rb") as source:
-            session.createDataFrame(pa.ipc.open_file(source).read_all()).createOrReplaceTempView(name)
+            table = pa.ipc.open_file(source).read_all()
+        frame = session.createDataFrame(table) if table.num_rows else session.sql(_nothing(table.schema))
+        frame.createOrReplaceTempView(name)
     for name, files in told["views"].items():
         session.read.schema(SCHEMA).parquet(*files).createOrReplaceTempView(name)
     table = session.sql(told["sql"]).toArrow()
     with pa.OSFile(told["answer"], "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
     return int(table.num_rows)
+
+
+def _nothing(schema: Any) -> str:  # noqa: ANN401  as above
+    """No rows of these columns: a client refuses to make a view of an empty table."""
+    columns = ", ".join(f"cast(NULL AS {TYPES[str(field.type)]}) AS {field.name}" for field in schema)
+    return f"SELECT {columns} WHERE false"
 
 
 if __name__ == "__main__":
