@@ -23,6 +23,7 @@ from isthmus.model.records.site import SamplesQuarantined
 from isthmus.model.time import from_datetime
 from isthmus.plantfile import PlantFile
 from isthmus.run.doors import bound, open_doors
+from isthmus.run.ship import ship_history
 from isthmus.run.wings import folds_of
 from isthmus.site import corrections
 from isthmus.site.certificates import Certificates
@@ -64,11 +65,15 @@ async def open_site(file: PlantFile) -> AsyncIterator[Site]:
         async with _listening(server, file.site.listen), asyncio.TaskGroup() as group:
             folding = group.create_task(asyncio.to_thread(runner.run, stop), name="folds")
             telling = group.create_task(_tell(site, file, untold), name="what history tells")
+            shipping = group.create_task(
+                ship_history(site.folder / "history", file.historian, file.plant.path), name="shipping"
+            )
             try:
                 yield site
             finally:
                 stop.set()
                 telling.cancel()
+                shipping.cancel()
                 await asyncio.wait([folding], timeout=_STOP_S)
 
 
