@@ -119,6 +119,9 @@ def _import_arguments(bring: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do the task."""
+    from isthmus.run.private import keep_private  # noqa: PLC0415  beside what loads more
+
+    keep_private()
     folder = args.data / "history"
     if args.task == "sql" and args.folder is not None:
         folder = args.folder / "history" if (args.folder / "history").is_dir() else args.folder

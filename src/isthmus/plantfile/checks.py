@@ -134,9 +134,13 @@ def _sources(draft: Draft) -> Iterator[Fault]:
     safe = [zone for _, zone in draft.each("zone", Zone) if zone.kind is ZoneKind.SAFETY]
     zones = _zone_names(draft)
     numbers = Tally(source_id(name) for name in set(draft.names("source", "name")))
+    several = any(source.edge for _, source in draft.each("source", SourceSection))
     for place, source in draft.each("source", SourceSection):
         if numbers[source_id(source.name)] > 1:
             yield Fault((*place, "name"), f"{source.name} has the same number on the wire as another", "rename it")
+        if several and not source.edge:
+            what = f"source {source.name} names no edge, and others do"
+            yield Fault(place, what, 'write edge = "..." as the edge that reads it is enrolled')
         if source.zone not in zones:
             yield _unknown((*place, "zone"), "zone", source.zone, zones)
         elif kinds.get(source.zone) is ZoneKind.SAFETY:

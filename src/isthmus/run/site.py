@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
@@ -18,6 +19,7 @@ from typing import Final
 
 from isthmus.model.equipment import beside
 from isthmus.model.errors import UsageError
+from isthmus.model.rarely import Rarely
 from isthmus.model.records import Record
 from isthmus.model.records.site import SamplesQuarantined
 from isthmus.model.time import from_datetime
@@ -34,6 +36,7 @@ from isthmus.site.ingest import Ingest
 from isthmus.site.link import LinkServer
 from isthmus.site.refusal import Refusal
 from isthmus.site.site import Site
+from isthmus.site.speakers import Speakers
 from isthmus.wire.frame import source_id
 
 _log: Final = logging.getLogger(__name__)
@@ -103,7 +106,17 @@ def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> tuple[Site,
     runner = FoldRunner(site, lateness_s=file.site.lateness_s, keep_days=file.historian.keep_days)
     stack.callback(runner.close)
     earliest = datetime.combine(file.historian.earliest, datetime.min.time(), tzinfo=UTC)
-    ingest = Ingest(site, future_s=file.historian.future_s, earliest_ns=from_datetime(earliest), arrived=runner.arrived)
+    ingest = Ingest(
+        site,
+        future_s=file.historian.future_s,
+        earliest_ns=from_datetime(earliest),
+        arrived=runner.arrived,
+        speakers=Speakers(
+            {source.name: source.edge for source in file.sources},
+            Certificates(folder / "tls", plant.path).members,
+            beside(plant.path, "conduit", file.edge.conduit),
+        ),
+    )
     stack.callback(ingest.close)
     return site, runner, ingest
 
@@ -111,6 +124,7 @@ def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> tuple[Site,
 async def _tell(site: Site, file: PlantFile, untold: deque[Told]) -> None:
     """Log what history had to tell, from a thread of ours: it must not be called back from its own."""
     names = {source_id(source.name): source.name for source in file.sources}
+    rarely = Rarely()
     while True:
         records: list[Record] = []
         while untold:
@@ -128,7 +142,8 @@ async def _tell(site: Site, file: PlantFile, untold: deque[Told]) -> None:
                 await asyncio.to_thread(site.append, records)
                 break
             except OSError as error:
-                _log.error("what history tells waits: %s", error)
+                if (times := rarely.due("told", time.monotonic())) is not None:
+                    _log.error("what history tells waits: %s (%d times so far)", error, times)
                 await asyncio.sleep(_TELL_S)
         await asyncio.sleep(_TELL_S)
 

@@ -18,6 +18,7 @@ from typing import Final
 
 import numpy as np
 
+from isthmus.model.rarely import Rarely
 from isthmus.model.records import Key, Record
 from isthmus.model.records.people import SampleCorrected
 from isthmus.model.records.production import StateChanged
@@ -68,6 +69,7 @@ class FoldRunner:
         self._rests_until: dict[str, int] = {}
         self._position = self._stored_position = self._checkpoints.position
         self._previewed_ns = 0
+        self._rarely = Rarely()
         self.stopped: dict[str, str] = site.stopped
         """By work unit, why its figures stand still."""
         for path, folds in site.folds.items():
@@ -100,7 +102,9 @@ class FoldRunner:
                     self._previewed_ns = self._now_ns()
                     self.preview()
             except (OSError, sqlite3.OperationalError) as error:  # the disk is full, or a file is locked
-                _log.error("folding waits: %s; it is tried again each second", error)
+                times = self._rarely.due("folding waits", time.monotonic())
+                if times is not None:
+                    _log.error("folding waits: %s; it is tried again each second (%d times so far)", error, times)
                 stop.wait(1)
             if not more:
                 stop.wait(_PAUSE_S)
