@@ -123,7 +123,9 @@ def test_the_first_part_of_a_run_names_the_lots_before_anything_is_made() -> Non
 
 def test_a_correction_of_an_order_that_is_over_belongs_to_its_last_lot() -> None:
     lots = series([(at("09:00"), "L-1"), (at("10:00"), "L-2")])
-    late = QuantityCorrected(path=PATH, time_ns=at("14:30"), order="1047", good=-2, scrap=2, by="m", said_ns=at("14:30"))
+    late = QuantityCorrected(
+        path=PATH, time_ns=at("14:30"), order="1047", good=-2, scrap=2, by="m", said_ns=at("14:30")
+    )
     found = facts({**HOURS, "m/lot": lots}, [late])
     assert by_lot(found, "1047")[-1] == ("L-2", -2, 2, ())
 

@@ -285,7 +285,9 @@ class Tryton:
             self._wire.write("stock.move", scrap[0]["id"], {"quantity": command.scrap}, what)
         elif command.scrap:
             lot = good[0]["lot"]["id"] if good[0]["lot"] else None
-            self._wire.create("stock.move", moves.scrapped(order, self._scrap_location(order), command.scrap, lot), what)
+            self._wire.create(
+                "stock.move", moves.scrapped(order, self._scrap_location(order), command.scrap, lot), what
+            )
         return self._receipt(order)
 
     def _by_lot(self, command: ReportQuantity, order: Row, good: list[Row], scrap: list[Row], what: str) -> None:
