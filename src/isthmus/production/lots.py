@@ -34,6 +34,13 @@ class Lots(msgspec.Struct, frozen=True):
     used: tuple[LotUsed, ...] = ()
 
 
+class Told(msgspec.Struct):
+    """What people said of one order: its lots, by material."""
+
+    order: str
+    lots: dict[str, str] = {}
+
+
 class LotsState(msgspec.Struct):
     """The order that runs, what the tags and people said, and what was told last."""
 
@@ -41,8 +48,8 @@ class LotsState(msgspec.Struct):
     product: str = ""
     tags: dict[str, str] = {}
     """The lot that the tag says, by material; `MADE` for the lot that is made."""
-    people: dict[str, dict[str, str]] = {}
-    """The same as people said it, by order."""
+    people: list[Told] = []
+    """The same as people said it, order by order; the one they spoke of last stands last."""
     told: Lots = Lots()
     told_ns: int = -1
     count: int = 0
@@ -94,7 +101,7 @@ class LotsOf:
         for time_ns, words in groupby(changes, key=lambda change: change[0]):
             for _, place, lot in words:
                 if place in state.tags and state.tags[place] != lot:
-                    state.people.get(state.order, {}).pop(place, None)
+                    _heard(state, state.order).pop(place, None)
                 state.tags[place] = lot
             out += self._tell(state, time_ns)
         return out
@@ -103,7 +110,7 @@ class LotsOf:
         """The lots of the order that runs, where they differ from what was told."""
         if not state.order:
             return []
-        lots = {**state.tags, **state.people.get(state.order, {})}
+        lots = {**state.tags, **_heard(state, state.order)}
         used = tuple(LotUsed(material=name, lot=lots[name]) for name in sorted(lots) if name != MADE and lots[name])
         now = Lots(state.order, lots.get(MADE, ""), used)
         if now == state.told or (not now.lot and not used and state.told.order != state.order):
@@ -123,9 +130,12 @@ class LotsOf:
         ]
 
 
+def _heard(state: LotsState, order: str) -> dict[str, str]:
+    return next((told.lots for told in state.people if told.order == order), {})
+
+
 def _hear(state: LotsState, item: LotGiven) -> None:
     place = MADE if item.direction == "out" else item.material
-    kept = state.people.pop(item.order, {})
-    state.people[item.order] = {**kept, place: item.lot}
-    for order in list(state.people)[:-REMEMBERED]:
-        del state.people[order]
+    lots = {**_heard(state, item.order), place: item.lot}
+    others = [told for told in state.people if told.order != item.order]
+    state.people = [*others, Told(item.order, lots)][-REMEMBERED:]

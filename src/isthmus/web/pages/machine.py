@@ -178,7 +178,9 @@ def _figures(house: House, session: Session, told: events.Told, link: str, opene
     line = next((one for one in ladder.lines if one.key == opened), None) if ladder and opened else None
     shift = "" if window.current else window.key
     return {
-        "minutes": cells.minutes(indicator, ladder, window, opened, link, plant),
+        "minutes": cells.minutes(
+            indicator, ladder, window, opened, link, plant, indicators.redoing(house, machine.path, window)
+        ),
         "events": cells.events(line, events.behind(house, told, opened), link, house.local)
         if line
         else cells.stops(told.stops, link, house, session, machine, shift),
