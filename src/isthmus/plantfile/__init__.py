@@ -100,7 +100,8 @@ def read(file: Path) -> tuple[PlantFile | None, Sequence[Mistake]]:
     except tomllib.TOMLDecodeError as error:
         return None, [_syntax_mistake(file, text, error)]
     faults = list(_faults(raw))
-    faults += faults_between(draft_of(raw, faults, _section_types(raw)))
+    draft = draft_of(raw, _section_types(raw))
+    faults += [fault for fault in faults_between(draft) if not draft.stands_in(fault.place)]
     if not faults:
         return _joined(file, _convert(raw)), []
     places = lines_of(text)

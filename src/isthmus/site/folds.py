@@ -90,7 +90,9 @@ class FoldRunner:
             if len(late):
                 # What an edge found when it began, it did not see happen: that is no reason to begin earlier.
                 late = np.maximum(late, min(course.origin_ns, arrived.epoch))
-                self._mark(course, int(late.min()), int(late.max()), f"late samples of {arrived.source}", now)
+                self._mark(
+                    course, int(late.min()), int(late.max()), f"late samples of {arrived.source}", now, samples=True
+                )
 
     def run(self, stop: threading.Event) -> None:
         """Fold until told to stop. The one loop that goes on after a failure."""
@@ -138,6 +140,10 @@ class FoldRunner:
         wants = [_want(course, moment, max(now, moment.time_ns)) for course, moment in shown]
         for (course, moment), want, series in zip(shown, wants, self._history.read_all(wants), strict=True):
             self._guarded(course, partial(self._preview, course, moment, want.end_ns, series))
+        unseen = {course.unit.path: since for course in self._courses if (since := course.unseen_ns) is not None}
+        for path in self._site.redoing.keys() - unseen.keys():
+            del self._site.redoing[path]
+        self._site.redoing.update(unseen)
 
     def close(self) -> None:
         """Close what it keeps on disk."""
@@ -246,11 +252,13 @@ class FoldRunner:
         if self._position - self._stored_position >= every:
             self._checkpoints.position = self._stored_position = self._position
 
-    def _mark(self, course: Course, first_ns: int, last_ns: int, why: str, now: int) -> None:
+    def _mark(  # noqa: PLR0913  what came late, from when to when, and why
+        self, course: Course, first_ns: int, last_ns: int, why: str, now: int, *, samples: bool = False
+    ) -> None:
         """Late data of before history begins cannot be folded: what came with it then is gone."""
         oldest = 0 if self._keep_ns is None else now - self._keep_ns
         if last_ns >= oldest:
-            course.mark(max(first_ns, oldest), last_ns, why)
+            course.mark(max(first_ns, oldest), last_ns, why, samples=samples)
 
 
 def _concerns(unit: Unit, record: Record) -> bool:

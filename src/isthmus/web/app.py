@@ -32,7 +32,7 @@ from isthmus.web import api, guard, history_api, live, render, respond
 from isthmus.web.accounts import Accounts, Session
 from isthmus.web.config import WebSection
 from isthmus.web.house import House
-from isthmus.web.pages import accounts, assets, connections, cut, entry, machine, orders, plant
+from isthmus.web.pages import accounts, assets, connections, cut, entry, lots, machine, orders, plant
 from isthmus.web.respond import html
 
 _log = logging.getLogger(__name__)
@@ -57,6 +57,7 @@ def make_app(site: Site, section: WebSection, *, clock: Callable[[], int] = time
             plant.plant_page,
             *machine.HANDLERS,
             *orders.HANDLERS,
+            lots.lots_page,
             connections.connections_page,
             *cut.HANDLERS,
             *assets.HANDLERS,
