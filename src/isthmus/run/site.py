@@ -24,6 +24,7 @@ from isthmus.model.records.site import SamplesQuarantined
 from isthmus.model.time import from_datetime
 from isthmus.plantfile import PlantFile
 from isthmus.run.bus import Runs, runs_of, spool_of
+from isthmus.run.database import database_of
 from isthmus.run.doors import bound, open_doors
 from isthmus.run.wings import folds_of
 from isthmus.site.certificates import Certificates
@@ -100,7 +101,7 @@ def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> _Opened:
     except OSError as error:
         raise UsageError(error.strerror or str(error)) from error
     folds = {path: folds_of(plant, machine) for path, machine in plant.machines.items()}
-    site = Site(plant, folder, store, store.tags, folds=folds)
+    site = Site(plant, folder, store, store.tags, folds=folds, database=database_of(file))
     stack.callback(site.close)
     site.recall()
     runner = FoldRunner(site, lateness_s=file.site.lateness_s, keep_days=file.historian.keep_days)

@@ -18,6 +18,7 @@ from typing import Final
 
 import numpy as np
 
+from isthmus.model.errors import DatabaseAway
 from isthmus.model.records import Key, Record
 from isthmus.model.records.production import StateChanged
 from isthmus.model.records.site import Recomputed
@@ -98,7 +99,7 @@ class FoldRunner:
                 if self._now_ns() - self._previewed_ns >= _PREVIEW_NS:
                     self._previewed_ns = self._now_ns()
                     self.preview()
-            except (OSError, sqlite3.OperationalError) as error:  # the disk is full, or a file is locked
+            except (OSError, sqlite3.OperationalError, DatabaseAway) as error:  # full disk, locked file
                 _log.error("folding waits: %s; it is tried again each second", error)
                 stop.wait(1)
             if not more:

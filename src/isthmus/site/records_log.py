@@ -69,6 +69,8 @@ class RecordsLog:
         self._index: list[tuple[int, int]] = []
         """(position, byte offset in the segments) of every so many frames, ascending."""
         self._position, self._number, self._head = 0, 0, _NOTHING
+        self.first = ""
+        """The hash of the first frame, by which one log is told from another; "" while there is none."""
         self._open()
 
     @property
@@ -152,6 +154,8 @@ class RecordsLog:
             self._tail.extend(_records(frame))
 
     def _remember(self, frame: Frame, offset: int) -> None:
+        if not self.first:
+            self.first = _hash(frames.pack(frame)).hex()
         if frame.seq % _INDEX_EVERY == 1 or not self._index:
             self._index.append((frame.epoch, offset))
         _, source, epoch, first, last = _LINK.unpack_from(frame.payload)

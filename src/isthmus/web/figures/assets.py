@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -27,7 +27,10 @@ SORTS: Final[Mapping[str, tuple[str, str]]] = {
     "seen": ("last seen, newest first", "k.last_ns DESC, k.id"),
     "new": ("first seen, newest first", "k.first_ns DESC, k.id"),
     "maker": ("maker and model", "k.maker = '', k.maker, k.model, k.id"),
-    "weak": ("advisories, worst first", "coalesce(a.answer = 'affected', 0) DESC, coalesce(a.score, 0) DESC, k.id"),
+    "weak": (
+        "advisories, worst first",
+        "CASE WHEN a.answer = 'affected' THEN 0 ELSE 1 END, coalesce(a.score, 0) DESC, k.id",
+    ),
     "gaps": ("record, emptiest first", "k.filled, k.id"),
 }
 """By name, what a person calls the order and the SQL of it."""
@@ -399,10 +402,14 @@ def drawn(house: House) -> tuple[list[Any], list[Any], bool]:
     return nodes, edges, single
 
 
+def _each(values: Iterable[str]) -> str:
+    return ", ".join(f"'{value}'" for value in values)
+
+
 _OUTSIDE: Final = (
     "(f.server LIKE '%.%' AND f.server NOT LIKE '10.%' AND f.server NOT LIKE '192.168.%' AND f.server NOT LIKE '169.254.%' "
     "AND f.server NOT LIKE '127.%' AND f.server NOT LIKE '%.255' "
-    "AND CAST(substr(f.server, 1, instr(f.server, '.') - 1) AS INTEGER) < 224 "
-    "AND NOT (f.server LIKE '172.%' AND CAST(substr(f.server, 5, 2) AS INTEGER) BETWEEN 16 AND 31))"
+    f"AND substr(f.server, 1, 4) NOT IN ({_each(f'{number}.' for number in range(224, 256))}) "
+    f"AND substr(f.server, 1, 7) NOT IN ({_each(f'172.{number}.' for number in range(16, 32))}))"
 )
 """A server that no asset is and that stands outside: private, group and loopback ranges left out."""
