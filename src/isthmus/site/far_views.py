@@ -12,9 +12,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from isthmus.model.errors import DatabaseAway
+from isthmus.site.database import Parameters
 from isthmus.site.log import Log
 from isthmus.site.postgresql import PostgresDatabase
 from isthmus.site.view import View
@@ -66,7 +67,7 @@ class FarViews:
         """Why the tables cannot be read, "" when they can."""
         return "" if self._current.is_set() else self._cause
 
-    def query(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[sqlite3.Row]:
+    def query(self, sql: str, parameters: Parameters = ()) -> list[sqlite3.Row]:
         """Read, from any thread. Raises sqlite3.Error for a wrong statement, DatabaseAway while the tables lag."""
         if not self._current.is_set():
             raise DatabaseAway(self._cause)

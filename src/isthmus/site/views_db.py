@@ -16,11 +16,11 @@ from contextlib import suppress
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from isthmus.model.errors import DatabaseAway
 from isthmus.model.records import Record
-from isthmus.site.database import BUSY_S, Database, SqliteDatabase
+from isthmus.site.database import BUSY_S, Database, Parameters, SqliteDatabase
 from isthmus.site.log import Log
 from isthmus.site.postgresql import PostgresDatabase
 from isthmus.site.view import View
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 _BATCH: Final = 5_000
 _KNOWN: Final = """
 CREATE TABLE IF NOT EXISTS views_known (name TEXT PRIMARY KEY, shape TEXT, position INTEGER);
-CREATE TABLE IF NOT EXISTS views_log (only INTEGER PRIMARY KEY, first TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS views_log (number INTEGER PRIMARY KEY, first TEXT NOT NULL);
 """
 
 
@@ -40,7 +40,7 @@ class ViewsReader:
         self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)
         self._db.row_factory = sqlite3.Row
 
-    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
+    def query(self, sql: str, parameters: Parameters = ()) -> list[sqlite3.Row]:
         """Read. Raises sqlite3.Error for a wrong statement."""
         return self._db.execute(sql, parameters).fetchall()
 
@@ -60,18 +60,22 @@ class Views:
         self._writer = threading.RLock()
         # A view is written for sqlite3's connection; another engine's answers to the same verbs.
         self._db = cast("sqlite3.Connection", self.database.connect())
-        if isinstance(self.database, PostgresDatabase):
-            self.database.lock(self._db)
-        self._db.executescript(_KNOWN)
-        for view in views:
-            self._prepare(view)
+        try:
+            if isinstance(self.database, PostgresDatabase):
+                self.database.lock(self._db)
+            self._db.executescript(_KNOWN)
+            for view in views:
+                self._prepare(view)
+        except BaseException:
+            self._db.close()  # it may hold the lock of the one who writes
+            raise
 
     @property
     def position(self) -> int:
         """The log's position up to which every view that works has folded."""
         return min((at for name, at in self._positions.items() if name not in self._stopped), default=0)
 
-    def query(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[sqlite3.Row]:
+    def query(self, sql: str, parameters: Parameters = ()) -> list[sqlite3.Row]:
         """Read, from any thread. Raises sqlite3.Error for a wrong statement, DatabaseAway."""
         return self.database.query(sql, parameters)
 

@@ -140,7 +140,7 @@ def choices(house: House) -> dict[str, list[tuple[str, str, int]]]:
     out: dict[str, list[tuple[str, str, int]]] = {}
     for column in ("zone", "role", "maker", "state"):
         rows = house.site.views.query(
-            f"SELECT {column} AS value, count(*) AS n FROM assets_known GROUP BY {column} ORDER BY n DESC LIMIT 60"  # noqa: S608  our own names
+            f"SELECT {column} AS value, count(*) AS n FROM assets_known GROUP BY {column} ORDER BY n DESC, value LIMIT 60"  # noqa: S608  our own names
         )
         out[column] = [(row["value"] or "-", _said(column, row["value"]), row["n"]) for row in rows]
     return out
@@ -155,7 +155,7 @@ def _said(column: str, value: str) -> str:
 def completeness(house: House) -> list[sqlite3.Row]:
     """By zone how many assets there are and how full their record is."""
     return house.site.views.query(
-        "SELECT zone, count(*) AS n, avg(filled) AS filled FROM assets_known GROUP BY zone ORDER BY n DESC LIMIT 20"
+        "SELECT zone, count(*) AS n, avg(filled) AS filled FROM assets_known GROUP BY zone ORDER BY n DESC, zone LIMIT 20"
     )
 
 
@@ -214,7 +214,7 @@ def whole(house: House, name: str) -> Whole | None:
         known=known,
         state=rows[0]["state"],
         values=tuple(collapsed([*_just_said(decided, known.time_ns), *known.fields])),
-        modules=views.query("SELECT * FROM assets_known WHERE parent = ? AND id <> ? ORDER BY model", (own, own)),
+        modules=views.query("SELECT * FROM assets_known WHERE parent = ? AND id <> ? ORDER BY model, id", (own, own)),
         parent=views.query("SELECT * FROM assets_known WHERE id = ?", (known.parent,)),
         flows=flows,
         peers=_peers(house, ends),
@@ -300,7 +300,7 @@ def _peers(house: House, ends: Sequence[str]) -> dict[str, tuple[str, str]]:
 def _findings_of(house: House, name: str) -> list[tuple[AssetFinding, str]]:
     rows = house.site.views.query(
         "SELECT f.body, f.state FROM assets_finding_of o JOIN assets_findings f ON f.id = o.finding "
-        "WHERE o.asset = ? AND f.rank < 3 ORDER BY f.state <> 'staged', f.rank LIMIT 100",
+        "WHERE o.asset = ? AND f.rank < 3 ORDER BY f.state <> 'staged', f.rank, f.id LIMIT 100",
         (name,),
     )
     return [(msgspec.json.decode(row["body"], type=AssetFinding), row["state"]) for row in rows]
@@ -383,7 +383,7 @@ def drawn(house: House) -> tuple[list[Any], list[Any], bool]:
     node = "id" if single else "zone || '/' || role"
     nodes: list[Any] = views.query(
         f"SELECT {node} AS key, zone, role, count(*) AS n, min(CASE WHEN name <> '' THEN name WHEN model <> '' "  # noqa: S608  ours
-        f"THEN model ELSE address END) AS label FROM assets_known WHERE parent = '' GROUP BY {node} ORDER BY zone, role, label"
+        f"THEN model ELSE address END) AS label FROM assets_known WHERE parent = '' GROUP BY {'id' if single else 'zone, role'} ORDER BY zone, role, label"
     )
     edges: list[Any] = views.query(
         f"""
@@ -395,7 +395,7 @@ def drawn(house: House) -> tuple[list[Any], list[Any], bool]:
             count(*) AS n
         FROM assets_flows f JOIN here c ON c.place = f.client LEFT JOIN here s ON s.place = f.server
         WHERE f.client <> f.server AND (s.key IS NOT NULL OR {_OUTSIDE})
-        GROUP BY 1, 2 ORDER BY n DESC LIMIT ?
+        GROUP BY 1, 2 ORDER BY n DESC, client, server LIMIT ?
         """,  # noqa: S608  of our own pieces
         (_DRAWN,),
     )
