@@ -1,7 +1,8 @@
 """The site process: link, ingest, stores, folds and doors, joined.
 
 link server --take--> ingest --> historian, log --> views, namespace
-                         |                             ^
+                         |                 |           ^
+                         |                 '--> publisher --> the plant's bus, where there is one
                          '--arrived--> fold runner ----'
 """
 
@@ -12,10 +13,10 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from isthmus.model.equipment import beside
 from isthmus.model.errors import UsageError
@@ -24,6 +25,8 @@ from isthmus.model.records import Record
 from isthmus.model.records.site import SamplesQuarantined
 from isthmus.model.time import from_datetime
 from isthmus.plantfile import PlantFile
+from isthmus.run.bus import Runs, runs_of, spool_of
+from isthmus.run.database import database_of
 from isthmus.run.doors import bound, open_doors
 from isthmus.run.ship import ship_history
 from isthmus.run.wings import folds_of
@@ -58,7 +61,7 @@ async def open_site(file: PlantFile) -> AsyncIterator[Site]:
     """A site at work: it takes in what edges send and folds it, for as long as the context lasts."""
     with ExitStack() as stack:
         untold: deque[Told] = deque(maxlen=_MOST_UNTOLD)
-        site, runner, ingest = await asyncio.to_thread(_open, file, stack, untold)
+        site, runner, ingest, beside_it = await asyncio.to_thread(_open, file, stack, untold)
         certificates = Certificates(
             site.folder / "tls", file.plant.path, file.edge.conduit, lambda record: _append(site, record)
         )
@@ -67,6 +70,7 @@ async def open_site(file: PlantFile) -> AsyncIterator[Site]:
         server = LinkServer(file.site.listen, certificates, ingest.take, cut=refusal)
         async with _listening(server, file.site.listen), asyncio.TaskGroup() as group:
             folding = group.create_task(asyncio.to_thread(runner.run, stop), name="folds")
+            sharing = [group.create_task(asyncio.to_thread(bus.run, stop), name="bus") for bus in beside_it]
             telling = group.create_task(_tell(site, file, untold), name="what history tells")
             shipping = group.create_task(
                 ship_history(site.folder / "history", file.historian, file.plant.path), name="shipping"
@@ -77,7 +81,7 @@ async def open_site(file: PlantFile) -> AsyncIterator[Site]:
                 stop.set()
                 telling.cancel()
                 shipping.cancel()
-                await asyncio.wait([folding], timeout=_STOP_S)
+                await asyncio.wait([folding, *sharing], timeout=_STOP_S)
 
 
 @asynccontextmanager
@@ -91,7 +95,14 @@ async def _listening(server: LinkServer, listen: str) -> AsyncIterator[None]:
         yield
 
 
-def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> tuple[Site, FoldRunner, Ingest]:
+class _Opened(NamedTuple):
+    site: Site
+    runner: FoldRunner
+    ingest: Ingest
+    beside: Sequence[Runs]
+
+
+def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> _Opened:
     """Open the stores, from the disk upwards; the stack closes them the other way round."""
     plant, folder = file.plant, file.site.data
     try:
@@ -99,13 +110,16 @@ def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> tuple[Site,
     except OSError as error:
         raise UsageError(error.strerror or str(error)) from error
     folds = {path: folds_of(plant, machine) for path, machine in plant.machines.items()}
-    site = Site(plant, folder, store, store.tags, folds=folds)
+    site = Site(plant, folder, store, store.tags, folds=folds, database=database_of(file))
     stack.callback(site.close)
     site.recall()
     corrections.tell(site)
     runner = FoldRunner(site, lateness_s=file.site.lateness_s, keep_days=file.historian.keep_days)
     stack.callback(runner.close)
     earliest = datetime.combine(file.historian.earliest, datetime.min.time(), tzinfo=UTC)
+    spool = spool_of(file, folder)
+    if spool is not None:
+        stack.callback(spool.close)
     ingest = Ingest(
         site,
         future_s=file.historian.future_s,
@@ -116,9 +130,10 @@ def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> tuple[Site,
             Certificates(folder / "tls", plant.path).members,
             beside(plant.path, "conduit", file.edge.conduit),
         ),
+        keep=spool.keep if spool else None,
     )
     stack.callback(ingest.close)
-    return site, runner, ingest
+    return _Opened(site, runner, ingest, runs_of(file, site, ingest, spool))
 
 
 async def _tell(site: Site, file: PlantFile, untold: deque[Told]) -> None:

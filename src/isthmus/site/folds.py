@@ -18,6 +18,7 @@ from typing import Final
 
 import numpy as np
 
+from isthmus.model.errors import DatabaseAway
 from isthmus.model.rarely import Rarely
 from isthmus.model.records import Key, Record
 from isthmus.model.records.people import SampleCorrected
@@ -103,7 +104,7 @@ class FoldRunner:
                 if self._now_ns() - self._previewed_ns >= _PREVIEW_NS:
                     self._previewed_ns = self._now_ns()
                     self.preview()
-            except (OSError, sqlite3.OperationalError) as error:  # the disk is full, or a file is locked
+            except (OSError, sqlite3.OperationalError, DatabaseAway) as error:  # full disk, locked file
                 times = self._rarely.due("folding waits", time.monotonic())
                 if times is not None:
                     _log.error("folding waits: %s; it is tried again each second (%d times so far)", error, times)

@@ -76,6 +76,8 @@ class RecordsLog:
         self._position, self._number, self._head = 0, 0, _NOTHING
         self._start = self._kept = 0
         """Where the newest frame begins, and the number of the frame at which the place was kept last."""
+        self.first = ""
+        """The hash of the first frame, by which one log is told from another; "" while there is none."""
         self._open(place)
 
     @property
@@ -173,6 +175,7 @@ class RecordsLog:
     def _take_up(self, place: Place) -> None:
         self._position, self._number, self._head = place.position, place.number, place.head
         self._start, self._kept, self._index = place.start, place.number, list(place.index)
+        self.first = place.first
         for source, epoch, ranges in place.taken:
             for first, last in ranges:
                 self._taken[source, epoch].add(first, last)
@@ -184,6 +187,7 @@ class RecordsLog:
             start=self._start,
             end=self._segments.end,
             head=self._head,
+            first=self.first,
             position=self._position,
             number=self._number,
             index=self._index,
@@ -192,6 +196,8 @@ class RecordsLog:
         log_place.write(self.folder, place)
 
     def _remember(self, frame: Frame, offset: int) -> None:
+        if not self.first:
+            self.first = _hash(frames.pack(frame)).hex()
         if frame.seq % _INDEX_EVERY == 1 or not self._index:
             self._index.append((frame.epoch, offset))
         _, source, epoch, first, last = _LINK.unpack_from(frame.payload)

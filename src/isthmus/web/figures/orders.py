@@ -204,7 +204,7 @@ def _operations(house: House) -> dict[str, list[Operation]]:
     made: dict[tuple[str, int, str], list[Any]] = defaultdict(lambda: [0.0, 0.0, 0.0, {}, {}])
     machines = house.site.plant.machines
     over: set[tuple[str, int]] = set()
-    for row in house.site.views.query("SELECT * FROM runs ORDER BY time_ns"):
+    for row in house.site.views.query("SELECT * FROM runs ORDER BY time_ns, path"):
         cell = made[row["order_no"], row["sequence"], row["operation"]]
         name = machines[row["path"]].name if row["path"] in machines else row["path"]
         cell[3][name] = True
