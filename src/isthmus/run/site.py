@@ -24,6 +24,7 @@ from isthmus.model.time import from_datetime
 from isthmus.plantfile import PlantFile
 from isthmus.run.doors import bound, open_doors
 from isthmus.run.wings import folds_of
+from isthmus.site import handed
 from isthmus.site.certificates import Certificates
 from isthmus.site.folds import FoldRunner
 from isthmus.site.historian.check import Told
@@ -63,11 +64,13 @@ async def open_site(file: PlantFile) -> AsyncIterator[Site]:
         async with _listening(server, file.site.listen), asyncio.TaskGroup() as group:
             folding = group.create_task(asyncio.to_thread(runner.run, stop), name="folds")
             telling = group.create_task(_tell(site, file, untold), name="what history tells")
+            taking = group.create_task(_take_handed(site), name="what is handed over")
             try:
                 yield site
             finally:
                 stop.set()
                 telling.cancel()
+                taking.cancel()
                 await asyncio.wait([folding], timeout=_STOP_S)
 
 
@@ -123,6 +126,16 @@ async def _tell(site: Site, file: PlantFile, untold: deque[Told]) -> None:
             except OSError as error:
                 _log.error("what history tells waits: %s", error)
                 await asyncio.sleep(_TELL_S)
+        await asyncio.sleep(_TELL_S)
+
+
+async def _take_handed(site: Site) -> None:
+    """Log what somebody on this machine hands over, such as an audit's record."""
+    while True:
+        try:
+            await asyncio.to_thread(handed.take, site)
+        except OSError as error:
+            _log.error("what was handed over waits: %s", error)
         await asyncio.sleep(_TELL_S)
 
 
