@@ -30,7 +30,7 @@ from isthmus.run.database import database_of
 from isthmus.run.doors import bound, open_doors
 from isthmus.run.ship import ship_history
 from isthmus.run.wings import folds_of
-from isthmus.site import corrections
+from isthmus.site import corrections, handed
 from isthmus.site.certificates import Certificates
 from isthmus.site.folds import FoldRunner
 from isthmus.site.historian.check import Told
@@ -75,12 +75,14 @@ async def open_site(file: PlantFile) -> AsyncIterator[Site]:
             shipping = group.create_task(
                 ship_history(site.folder / "history", file.historian, file.plant.path), name="shipping"
             )
+            taking = group.create_task(_take_handed(site), name="what is handed over")
             try:
                 yield site
             finally:
                 stop.set()
                 telling.cancel()
                 shipping.cancel()
+                taking.cancel()
                 await asyncio.wait([folding, *sharing], timeout=_STOP_S)
 
 
@@ -160,6 +162,16 @@ async def _tell(site: Site, file: PlantFile, untold: deque[Told]) -> None:
                 if (times := rarely.due("told", time.monotonic())) is not None:
                     _log.error("what history tells waits: %s (%d times so far)", error, times)
                 await asyncio.sleep(_TELL_S)
+        await asyncio.sleep(_TELL_S)
+
+
+async def _take_handed(site: Site) -> None:
+    """Log what somebody on this machine hands over, such as an audit's record."""
+    while True:
+        try:
+            await asyncio.to_thread(handed.take, site)
+        except OSError as error:
+            _log.error("what was handed over waits: %s", error)
         await asyncio.sleep(_TELL_S)
 
 

@@ -168,7 +168,7 @@ class RecordsLog:
         if recent:
             self._head = _hash(frames.pack(recent[-1]))
         for frame in recent:
-            self._tail.extend(_records(frame))
+            self._tail.extend(chained(frame))
         if self._number - self._kept >= _KEEP_EVERY:
             self._keep_place()
 
@@ -260,7 +260,7 @@ class RecordsLog:
                 return
             if frame.kind is not FrameKind.CHAINED or frame.epoch + frame.rows <= position:
                 continue
-            for behind, record in enumerate(_records(frame), frame.epoch + 1):
+            for behind, record in enumerate(chained(frame), frame.epoch + 1):
                 if behind > position:
                     yield behind, record
 
@@ -333,5 +333,6 @@ def _chained(position: int, number: int, head: bytes, origin: Origin | None, rec
     return plain._replace(kind=FrameKind.CHAINED, payload=link + plain.payload)
 
 
-def _records(frame: Frame) -> list[Record]:
+def chained(frame: Frame) -> list[Record]:
+    """The records of a frame of a log."""
     return frames.records(frame._replace(payload=frame.payload[_LINK.size :]))
