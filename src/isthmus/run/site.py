@@ -25,6 +25,7 @@ from isthmus.model.records import Record
 from isthmus.model.records.site import SamplesQuarantined
 from isthmus.model.time import from_datetime
 from isthmus.plantfile import PlantFile
+from isthmus.run.audit_site import keep_assets
 from isthmus.run.bus import Runs, runs_of, spool_of
 from isthmus.run.database import database_of
 from isthmus.run.doors import bound, open_doors
@@ -76,6 +77,7 @@ async def open_site(file: PlantFile) -> AsyncIterator[Site]:
                 ship_history(site.folder / "history", file.historian, file.plant.path), name="shipping"
             )
             taking = group.create_task(_take_handed(site), name="what is handed over")
+            judging = group.create_task(keep_assets(site, file), name="the asset record")
             try:
                 yield site
             finally:
@@ -83,6 +85,7 @@ async def open_site(file: PlantFile) -> AsyncIterator[Site]:
                 telling.cancel()
                 shipping.cancel()
                 taking.cancel()
+                judging.cancel()
                 await asyncio.wait([folding, *sharing], timeout=_STOP_S)
 
 
