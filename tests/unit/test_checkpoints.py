@@ -68,8 +68,8 @@ def test_a_dictionary_of_long_ago_is_read_when_its_epoch_is_spoken_of(tmp_path: 
     assert found is not None
     assert (found.source, found.tag.tolist()) == ("plc", said.find(frame.source, 3).tag.tolist())  # type: ignore[union-attr]
     assert list(again._said) == [(frame.source, 3)]
-    size = again._stored.end
+    size = again.log.end
     again.learn(frame._replace(epoch=4))
-    assert again._stored.end == size, "what is known is not written again"
+    assert again.log.end == size, "what is known is not written again"
     assert again.find(frame.source, 99) is None
     again.close()

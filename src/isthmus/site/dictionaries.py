@@ -42,11 +42,11 @@ class Dictionaries:
     def __init__(self, folder: Path, tags: Tags) -> None:
         self._tags = tags
         self._said: dict[tuple[int, int], Said] = {}
-        self._stored = SegmentLog(folder)
+        self.log = SegmentLog(folder)
         self._lock = RLock()
         self._at: dict[tuple[int, int], list[int]] = {}
         """Where on disk each (source, epoch) is that was not asked for yet: an epoch of last year is seldom spoken of."""
-        for behind, frame in self._stored.read(0):
+        for behind, frame in self.log.read(0):
             start = behind - HEADER.size - len(frame.payload)
             self._at.setdefault((frame.source, frame.epoch), []).append(start)
 
@@ -56,7 +56,7 @@ class Dictionaries:
         if name in self._at:
             with self._lock:
                 for position in self._at.get(name, ()):
-                    self._take(next(frame for _, frame in self._stored.read(position)))
+                    self._take(next(frame for _, frame in self.log.read(position)))
                 self._at.pop(name, None)
         return self._said.get(name)
 
@@ -73,8 +73,8 @@ class Dictionaries:
         said = self._take(frame)
         if before is None or before.info != said.info or before.source != said.source:
             try:
-                self._stored.append([frames.pack(frame)])
-                self._stored.sync()
+                self.log.append([frames.pack(frame)])
+                self.log.sync()
             except OSError:
                 self._said.pop((frame.source, frame.epoch))
                 if before is not None:
@@ -84,7 +84,7 @@ class Dictionaries:
 
     def close(self) -> None:
         """Sync and close."""
-        self._stored.close()
+        self.log.close()
 
     def _take(self, frame: Frame) -> Said:
         spoken = frames.dictionary(frame)

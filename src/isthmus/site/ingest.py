@@ -23,8 +23,9 @@ from isthmus.model.errors import StoreDamaged
 from isthmus.model.records import Record
 from isthmus.model.records.edge import LinkChanged
 from isthmus.model.records.site import FramesMissing
-from isthmus.model.samples import Batch, kind_of
+from isthmus.model.samples import Batch, ValueKind, kind_of
 from isthmus.model.time import NS_PER_S
+from isthmus.model.waveforms import in_words
 from isthmus.site.certificates import BY_HAND
 from isthmus.site.dictionaries import Dictionaries, Said, kind_number
 from isthmus.site.namespace import Last
@@ -36,6 +37,7 @@ from isthmus.site.speakers import Speakers, Voice
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import Dictionary, Frame, FrameKind
 from isthmus.wire.link import Acknowledged, Answer, Refused
+from isthmus.wire.segment import SegmentLog
 
 _Name = tuple[int, int]
 """(source, epoch)"""
@@ -74,13 +76,15 @@ class _Taking:
         self.aside: list[_Aside] = []
         self.missing: list[Record] = []
         self.seen: defaultdict[_Name, Ranges] = defaultdict(Ranges)
+        self.fresh: list[Frame] = []
         self.highest: dict[_Name, int] = {}
 
 
 class Ingest:
     """The site's one way in for samples. `take` may run in many threads; a source's frames stay in order.
 
-    `arrived` is told of samples after they are on disk and before they are acknowledged. Samples further
+    `arrived` is told of samples after they are on disk and before they are acknowledged; `keep` of whole
+    frames then, with the name of the edge, also of a repeat that this process did not see. Samples further
     ahead than `future_s`, or from before `earliest_ns`, are set aside. Without `speakers` anybody may say
     anything: for benches and replays alone, where nobody dials.
     """
@@ -92,10 +96,12 @@ class Ingest:
         future_s: float,
         earliest_ns: int = 0,
         arrived: Callable[[Arrived], None] = lambda _: None,
+        keep: Callable[[str, Sequence[Frame]], None] | None = None,
         now_ns: Callable[[], int] = time.time_ns,
         speakers: Speakers | None = None,
     ) -> None:
-        self._site, self._arrived, self._now_ns, self._speakers = site, arrived, now_ns, speakers
+        self._site, self._arrived, self._keep, self._now_ns = site, arrived, keep, now_ns
+        self._speakers = speakers
         site.contact.begin(now_ns())
         self._future_ns, self._earliest_ns = int(future_s * NS_PER_S), earliest_ns
         self._dictionaries = Dictionaries(site.folder / "dictionaries", site.tags)
@@ -109,6 +115,11 @@ class Ingest:
         self._shared = threading.Lock()
         self.repeats = 0
         """Frames that came again, since the start."""
+
+    @property
+    def dictionaries(self) -> SegmentLog:
+        """Every dictionary that brought something new, in the order in which they came."""
+        return self._dictionaries.log
 
     def take(self, edge: str, body: bytes) -> Answer:
         """Store a run of frames and say what is on disk, and of which sources nothing is taken from this edge.
@@ -131,7 +142,7 @@ class Ingest:
             for source in sorted({frame.source for frame, _ in run}):
                 locks.enter_context(self._lock_of(source))
             taking = self._gather(run, voice)
-            self._store(taking)
+            self._store(taking, edge)
         if edge != BY_HAND:  # a person who carried something says nothing of how the edge fares
             self._site.contact.heard(edge, {name for name, _ in taking.batches}, self._now_ns())
             for conduit in {
@@ -180,6 +191,7 @@ class Ingest:
                 continue
             self._note_gap(taking, frame)
             taking.seen[name].add(frame.seq, frame.seq)
+            taking.fresh.append(frame)
             self._sort(taking, frame, content)
         return taking
 
@@ -271,7 +283,7 @@ class Ingest:
                 taking.aside.append(_Aside(frame, said.source, why, int(bad.sum()), names))
         return known & fits & early & late, mapped
 
-    def _store(self, taking: _Taking) -> None:
+    def _store(self, taking: _Taking, edge: str) -> None:
         """Disk first; then those who look on are told, then it counts as taken."""
         for aside in taking.aside:
             self._quarantine.keep(aside.frame)
@@ -283,6 +295,8 @@ class Ingest:
         own = taking.missing + [record for aside in taking.aside for record in self._tell(aside)]
         if own:
             self._site.append(own)
+        if self._keep is not None:
+            self._keep(edge, taking.fresh)
         self._show(taking)
         for name, seen in taking.seen.items():
             for first, last in seen:
@@ -325,7 +339,9 @@ class Ingest:
         tags, behind = np.unique(tag[order][::-1], return_index=True)
         rows = order[len(order) - 1 - behind]
         status = columns.column("status").to_numpy()[rows].tolist()
-        values: list[Any] = columns.column("value").take(pa.array(rows)).to_pylist()
+        chosen = columns.take(pa.array(rows))
+        bursts = kind_of(columns) is ValueKind.WAVEFORM
+        values: list[Any] = in_words(chosen) if bursts else chosen.column("value").to_pylist()
         names = (self._site.tags.info(number).name for number in tags.tolist())
         return {
             name: Last(at, code, value)
@@ -346,7 +362,7 @@ def _decoded(frame: Frame) -> pa.RecordBatch | list[Record] | Dictionary | Store
     Its checksum holds, so it is what the edge wrote: sending it again would change nothing.
     """
     try:
-        if frame.kind is FrameKind.SAMPLES:
+        if frame.kind in {FrameKind.SAMPLES, FrameKind.WAVEFORM}:
             return frames.samples(frame)
         if frame.kind is FrameKind.RECORDS:
             return frames.records(frame)

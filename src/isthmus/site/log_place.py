@@ -27,6 +27,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     end: int
     head: bytes
     """Hash of that frame."""
+    first: str
+    """Hash of the log's first frame, by which one log is told from another."""
     position: int
     number: int
     index: list[tuple[int, int]]

@@ -76,6 +76,8 @@ class RecordsLog:
         self._position, self._number, self._head = 0, 0, _NOTHING
         self._start = self._kept = 0
         """Where the newest frame begins, and the number of the frame at which the place was kept last."""
+        self.first = ""
+        """The hash of the first frame, by which one log is told from another; "" while there is none."""
         self._open(place)
 
     @property
@@ -166,13 +168,14 @@ class RecordsLog:
         if recent:
             self._head = _hash(frames.pack(recent[-1]))
         for frame in recent:
-            self._tail.extend(_records(frame))
+            self._tail.extend(chained(frame))
         if self._number - self._kept >= _KEEP_EVERY:
             self._keep_place()
 
     def _take_up(self, place: Place) -> None:
         self._position, self._number, self._head = place.position, place.number, place.head
         self._start, self._kept, self._index = place.start, place.number, list(place.index)
+        self.first = place.first
         for source, epoch, ranges in place.taken:
             for first, last in ranges:
                 self._taken[source, epoch].add(first, last)
@@ -184,6 +187,7 @@ class RecordsLog:
             start=self._start,
             end=self._segments.end,
             head=self._head,
+            first=self.first,
             position=self._position,
             number=self._number,
             index=self._index,
@@ -192,6 +196,8 @@ class RecordsLog:
         log_place.write(self.folder, place)
 
     def _remember(self, frame: Frame, offset: int) -> None:
+        if not self.first:
+            self.first = _hash(frames.pack(frame)).hex()
         if frame.seq % _INDEX_EVERY == 1 or not self._index:
             self._index.append((frame.epoch, offset))
         _, source, epoch, first, last = _LINK.unpack_from(frame.payload)
@@ -254,7 +260,7 @@ class RecordsLog:
                 return
             if frame.kind is not FrameKind.CHAINED or frame.epoch + frame.rows <= position:
                 continue
-            for behind, record in enumerate(_records(frame), frame.epoch + 1):
+            for behind, record in enumerate(chained(frame), frame.epoch + 1):
                 if behind > position:
                     yield behind, record
 
@@ -327,5 +333,6 @@ def _chained(position: int, number: int, head: bytes, origin: Origin | None, rec
     return plain._replace(kind=FrameKind.CHAINED, payload=link + plain.payload)
 
 
-def _records(frame: Frame) -> list[Record]:
+def chained(frame: Frame) -> list[Record]:
+    """The records of a frame of a log."""
     return frames.records(frame._replace(payload=frame.payload[_LINK.size :]))

@@ -66,3 +66,22 @@ class CertificateExpiring(Record, frozen=True, kw_only=True):
 
     subject: str
     ends_ns: int
+
+
+class BusChanged(Record, frozen=True, kw_only=True):
+    """The plant's bus was lost for longer than a moment, came back, or is not fit. Path: plant#bus/kind."""
+
+    emitter: ClassVar[str] = "site/publisher"
+
+    up: bool
+    cause: str
+
+
+class BusMissed(Record, frozen=True, kw_only=True):
+    """Something was stored here and will never be on the bus. Path: plant#bus/kind."""
+
+    emitter: ClassVar[str] = "site/publisher"
+
+    count: int
+    """Frames or records."""
+    why: str
