@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from clusters import SAIL, SMALL, SPARK, SparkCluster, free_port, until
-from group import END, OPERATORS, STRETCHES, T0, Site, assert_same, three_days, wanted
+from group import END, OPERATORS, STRETCHES, T0, Site, assert_same, two_sites, wanted
 
 from isthmus.centre.centre import Centre
 from isthmus.centre.cluster import Cluster
@@ -23,14 +23,9 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Site]]:
-    folder = tmp_path_factory.mktemp("group")
-    made = [Site(folder, folder / "group", name, seed) for seed, name in enumerate(("acme/north", "acme/south"), 1)]
-    for each in made:
-        three_days(each)
-    yield made
-    for each in made:
-        each.close()
+def sites() -> Iterator[list[Site]]:
+    with two_sites() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
