@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 from litestar.testing import TestClient
 from visits import make_fresh  # noqa: F401  fixtures
 
 import web_world as worlds
 from isthmus.model.records import Record
+from isthmus.model.records.business import ErpDiffers
 from isthmus.model.records.people import JobStarted, JobStopped, ParkedDecided, QuantityCorrected, ReasonGiven
 from web_world import Visitor
 
@@ -159,6 +161,18 @@ def test_a_parked_report_is_decided_once_and_dropped_only_with_a_note(fresh: wor
     assert "No report waits for a decision" in page
     assert "planner: drop" in page
     assert visit("operator").post("/act/decide", key="1046-quantity", decision="drop", note="x").status_code == 403
+
+
+def test_a_figure_that_the_erp_changed_shows_until_both_agree_again(fresh: worlds.World, visit: Visit) -> None:
+    told = ErpDiffers(
+        path=f"{worlds.PATH}#order/1045", time_ns=fresh.now_ns, order="1045", what="good", ours="312", theirs="300"
+    )
+    fresh.site.append([told])
+    page = visit("planner").get("/orders").text
+    assert "the ERP shows another good" in page
+    assert "confirmed 312 pcs to us and now shows 300 pcs" in page
+    fresh.site.append([msgspec.structs.replace(told, revision=1, gone=True)])
+    assert "shows another" not in visit("planner").get("/orders").text
 
 
 @pytest.mark.parametrize(

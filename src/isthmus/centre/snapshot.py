@@ -35,7 +35,7 @@ class Newly(NamedTuple):
     """What a site's log holds behind its segments, and with it the newest sample of each tag."""
 
     key: tuple[object, ...]
-    rows: Rows
+    parts: tuple[Rows, ...]
     newest: Newest
 
 
@@ -75,7 +75,7 @@ class Snapshot:
             files=self._files,
             segments=tuple(each for each in segments if not each.bucket_ns),
             rollups=tuple(each for each in segments if each.bucket_ns),
-            tails=(newly.rows,),
+            tails=newly.parts,
             corrections=self._corrections(known),
             newest=newly.newest.rows,
             snapshot_days=tuple(sorted(openings)),
@@ -97,6 +97,7 @@ class Snapshot:
                 head.add(from_batch(frames.samples(each), head.words))
             name = f"{shipped.folder_of(known.name)}/{known.newest}.arrow"
             newest = Newest.unpack(shipped.read_named(self._stock.where, name) or None)
-            newest.see(head.rows())
-            found = self._cache[known.number] = Newly(key, head.rows(), newest)
+            for rows in head.parts():
+                newest.see(rows)
+            found = self._cache[known.number] = Newly(key, head.parts(), newest)
         return found

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from isthmus.edge.config import EdgeSection
+from isthmus.edge.identify.config import Approval
 from isthmus.edge.source import SourceSection
 from isthmus.edge.sources import kinds as source_kinds
 from isthmus.enterprise.config import ErpSection
@@ -47,6 +48,7 @@ class Sections(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     zone: tuple[Zone, ...] = ()
     conduit: tuple[Conduit, ...] = ()
     source: tuple[SourceSection, ...] = ()
+    identify: tuple[Approval, ...] = ()
     machine: tuple[Machine, ...] = ()
     product: tuple[Product, ...] = ()
     reason: tuple[Reason, ...] = ()
@@ -70,6 +72,7 @@ class PlantFile(msgspec.Struct, frozen=True, kw_only=True):
     zones: tuple[Zone, ...]
     conduits: tuple[Conduit, ...]
     sources: tuple[SourceSection, ...]
+    identify: tuple[Approval, ...]
     edge: EdgeSection
     site: SiteSection
     historian: HistorianSection
@@ -175,6 +178,7 @@ def _joined(file: Path, sections: Sections) -> PlantFile:
         zones=sections.zone or STANDARD_ZONES,
         conduits=sections.conduit or STANDARD_CONDUITS,
         sources=sections.source,
+        identify=sections.identify,
         edge=sections.edge,
         site=sections.site,
         historian=sections.historian,

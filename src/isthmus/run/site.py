@@ -25,6 +25,7 @@ from isthmus.plantfile import PlantFile
 from isthmus.run.doors import bound, open_doors
 from isthmus.run.ship import ship_history
 from isthmus.run.wings import folds_of
+from isthmus.site import corrections
 from isthmus.site.certificates import Certificates
 from isthmus.site.folds import FoldRunner
 from isthmus.site.historian.check import Told
@@ -98,6 +99,7 @@ def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> tuple[Site,
     site = Site(plant, folder, store, store.tags, folds=folds)
     stack.callback(site.close)
     site.recall()
+    corrections.tell(site)
     runner = FoldRunner(site, lateness_s=file.site.lateness_s, keep_days=file.historian.keep_days)
     stack.callback(runner.close)
     earliest = datetime.combine(file.historian.earliest, datetime.min.time(), tzinfo=UTC)

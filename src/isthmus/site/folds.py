@@ -19,6 +19,7 @@ from typing import Final
 import numpy as np
 
 from isthmus.model.records import Key, Record
+from isthmus.model.records.people import SampleCorrected
 from isthmus.model.records.production import StateChanged
 from isthmus.model.records.site import Recomputed
 from isthmus.model.samples import Series
@@ -230,7 +231,7 @@ class FoldRunner:
         now = self._now_ns()
         for position, record in self._site.log.read(self._position):
             for course in self._courses:
-                if record.time_ns < course.done_ns and course.unit.concerns(record):
+                if record.time_ns < course.done_ns and _concerns(course.unit, record):
                     first = max(record.time_ns, course.origin_ns)
                     self._mark(course, first, first, f"{type(record).__name__} said afterwards", now)
             self._position = position
@@ -246,6 +247,11 @@ class FoldRunner:
         oldest = 0 if self._keep_ns is None else now - self._keep_ns
         if last_ns >= oldest:
             course.mark(max(first_ns, oldest), last_ns, why)
+
+
+def _concerns(unit: Unit, record: Record) -> bool:
+    """Whether a record changes what a unit's folds are given: it is given to them, or puts one of their samples right."""
+    return unit.concerns(record) or (isinstance(record, SampleCorrected) and record.tag in unit.tags)
 
 
 def _want(course: Course, moment: Moment, end_ns: int) -> Want:

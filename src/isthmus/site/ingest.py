@@ -22,8 +22,9 @@ from isthmus.model.equipment import beside
 from isthmus.model.errors import StoreDamaged
 from isthmus.model.records import Record
 from isthmus.model.records.site import FramesMissing
-from isthmus.model.samples import Batch, kind_of
+from isthmus.model.samples import Batch, ValueKind, kind_of
 from isthmus.model.time import NS_PER_S
+from isthmus.model.waveforms import in_words
 from isthmus.site.dictionaries import Dictionaries, Said, kind_number
 from isthmus.site.namespace import Last
 from isthmus.site.quarantine import Quarantine
@@ -283,7 +284,9 @@ class Ingest:
         tags, behind = np.unique(tag[order][::-1], return_index=True)
         rows = order[len(order) - 1 - behind]
         status = columns.column("status").to_numpy()[rows].tolist()
-        values: list[Any] = columns.column("value").take(pa.array(rows)).to_pylist()
+        chosen = columns.take(pa.array(rows))
+        bursts = kind_of(columns) is ValueKind.WAVEFORM
+        values: list[Any] = in_words(chosen) if bursts else chosen.column("value").to_pylist()
         names = (self._site.tags.info(number).name for number in tags.tolist())
         return {
             name: Last(at, code, value)
@@ -304,7 +307,7 @@ def _decoded(frame: Frame) -> pa.RecordBatch | list[Record] | StoreDamaged | Non
     Its checksum holds, so it is what the edge wrote: sending it again would change nothing.
     """
     try:
-        if frame.kind is FrameKind.SAMPLES:
+        if frame.kind in {FrameKind.SAMPLES, FrameKind.WAVEFORM}:
             return frames.samples(frame)
         if frame.kind is FrameKind.RECORDS:
             return frames.records(frame)

@@ -28,7 +28,7 @@ from litestar.types import Scope
 
 from isthmus import __version__
 from isthmus.site.site import Site
-from isthmus.web import api, guard, live, render, respond
+from isthmus.web import api, guard, history_api, live, render, respond
 from isthmus.web.accounts import Accounts, Session
 from isthmus.web.config import WebSection
 from isthmus.web.house import House
@@ -64,6 +64,7 @@ def make_app(site: Site, section: WebSection, *, clock: Callable[[], int] = time
             live.live_machine,
             live.live_page,
             *api.HANDLERS,
+            *history_api.HANDLERS,
         ],
         state=State({"house": house}),
         dependencies={

@@ -171,12 +171,15 @@ class SegmentLog:
 
     def trim(self, position: int) -> int:
         """Drop whole segments that end at or before `position`; return the bytes dropped."""
-        dropped = 0
+        gone: list[int] = []
         with self._lock:
+            first = self._starts[0] if self._starts else 0
             while len(self._starts) > 1 and self._starts[1] <= position:
-                dropped += self._starts[1] - self._starts[0]
-                self._path(self._starts[0]).unlink(missing_ok=True)
-                self._starts.pop(0)
+                gone.append(self._starts.pop(0))
+            dropped = self._starts[0] - first if gone else 0
+        # To delete a large file takes its time; whoever appends does not wait for it.
+        for start in gone:
+            self._path(start).unlink(missing_ok=True)
         return dropped
 
     def close(self) -> None:

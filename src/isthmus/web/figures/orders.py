@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from isthmus.model.equipment import named
-from isthmus.model.records.business import Step
+from isthmus.model.records.business import ErpDiffers, Step
 from isthmus.model.records.production import RunEnded
 from isthmus.web.house import House
 
@@ -130,6 +130,14 @@ def all_reports(house: House) -> list[Report]:
         )
         for row in rows
     ]
+
+
+def differs(house: House) -> list[ErpDiffers]:
+    """Where the ERP's own figure of an order is not what it confirmed to us, by order."""
+    rows = house.site.views.query(
+        "SELECT body FROM facts WHERE kind = 'ErpDiffers' AND gone = 0 ORDER BY path, ordinal"
+    )
+    return [msgspec.json.decode(row["body"], type=ErpDiffers) for row in rows]
 
 
 def erp_link(house: House) -> tuple[bool | None, str, int | None]:
