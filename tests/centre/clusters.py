@@ -24,7 +24,9 @@ SMALL = {
     "spark.executor.memory": "1g",
     "spark.cores.max": "2",
     "spark.executor.cores": "1",
-    "spark.sql.shuffle.partitions": "4",
+    "spark.sql.shuffle.partitions": "8",
+    # Little data would be put into one task, and one worker would stand idle.
+    "spark.sql.adaptive.enabled": "false",
 }
 
 
