@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from clusters import SAIL, SMALL, SPARK, SparkCluster, free_port, until
 from group import END, OPERATORS, STRETCHES, T0, Site, assert_same, two_sites, wanted
 
 from isthmus.centre.centre import Centre
@@ -18,6 +18,9 @@ from isthmus.centre.cluster import Cluster
 from isthmus.centre.session import Session
 from isthmus.model import query as q
 from isthmus.model.time import NS_PER_S
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "benchmarks"))
+from reference.spark import SAIL, SMALL, SPARK, SparkCluster, free_port, until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 

@@ -50,6 +50,8 @@ def until(there: Callable[[], Any], what: str, seconds: float = UP_S) -> Any:  #
 
 
 class SparkCluster:
+    """Up when made; `kill_worker` takes one away, leaving the context all of them."""
+
     def __init__(self, folder: Path, workers: int = 2) -> None:
         self._folder, self._port, self._pages = folder, free_port(), free_port()
         self.master = f"spark://127.0.0.1:{self._port}"
