@@ -164,7 +164,7 @@ def main() -> None:
     shutil.rmtree(folder)
     entries = given.sites * (given.days + 1) * given.files
     print("  ".join(f"{name} {value:g}" for name, value in figures.items()))
-    line = {"bench": "group", "simulated": True, **vars(given), "entries": entries}
+    line = {"bench": "stock", "simulated": True, **vars(given), "entries": entries}
     print(json.dumps({**line, "load": round(os.getloadavg()[0], 1), "figures": figures}))
 
 
