@@ -80,8 +80,17 @@ class SparkCluster:
     def alive(self) -> int:
         return sum(each["state"] == "ALIVE" for each in self.state()["workers"])
 
+    def tasks(self) -> tuple[int, int]:
+        """How many tasks the last worker's executors began and how many they ended, as their own logs say."""
+        begun = ended = 0
+        for log in (self._folder / f"worker{len(self._processes) - 2}").glob("*/*/stderr"):
+            text = log.read_text(errors="replace")
+            begun += text.count("Running task")
+            ended += text.count("Finished task")
+        return begun, ended
+
     def kill_worker(self) -> None:
-        """A worker and what it runs, at once, as when a machine loses its power."""
+        """The last worker and what it runs, at once, as when a machine loses its power."""
         os.killpg(self._processes[-1].pid, signal.SIGKILL)
         self._processes[-1].wait(20)
 
