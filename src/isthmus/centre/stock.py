@@ -56,6 +56,8 @@ CREATE TABLE IF NOT EXISTS refused (
     site TEXT NOT NULL, name TEXT NOT NULL, why TEXT NOT NULL, since_ns INTEGER NOT NULL,
     PRIMARY KEY (site, name)) WITHOUT ROWID;
 """
+_SPOILT: Final = ""
+"""In the place of a list: the day stands as it was, and all of it is read again until it is whole."""
 _ENTRY: Final = tuple(name for name in Entry.__struct_fields__ if name != "tags")
 """What a rollup covers may be as long as a day has tags: it stays in the day's list."""
 _SEGMENT: Final = tuple(name for name in Segment._fields if name not in {"path", "tags"})
@@ -227,7 +229,8 @@ class Stock:
         with self._lock:
             return dict(
                 self._db.execute(
-                    "SELECT day, list FROM day WHERE site = ? AND day BETWEEN ? AND ?", (site, first_day, last_day)
+                    "SELECT day, list FROM day WHERE site = ? AND day BETWEEN ? AND ? AND list <> ?",
+                    (site, first_day, last_day, _SPOILT),
                 ).fetchall()
             )
 
@@ -277,15 +280,18 @@ class Stock:
             )
         days: list[tuple[Day, str]] = []
         refused: list[Refused] = []
+        spoilt: list[int] = []
         files = 0
         for date, name in sorted(root.days.items()):
             day = shipped.day_of(date)
             if listed.get(day) == name and not anew:
                 continue
             try:
-                found, read = self._check_day(site, f"{folder}/day={date}", name, checked)
+                trusted = set() if listed.get(day) == _SPOILT else checked
+                found, read = self._check_day(site, f"{folder}/day={date}", name, trusted)
             except StoreDamaged as error:
                 refused.append(Refused(site, f"{folder}/day={date}", str(error), time.time_ns()))
+                spoilt.append(day)
                 continue
             days.append((found, name))
             files += read
@@ -297,6 +303,11 @@ class Stock:
             tags = msgspec.json.decode(data, type=list[TagEntry])
         gone = [day for day in listed if shipped.date_of(day) not in root.days]
         self._put(site, known, root, days, gone, tags, whole=not refused)
+        with self._lock:
+            self._db.executemany(
+                "UPDATE day SET list = ? WHERE day = ? AND site = (SELECT number FROM site WHERE name = ?)",
+                [(_SPOILT, day, site) for day in spoilt],
+            )
         self._refuse(site, refused)
         return Taken(site, root.number, len(days), files, tuple(refused))
 
