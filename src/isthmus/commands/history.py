@@ -10,8 +10,8 @@
     isthmus history import FILE ...    bring a past along, from PI, Ignition, InfluxDB or any table
     isthmus history correct TAG ...    put a sample right; the old one is kept
     isthmus history corrections        what people put right: when, who and why
-    isthmus history ship FOLDER        put what is new where a group reads it (the site does so with ship_to)
     isthmus history sql [FOLDER]       the same questions as SQL macros, for whoever has DuckDB
+    isthmus history ship FOLDER        put what is new where a group reads it (the site does so with ship_to)
 
 All but `compact`, `restore`, `import` and `correct` may run while the site writes.
 """
@@ -119,6 +119,9 @@ def _import_arguments(bring: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do the task."""
+    from isthmus.run.private import keep_private  # noqa: PLC0415  beside what loads more
+
+    keep_private()
     folder = args.data / "history"
     if args.task == "sql" and args.folder is not None:
         folder = args.folder / "history" if (args.folder / "history").is_dir() else args.folder
@@ -311,8 +314,8 @@ _TASKS = {
     "backup": _backup,
     "restore": _restore,
     "import": _import,
-    "ship": _ship,
     "correct": _correct,
     "corrections": _corrections,
     "sql": _sql,
+    "ship": _ship,
 }

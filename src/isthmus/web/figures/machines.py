@@ -38,6 +38,8 @@ class MachineNow(msgspec.Struct, frozen=True, kw_only=True):
     scrap: float
     indicator: Indicator | None
     """None while nothing was folded for the shift."""
+    redoing: bool
+    """True while its figures lack samples that came late."""
     last_sample_ns: int | None
     """Source time of its newest sample, of whatever tag."""
     silent: tuple[str, ...]
@@ -78,6 +80,7 @@ def machine_now(house: House, machine: Machine, now_ns: int, silent: set[str]) -
         good=good,
         scrap=scrap,
         indicator=indicator,
+        redoing=indicators.redoing(house, machine.path, window),
         last_sample_ns=last_sample_ns(house, machine),
         silent=tuple(source for source in sources.sources_of(machine) if source in silent),
     )
