@@ -267,6 +267,22 @@ def test_a_bucket_is_shipped_to_as_a_folder_is(site: Site, tmp_path: Path) -> No
         assert_knows_all(centre, site)
 
 
+def test_a_place_is_a_folder_or_a_url_and_anything_else_is_said(site: Site, tmp_path: Path) -> None:
+    site.write(1)
+    (tmp_path / "by-url").mkdir()
+    Shipper(site.folder, shipped.place((tmp_path / "by-url").as_uri()), NAME).ship()
+    assert shipped.read_root(Folder(tmp_path / "by-url"), NAME) is not None
+    with pytest.raises(UsageError, match="no place that can be written"):
+        shipped.place("carrier-pigeon://loft")
+
+
+def test_the_page_of_the_format_names_every_field() -> None:
+    page = (Path(__file__).resolve().parent.parent.parent / "docs/formats/shipped.md").read_text(encoding="utf-8")
+    for form in (shipped.Root, shipped.Tail, shipped.Chunk, shipped.Day, shipped.Entry, shipped.Leaving, shipped.Hold):
+        for field in form.__struct_fields__:
+            assert f"`{field}`" in page or f'"{field}"' in page, (form.__name__, field)
+
+
 def test_days_that_the_site_lets_go_stay_at_the_group(site: Site, centre: Centre) -> None:
     three_days(site)
     centre.take()

@@ -101,8 +101,7 @@ class Centre:
         try:
             return self._query(operator, tags, start_ns, end_ns, engine or self._screens)
         except StoreDamaged:
-            if not any(each.days or each.root for each in self.take()):
-                raise
+            self.take()
             return self._query(operator, tags, start_ns, end_ns, engine or self._screens)
 
     def _query(self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int, engine: Asks) -> pa.Table:
