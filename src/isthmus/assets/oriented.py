@@ -20,7 +20,10 @@ def oriented(flows: Iterable[FlowSeen]) -> list[FlowSeen]:
     """The same flows, each conversation in one direction and with one service. Any order gives the same."""
     said = sorted(flows, key=lambda one: (one.time_ns, one.source, one.frame, one.path))
     talks = [one for one in said if not one.function]
-    sure = {_talk(one) for one in talks if one.initiated}
+    sure: dict[_Talk, str] = {}
+    for one in talks:
+        if one.initiated:
+            sure[_talk(one)] = sure.get(_talk(one)) or one.service
     first: dict[_Talk, FlowSeen] = {}
     for one in talks:
         first.setdefault(_talk(one), one)
@@ -42,26 +45,26 @@ def _ends(one: FlowSeen) -> tuple[str, str, int]:
     return one.client, one.server, one.port
 
 
-def _turned(one: FlowSeen, sure: set[_Talk], first: dict[_Talk, FlowSeen]) -> FlowSeen:
+def _turned(one: FlowSeen, sure: dict[_Talk, str], first: dict[_Talk, FlowSeen]) -> FlowSeen:
     mine = _talk(one)
     if mine in sure:
         return one
     if one.client_port and (other := (one.server, one.client, one.transport, one.client_port)) in sure:
-        return _swapped(one, other[3])
+        return _swapped(one, other[3], sure[other] or one.service)
     back = (one.server, one.client, one.transport, one.port)
     if back in sure:
-        return _swapped(one, one.port)
+        return _swapped(one, one.port, one.service)
     before = first.get(back)
     if before is not None and (before.time_ns, before.frame) < (first[mine].time_ns, first[mine].frame):
-        return _swapped(one, one.port)
+        return _swapped(one, one.port, one.service)
     return one
 
 
-def _swapped(one: FlowSeen, port: int, service: str | None = None) -> FlowSeen:
+def _swapped(one: FlowSeen, port: int, service: str) -> FlowSeen:
     ends = {
         "client": one.server, "server": one.client, "client_mac": one.server_mac, "server_mac": one.client_mac,
         "client_port": one.port if port != one.port else one.client_port, "port": port,
-        "service": service if service is not None else one.service if port == one.port else "",
+        "service": service,
     }  # fmt: skip
     return _with(one, **ends)
 

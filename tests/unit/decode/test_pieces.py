@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,7 +20,7 @@ from isthmus.model.records.assets import AssetFinding, AssetKnown
 from isthmus.run.audit_store import AuditStore
 
 
-def record(folder: Path) -> tuple[list[object], list[object]]:
+def record(folder: Path) -> tuple[list[Any], list[Any]]:
     """Assets and findings without the moment of judging, and without the file and frame where each thing is seen."""
     with AuditStore(folder, make=False) as store:
         assets = [msgspec.to_builtins(one) for one in store.all(AssetKnown)]
@@ -29,7 +30,8 @@ def record(folder: Path) -> tuple[list[object], list[object]]:
         asset["fields"] = [
             {key: field[key] for key in field if key not in {"source", "frame"}} for field in asset["fields"]
         ]
-    return assets, [(one["what"], one["title"], one["severity"], one.get("addresses")) for one in findings]
+    told = ([one["what"], one["title"], one["severity"], *map(str, one.get("addresses", ()))] for one in findings)
+    return assets, sorted(told)
 
 
 def pieces(path: Path, cuts: Sequence[int]) -> list[Path]:
@@ -47,7 +49,7 @@ def pieces(path: Path, cuts: Sequence[int]) -> list[Path]:
     return out
 
 
-def imported(folder: Path, files: Sequence[Path]) -> tuple[list[object], list[object]]:
+def imported(folder: Path, files: Iterable[Path]) -> tuple[list[Any], list[Any]]:
     for path in files:
         assert main(["audit", "import", str(path), "--into", str(folder)]) == 0
     return record(folder)
@@ -77,12 +79,12 @@ def fragments() -> list[bytes]:
     ]
 
 
-@pytest.mark.parametrize("cut", range(1, 9))
+@pytest.mark.parametrize("cut", (2, 4, 6))
 def test_a_connection_cut_anywhere_is_one_connection(tmp_path: Path, cut: int) -> None:
     whole = pcap(tmp_path / "whole.pcap", identity(40_000))
     wanted = imported(tmp_path / "one", [whole])
     [device] = [one for one in wanted[0] if "Model-7" in str(one)]
-    assert isinstance(device, dict)
+    assert device["fields"]
     first, second = pieces(whole, [cut])
     assert imported(tmp_path / "forwards", [first, second]) == wanted
     assert imported(tmp_path / "backwards", [second, first, second]) == wanted
@@ -92,7 +94,7 @@ def test_a_datagram_cut_between_its_fragments_is_read(tmp_path: Path) -> None:
     whole = pcap(tmp_path / "whole.pcap", fragments())
     wanted = imported(tmp_path / "one", [whole])
     assert len(wanted[0]) > 0
-    assert imported(tmp_path / "two", reversed(pieces(whole, [1]))) == wanted  # type: ignore[arg-type]
+    assert imported(tmp_path / "two", reversed(pieces(whole, [1]))) == wanted
 
 
 def test_a_capture_in_many_pieces_in_any_order_is_the_capture(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The packets near a capture's beginning and end, so that captures which follow one another can be joined.
 
 A message, a datagram or a question and its answer may lie on both sides of the place where a capture
-was cut. Of each direction the packets next to the cut are kept; heard together with those of the
+was cut. Of each direction the packets next to the cut are kept, and those that open connections; heard together with those of the
 capture that follows, they say what neither says alone.
 """
 
@@ -26,6 +26,7 @@ NEAR_NS: Final = 10 * NS_PER_S
 _LOOKED_AT: Final = 10_000
 _OF_EACH: Final = 16
 _MOST_BYTES: Final = 2 << 20
+_SYN: Final = 0x02
 S = TypeVar("S", Identity, Use, Exposure)
 
 
@@ -101,10 +102,10 @@ def _next_to(windows: Sequence[Window], edge_ns: int, *, backwards: bool) -> tup
     for window in reversed(windows) if backwards else windows:
         seen = _reversed(window) if backwards else window
         found = headers(seen)
-        carries = found.payload_length > 0
+        carries, opens = found.payload_length > 0, (found.tcp_flags & _SYN) != 0
         near = np.abs(seen.time_ns - edge_ns) <= NEAR_NS
-        mine = np.flatnonzero(carries & near & (directions.add(seen, found).rank < _OF_EACH))
-        everything = everything and len(mine) == int(carries.sum())
+        mine = np.flatnonzero(near & (opens | (carries & (directions.add(seen, found).rank < _OF_EACH))))
+        everything = everything and len(mine) == int((carries | opens).sum())
         for index in mine.tolist():
             start, caught = int(seen.at[index]), int(seen.caught[index])
             size += caught
