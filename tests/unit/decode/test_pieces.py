@@ -79,7 +79,7 @@ def fragments() -> list[bytes]:
     ]
 
 
-@pytest.mark.parametrize("cut", (2, 4, 6))
+@pytest.mark.parametrize("cut", [2, 4, 6])
 def test_a_connection_cut_anywhere_is_one_connection(tmp_path: Path, cut: int) -> None:
     whole = pcap(tmp_path / "whole.pcap", identity(40_000))
     wanted = imported(tmp_path / "one", [whole])
