@@ -177,15 +177,17 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
 
 
 TestStoreAgainstDictionary = StoreAgainstDictionary.TestCase
-TestStoreAgainstDictionary.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+TestStoreAgainstDictionary.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
 
 
 class StoreAgainstDictionaryAtLength(StoreAgainstDictionary):
     """The same for longer lives."""
 
 
-TestStoreAgainstDictionaryAtLength = pytest.mark.long(StoreAgainstDictionaryAtLength.TestCase)
-TestStoreAgainstDictionaryAtLength.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestStoreAgainstDictionaryAtLength = pytest.mark.long(
+    pytest.mark.timeout(1800)(StoreAgainstDictionaryAtLength.TestCase)
+)
+TestStoreAgainstDictionaryAtLength.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
 
 
 @pytest.fixture
