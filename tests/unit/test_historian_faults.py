@@ -188,19 +188,14 @@ def disk_full(bench: Bench) -> None:
     times = [MONDAY + at * NS_PER_S for at in range(20_000)]
     noise = np.random.default_rng(1).normal(size=len(times)).tolist()
 
-    def samples(seq: int) -> None:
-        moved = [at + seq * NS_PER_DAY for at in times]
+    def samples(seq: int, of_day: int | None = None) -> None:
+        moved = [at + (seq if of_day is None else of_day) * NS_PER_DAY for at in times]
         store.append(
             [Batch(9, 1, seq, MONDAY, columns(ValueKind.F64, [1] * len(times), moved, [0] * len(times), noise))]
         )
 
     def burst() -> None:
         store.append([Batch(9, 2, 1, MONDAY, bursts([2], [MONDAY], [0], [1e4], [noise]))])
-
-    def merge() -> None:
-        samples(2)
-        store.seal()
-        store.compact()
 
     said = Correction(tag=1, time_ns=MONDAY, value=5.0, said_ns=1, by="Ann", why="w" * 300_000)
     samples(0)
@@ -210,10 +205,16 @@ def disk_full(bench: Bench) -> None:
         "append a burst": burst,
         "seal bursts": store.waveforms.seal,
         "correct": lambda: store.correct([said]),
-        "merge": merge,
+        "merge": store.compact,
         "backup": lambda: backup(bench.folder / "history", bench.folder / "copy"),
     }
     for phase, work in phases.items():
+        if phase == "merge":
+            samples(2)
+            samples(3, of_day=2)  # of the same moments: late, to be merged with those before
+            store.seal()
+            samples(4, of_day=2)
+            store.seal()
         before = store.query(Raw(), [1], 0, EVER).num_rows, store.bursts([2], 0, EVER).num_rows
         with no_file_longer_than(50_000), pytest.raises(OSError, match=r"large|space|full|disk"):
             work()
