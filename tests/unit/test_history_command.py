@@ -72,8 +72,8 @@ def test_a_sample_is_put_right_from_the_command_line(data: Path, capsys: pytest.
     assert "put right 1 sample by J. Holt" in said(capsys, data, "show")
     for wrong, why in (
         (("correct", "press/none", *right[2:]), "no tag is called press/none"),
-        ((*right[:2], "2025-11-08T00:01:00", *right[3:]), "times have a zone"),
-        ((*right[:3], "much", *right[4:]), "values of kind f64"),
+        ((*right[:2], "2025-11-08T00:01:00", *right[3:]), "no time zone"),
+        ((*right[:3], "much", *right[4:]), "no value of kind f64"),
     ):
         assert main(["history", "--data", str(data), *wrong]) == 2
         assert why in capsys.readouterr().err

@@ -31,6 +31,7 @@ _SAID = {
     "undone": "Taken back.",
     "job": "The job is in the log.",
     "quantity": "The correction is in the log; the figures follow within seconds.",
+    "sample": "The sample is put right, the old one is kept; the figures follow within seconds.",
 }
 _TREND_NS = NS_PER_HOUR
 _LARGEST = 1 << 62
@@ -60,7 +61,7 @@ def act(
     house: NamedDependency[House],
     form: NamedDependency[dict[str, str]],
 ) -> Redirect:
-    """Something a person says of a machine: reason, undo, job, halt or quantity."""
+    """Something a person says of a machine: reason, undo, job, halt, sample or quantity."""
     machine = house.machine(str(below))
     if machine is None:
         raise NotFoundException(detail="No machine has this path.")
@@ -72,13 +73,16 @@ def act(
         acts.start_job(house, request.user, machine, form.get("order", ""), form.get("operation", ""))
     elif what == "halt":
         acts.stop_job(house, request.user, machine, form.get("order", ""), finished=form.get("finished") == "yes")
+    elif what == "sample":
+        asked = {"tag": form.get("tag", ""), "value": form.get("value", ""), "why": form.get("why", "")}
+        acts.put_right(house, request.user, machine, time_ns=_number(form, "time_ns"), **asked)
     elif what == "quantity":
         good, scrap, rework = (_number(form, key) if form.get(key) else 0 for key in ("good", "scrap", "rework"))
         by = acts.Correction(good, scrap, rework, form.get("note", ""))
         acts.correct(house, request.user, machine, form.get("order", ""), by)
     else:
         raise NotFoundException(detail="There is no such act.")
-    said = {"reason": "reason", "undo": "undone", "job": "job", "halt": "job", "quantity": "quantity"}[what]
+    said = {"reason": "reason", "undo": "undone", "job": "job", "halt": "job"}.get(what, what)
     shift = form.get("shift", "")
     return see(f"/machine/{house.below(machine.path)}?said={said}" + (f"&shift={shift}" if shift else ""))
 
@@ -125,7 +129,7 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
             "orders": [one for one in orders.all_orders(house) if one.state not in ("finished", "cancelled")],
             "run": jobs.open_run(house, machine.path),
             "asked": asked,
-            "can": {what: roles.may(session.person.role, what) for what in ("reason", "job", "quantity")},
+            "can": {what: roles.may(session.person.role, what) for what in ("reason", "job", "quantity", "sample")},
         }
 
     last = house.site.namespace.last(chosen) if chosen else None
