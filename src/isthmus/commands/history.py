@@ -11,6 +11,7 @@
     isthmus history correct TAG ...    put a sample right; the old one is kept
     isthmus history corrections        what people put right: when, who and why
     isthmus history sql [FOLDER]       the same questions as SQL macros, for whoever has DuckDB
+    isthmus history ship FOLDER        put what is new where a group reads it (the site does so with ship_to)
 
 All but `compact`, `restore`, `import` and `correct` may run while the site writes.
 """
@@ -70,6 +71,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     copy.add_argument("folder", type=Path, help="where the copy lies; only what is new is copied again")
     back = tasks.add_parser("restore", help="put a backup back")
     back.add_argument("folder", type=Path, help="where the backup lies")
+    ship = tasks.add_parser(
+        "ship",
+        help="put what is new where a group reads it",
+        description="New segments as they are, then one file that says what counts. Cut short, it is just run again.",
+    )
+    ship.add_argument("target", help="the group's folder, or a URL as s3://bucket/group")
+    ship.add_argument("--site", required=True, help="[plant] path of this site, as acme/northgate")
+    ship.add_argument("--over-newer", action="store_true", help="let a history restored from a backup stand for a newer state there")  # fmt: skip
     _import_arguments(
         tasks.add_parser(
             "import",
@@ -110,6 +119,9 @@ def _import_arguments(bring: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do the task."""
+    from isthmus.run.private import keep_private  # noqa: PLC0415  beside what loads more
+
+    keep_private()
     folder = args.data / "history"
     if args.task == "sql" and args.folder is not None:
         folder = args.folder / "history" if (args.folder / "history").is_dir() else args.folder
@@ -270,6 +282,18 @@ def _sql(folder: Path, args: argparse.Namespace) -> int:
     return 0
 
 
+def _ship(folder: Path, args: argparse.Namespace) -> int:
+    from isthmus.site.historian.ship import open_shipper  # noqa: PLC0415  heavy
+
+    done = open_shipper(folder, args.target, args.site).ship(over_newer=args.over_newer)
+    for trouble in done.troubles:
+        print(trouble)
+    days = f"{len(done.root.days)} days, {done.days} of them with a new list"
+    print(f"{args.target}: {days}; {done.files} files sent, {done.bytes / 1e6:,.1f} MB")
+    print(f"{done.tail_rows:,} samples put into the tail; {done.deleted} files deleted that counted no more")
+    return int(bool(done.troubles))
+
+
 _TASKS = {
     "show": _show,
     "coverage": _coverage,
@@ -282,4 +306,5 @@ _TASKS = {
     "correct": _correct,
     "corrections": _corrections,
     "sql": _sql,
+    "ship": _ship,
 }

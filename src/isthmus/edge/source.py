@@ -47,6 +47,9 @@ class SourceSection(Section, frozen=True, kw_only=True, tag_field="kind", tag=Tr
         str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="unique in the plant; pages and tags use it")
     ]
     zone: Annotated[str, Meta(description="name of the [[zone]] its device stands in; never a safety zone")] = "control"
+    edge: Annotated[
+        str, Meta(description="the enrolled edge that reads it, and alone may speak for it; one edge needs no name")
+    ] = ""
     serves: Annotated[str, Meta(description="the objective it serves, for the programme page")] = ""
 
     @classmethod

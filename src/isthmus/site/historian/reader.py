@@ -92,14 +92,14 @@ class Reader:
         try:
             with self._lock:
                 sealed, tail = self._look()
-                rows, newest = tail.head.rows(), tail.newest.copy()
+                parts, newest = tail.head.parts(), tail.newest.copy()
                 said = corrections.read(self._manifest)[1]
             lease.hold(sealed.generation)
             yield View(
                 self._files,
                 sealed.segments,
                 sealed.rollups,
-                (rows,),
+                parts,
                 said,
                 newest.rows,
                 sealed.snapshot_days,

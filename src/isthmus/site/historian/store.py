@@ -230,7 +230,7 @@ class Store:
                 self._files,
                 self._segments,
                 self._rollups,
-                (*([self._due.rows] if self._due else []), self._head.rows()),
+                (*(self._due.parts if self._due else ()), *self._head.parts()),
                 self._corrections if then is None else then,
                 self._newest_of,
                 tuple(self._snapshot_days),
@@ -283,7 +283,7 @@ class Store:
         """Wait a while when sealing lags behind; raise OSError when it does not catch up."""
 
         def room() -> bool:
-            waiting = self._head.count + (self._due.rows.size if self._due else 0)
+            waiting = self._head.count + (self._due.size if self._due else 0)
             return waiting < HEAD_LIMIT * self.section.seal_rows
 
         with self._lock:
@@ -371,8 +371,8 @@ class Store:
         with self._door, self._lock:
             if self._due is None and self._head.count:
                 # What these rows are worth in the log and among the watermarks, at this very moment.
-                taken = {key: Taken.unpack(each.pack()) for key, each in self._taken.items()}
-                self._due = Due(self._head.rows(), taken, self._wal.end, self._received_ns)
+                taken = {key: each.copy() for key, each in self._taken.items()}
+                self._due = Due(self._head.parts(), taken, self._wal.end, self._received_ns)
                 self._head = Head()
         if self._due is None:
             return
@@ -386,8 +386,7 @@ class Store:
             self._snapshot_days = snapshot_days
             self._busy_days = frozenset(each.day for each in sealed.segments)
             self._sealed_some.notify_all()
-        with self._door:
-            self._wal.trim(position)
+        self._wal.trim(position)
 
     def _merge_until(self, today: Callable[[], int]) -> None:
         while not self._closing.is_set():
