@@ -231,7 +231,12 @@ class Round:
 def _read(folder: Path, now_ns: int) -> None:
     """The second process: asks until its input ends, then says how often it asked and how often it failed."""
     over = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+
+    def until_the_end() -> None:
+        sys.stdin.read()
+        over.set()
+
+    threading.Thread(target=until_the_end, daemon=True).start()
     asked, errors, taken = 0, 0, []
     with Reader(folder) as reader:
         print("ready", flush=True)

@@ -169,11 +169,23 @@ def _fetch(server: PostgreSql, text: str) -> object:
     return server.db.execute(text).fetchall()
 
 
-PEERS: Final = {
-    "influxdb": (InfluxDb, influxdb),
-    "victoria": (VictoriaMetrics, victoria),
-    "postgres": (PostgreSql, postgres),
-}
+def with_influxdb(days: float) -> tuple[InfluxDb, Asks]:
+    server = InfluxDb()
+    return server, influxdb(server, days)
+
+
+def with_victoria(days: float) -> tuple[VictoriaMetrics, Asks]:
+    server = VictoriaMetrics()
+    return server, victoria(server, days)
+
+
+def with_postgres(days: float) -> tuple[PostgreSql, Asks]:
+    server = PostgreSql()
+    return server, postgres(server, days)
+
+
+Made = Callable[[float], tuple[InfluxDb | VictoriaMetrics | PostgreSql, Asks]]
+PEERS: Final[Mapping[str, Made]] = {"influxdb": with_influxdb, "victoria": with_victoria, "postgres": with_postgres}
 SETTLE_S: Final = 10.0
 
 
@@ -212,7 +224,7 @@ def main() -> None:
     past = plant.make(given.days)
     say(f"{past.rows} rows made")
     folder = Path(tempfile.mkdtemp(prefix="bench-queries-"))
-    servers = []
+    servers: list[InfluxDb | VictoriaMetrics | PostgreSql] = []
     try:
         with opened(folder) as store:
             fill(store, past)
@@ -227,10 +239,10 @@ def main() -> None:
             first_ms = {name: round(taken_ms(ask), 2) for name, ask in asks["isthmus"].items()}
             for name in given.peers.split(","):
                 if name in PEERS:
-                    make, questions = PEERS[name]
-                    servers.append(make())
-                    load(servers[-1], past)
-                    asks[name] = questions(servers[-1], given.days)  # type: ignore[operator]
+                    server, questions = PEERS[name](given.days)
+                    servers.append(server)
+                    load(server, past)
+                    asks[name] = questions
             time.sleep(SETTLE_S if servers else 0)
             control = rounds(asks, given.rounds)
             live = control.pop("isthmus")
