@@ -159,7 +159,7 @@ class Victoria:
             text = " or ".join(
                 f'label_set({each}_over_time({series}), "f", "{each}")' for each in ("min", "max", "avg")
             )
-            words = {"start": str(start_ns / 1e9), "end": str(now_ns / 1e9), "step": f"{step_s}s", "nocache": "1"}
+            words = {"start": str(start_ns / 1e9), "end": str(now_ns / 1e9), "step": f"{step_s}s"}
             return partial(self._server.get, "/api/v1/query_range", query=text, **words)
 
         hour = {"match[]": f's_v{{t="{TAG}"}}', "start": str((now_ns - NS_PER_HOUR) / 1e9), "end": str(now_ns / 1e9)}
