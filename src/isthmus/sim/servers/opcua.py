@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.model.time import to_datetime
-from isthmus.sim.bus import changes
+from isthmus.sim.bus import DROP, changes
 from isthmus.sim.world import Value
 
 _STATE = "MachineryBuildingBlocks/MachineryItemState/CurrentState"
@@ -137,7 +137,11 @@ async def serve(args: argparse.Namespace) -> None:
     await controller.build(server)
     async with server:
         async for signal, time_ns, value in changes(args.bus, args.machine):
-            await controller.apply(signal, time_ns, value)
+            if signal == DROP:
+                for client in tuple(server.bserver.clients):
+                    client.transport.abort()
+            else:
+                await controller.apply(signal, time_ns, value)
 
 
 def main() -> None:
