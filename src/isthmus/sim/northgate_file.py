@@ -18,12 +18,14 @@ _UNITS = {
     "power": "kW",
     "energy": "kWh",
 }
-_WHOLE, _WORDS = ("good", "scrap"), ("order", "product", "alarm")
+_WHOLE, _WORDS = ("good", "scrap"), ("order", "product", "lot", "material_lot", "alarm")
 _NAMES = {
     "good": "parts-good",
     "scrap": "parts-scrap",
     "order": "order",
     "product": "product",
+    "lot": "lot",
+    "material_lot": "material-lot",
     "alarm": "alarm",
     "spindle_speed": "spindle-speed",
     "spindle_load": "spindle-load",
@@ -242,5 +244,8 @@ def _machine(machine: MachineSpec) -> str:
     if machine.protocol == "mtconnect":
         names = f'execution = "{tag}execution", functional_mode = "{tag}functional-mode"'
         return f'{head}[machine.state]\nprofile = "mtconnect"\ntags = {{ {names} }}\n'
+    materials = sorted({article.material for article in ARTICLES if machine.name in article.machines})
+    used = ", ".join(f'{material} = "{tag}material-lot"' for material in materials)
+    head += f'lot = "{tag}lot"\nlots_in = {{ {used} }}\n'
     names = f'state = "{tag}state", mode = "{tag}mode"'
     return f'{head}[machine.state]\nprofile = "{flavour_of(machine)}"\ntags = {{ {names} }}\n'

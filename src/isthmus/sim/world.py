@@ -59,6 +59,9 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     product: str
     quantity: int
     cycle_s: float
+    lot: str = ""
+    """The lot that the order makes, and the lot of material that it uses up; "" where nobody keys one in."""
+    material_lot: str = ""
 
 
 class Truth(msgspec.Struct):
@@ -173,6 +176,8 @@ class Machine:
         self.work, self.made_of_work = self.queue.pop(0), 0
         self._set("order", self.work.order)
         self._set("product", self.work.product)
+        self._set("lot", self.work.lot)
+        self._set("material_lot", self.work.material_lot)
         self._enter(State.SETUP, self.spec.setup_s * self._chance.uniform(0.8, 1.2))
 
     def _finish_work(self) -> None:
@@ -230,8 +235,8 @@ class World:
         self.start_ns = start_ns
         self.machines = {spec.name: Machine(spec, seed, start_ns, speed) for spec in specs}
         for machine in self.machines.values():
-            for signal, value in (("good", 0), ("scrap", 0), ("order", ""), ("product", ""), ("alarm", "")):
-                machine.values[signal] = value
+            machine.values |= {"good": 0, "scrap": 0}
+            machine.values |= dict.fromkeys(("order", "product", "lot", "material_lot", "alarm"), "")
 
     def advance(self, to_ns: int) -> Iterator[Change]:
         """Let time pass for every machine."""

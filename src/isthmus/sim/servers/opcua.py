@@ -30,6 +30,8 @@ MACHINERY = {
     "scrap": ("Production/ActiveProgram/PartsScrap", "UInt32"),
     "order": ("Production/ActiveProgram/OrderIdentifier", "String"),
     "product": ("Production/ActiveProgram/PartIdentifier", "String"),
+    "lot": ("Production/ActiveProgram/LotIdentifier", "String"),
+    "material_lot": ("Production/ActiveProgram/MaterialLotIdentifier", "String"),
     "alarm": ("Notification/ActiveAlert", "String"),
     "spindle_speed": ("Monitoring/Spindle/Speed", "Double"),
     "spindle_load": ("Monitoring/Spindle/Load", "Double"),
