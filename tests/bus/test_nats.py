@@ -153,6 +153,7 @@ def test_a_stream_with_too_few_copies_is_refused_and_one_copy_is_said(
     assert "stream isthmus_frames keeps 1 of 3 copies; nats stream edit isthmus_frames --replicas 3" in said(capsys)
 
 
+@pytest.mark.long
 @pytest.mark.peer("nats")
 def test_a_password_is_asked_for_and_comes_from_the_environment(
     tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -90,6 +90,7 @@ def test_taking_in_goes_on_without_the_database_and_the_tables_catch_up(tmp_path
         spine.close()
 
 
+@pytest.mark.long
 @pytest.mark.peer("postgresql")
 def test_a_database_that_only_sleeps_is_given_up_within_its_deadline(tmp_path: Path, own: Cluster) -> None:
     spine = Spine(tmp_path / "site", database=PostgresDatabase(own.database()))
@@ -154,6 +155,7 @@ def test_a_page_says_what_is_missing_and_what_goes_on(tmp_path: Path, own: Clust
         spine.close()
 
 
+@pytest.mark.long
 @pytest.mark.peer("postgresql")
 def test_two_sites_never_write_one_database(tmp_path: Path, own: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     address = own.database()
@@ -169,6 +171,7 @@ def test_two_sites_never_write_one_database(tmp_path: Path, own: Cluster, monkey
         first.close()
 
 
+@pytest.mark.long
 @pytest.mark.peer("postgresql")
 def test_tables_of_another_log_are_made_anew(tmp_path: Path, own: Cluster) -> None:
     address = own.database()

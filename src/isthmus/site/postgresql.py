@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from isthmus.model.errors import DatabaseAway, UsageError
 from isthmus.site import dialect
 from isthmus.site.database import Connection, Parameters
-from isthmus.site.dialect import Shape
+from isthmus.site.dialect import Said, Shape
 
 if TYPE_CHECKING:
     import psycopg
@@ -37,6 +37,7 @@ _PAUSE_S: Final = 2.0
 """After a failed contact nobody waits for another one for so long: each hears at once that it is away."""
 _LOOK_S: Final = 0.5
 _OLDEST: Final = 140_000
+_MOST_KNOWN: Final = 2_000
 _WRITER: Final = 0x15_74_6D_75
 """Number of the lock that the one writing site holds."""
 
@@ -233,26 +234,36 @@ class _Connection:
         self._database, self._raw, self.deadline_s = database, raw, deadline_s
         self.since_s = 0.0
         """When the statement that is under way began; 0 where none is."""
+        self._known: dict[str, Said] = {}
         raw.row_factory = database.row_factory
         _adapt(raw)
 
     def execute(self, sql: str, parameters: Parameters = (), /) -> psycopg.Cursor[Any]:
         """One statement."""
-        said = dialect.said(sql, lambda table: self._database.shape(self, table))
+        said = self._said(sql)
         given = dialect.arranged(said.order, parameters)
         with self._at_work():
             return self._raw.execute(said.sql, given)
 
     def executemany(self, sql: str, parameters: Sequence[Sequence[Any]], /) -> object:
         """One statement for each set, in one journey."""
-        said = dialect.said(sql, lambda table: self._database.shape(self, table))
+        said = self._said(sql)
         with self._at_work():
             cursor = self._raw.cursor()
             cursor.executemany(said.sql, [dialect.arranged(said.order, each) for each in parameters])
             return cursor
 
+    def _said(self, sql: str) -> Said:
+        found = self._known.get(sql)
+        if found is None:
+            found = dialect.said(sql, lambda table: self._database.shape(self, table))
+            if len(self._known) < _MOST_KNOWN:
+                self._known[sql] = found
+        return found
+
     def executescript(self, sql: str, /) -> object:
         """Statements that make tables."""
+        self._known.clear()
         self._database.shapes_changed()
         return self.plain(dialect.script(sql))
 
