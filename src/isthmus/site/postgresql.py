@@ -131,9 +131,13 @@ class PostgresDatabase:
         if time.monotonic() - self._failed_at < _PAUSE_S:
             raise DatabaseAway(self._cause)
         try:
+            password = self._password()
+        except UsageError as error:
+            raise DatabaseAway(str(error)) from error
+        try:
             raw = psycopg.connect(
                 self._address,
-                password=self._password(),
+                password=password,
                 autocommit=True,
                 connect_timeout=_CONNECT_S,
                 application_name="isthmus",
