@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +18,11 @@ from isthmus.plantfile import read
 from isthmus.site import far_views, postgresql
 from isthmus.site.postgresql import PostgresDatabase
 from isthmus.site.refusal import Refusal
+from isthmus.web.accounts import Person
 from isthmus.web.app import make_app
 from isthmus.web.config import WebSection
+from isthmus.web.live import messages
+from isthmus.web.pages import plant
 from postgres import Cluster
 from spine import MONDAY, Spine
 
@@ -40,7 +44,6 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(far_views, "_FIRST_S", 5.0)
     monkeypatch.setattr(postgresql, "_PAUSE_S", 0.1)
     monkeypatch.setattr(postgresql, "DEADLINE_S", 1.0)
-    monkeypatch.setattr(postgresql, "WRITE_DEADLINE_S", 1.0)
 
 
 def said(number: int) -> JobStarted:
@@ -151,6 +154,37 @@ def test_a_page_says_what_is_missing_and_what_goes_on(tmp_path: Path, own: Clust
                 assert "Samples, counts and states are taken in and kept all the same" in answer.text
             own.start()
             wait_for(lambda: client.get("/plant", follow_redirects=False).status_code != 503)
+    finally:
+        spine.close()
+
+
+@pytest.mark.long
+@pytest.mark.peer("postgresql")
+def test_a_live_page_falls_silent_and_goes_on_by_itself(tmp_path: Path, own: Cluster) -> None:
+    spine = Spine(tmp_path / "site", database=PostgresDatabase(own.database()))
+    try:
+        house = make_app(spine.site, WebSection(data=tmp_path / "web")).state.house
+        house.accounts.add(Person(name="ann", full_name="Ann", role="administrator"), "three words do well")
+        token = house.accounts.log_in("ann", "three words do well", "x")
+
+        async def seen() -> list[bytes]:
+            stream = messages(house, token, plant.build, "", {})
+            out = [await anext(stream)]
+            await asyncio.to_thread(own.stop)
+            while not (line := await anext(stream)).startswith(b":"):
+                pass
+            out.append(line)
+            await asyncio.to_thread(own.start)
+            while not (line := await anext(stream)).startswith(b"data"):
+                pass
+            await stream.aclose()
+            return [*out, line]
+
+        first, silent, again = asyncio.run(asyncio.wait_for(seen(), 40))
+        assert first.startswith(b"data")
+        assert silent == b": records and people cannot be read\n\n"
+        assert again.startswith(b"data")
+        house.accounts.close()
     finally:
         spine.close()
 

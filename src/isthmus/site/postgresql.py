@@ -28,15 +28,18 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "isthmus"
 DEADLINE_S: Final = 10.0
-"""Longest wait for one statement of a reader or of people."""
-WRITE_DEADLINE_S: Final = 60.0
-"""Longest wait for one statement of the one who folds: it may make an index."""
+"""Longest wait for one statement. Tables and their indexes are made empty, so nothing of ours takes long."""
 _CONNECT_S: Final = 5
 _READERS: Final = 8
 _PAUSE_S: Final = 2.0
 """After a failed contact nobody waits for another one for so long: each hears at once that it is away."""
 _LOOK_S: Final = 0.5
 _OLDEST: Final = 140_000
+_SESSION: Final = f"""
+SET search_path TO {SCHEMA}, pg_catalog;
+SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000;
+"""
+"""The server shall notice within half a minute that a line to us was cut: a session that lingers holds the lock."""
 _MOST_KNOWN: Final = 2_000
 _WRITER: Final = 0x15_74_6D_75
 """Number of the lock that the one writing site holds."""
@@ -78,7 +81,6 @@ class PostgresDatabase:
         except BaseException:
             made.close()
             raise
-        made.deadline_s = WRITE_DEADLINE_S
         return made
 
     def lock(self, db: Connection) -> None:
@@ -158,7 +160,7 @@ class PostgresDatabase:
         made = _Connection(self, raw, deadline_s)
         with self._lock:
             self._open.add(made)
-        made.plain(f"SET search_path TO {SCHEMA}, pg_catalog")
+        made.plain(_SESSION)
         return made
 
     def _reader(self) -> _Connection:
