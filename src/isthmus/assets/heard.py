@@ -12,7 +12,7 @@ from isthmus.model.equipment import beside
 from isthmus.model.inventory import digest
 from isthmus.model.records.assets import AssetSeen, FlowSeen, How
 
-_FIELDS = ("maker", "model", "firmware", "serial", "name", "os", "role")
+_FIELDS = ("maker", "model", "order_number", "firmware", "serial", "name", "os", "role")
 
 
 def facts_of(
@@ -24,6 +24,29 @@ def facts_of(
     """
     seen = joined([*_identities(plant, heard, source), *_neighbours(plant, heard, source, card)])
     return seen, [*_conversations(plant, heard, source), *_used(plant, heard, source)]
+
+
+def asked_facts(plant: str, heard: Heard, source: str) -> list[AssetSeen]:
+    """What devices said because we asked them: who they are, and nothing of our own part in it."""
+    servers = {talk.server for talk in heard.conversations}
+    told = (one for one in heard.identities if one.address in servers and one.role != "client")
+    return joined(
+        [
+            seen(
+                plant,
+                source=source,
+                frame=one.packet_frame,
+                first_ns=one.time_ns,
+                last_ns=one.time_ns,
+                how="queried",
+                method=f"asked: {one.method}",
+                address=one.address,
+                child=one.child,
+                fields=_told(one),
+            )
+            for one in told
+        ]
+    )
 
 
 def seen(  # noqa: PLR0913  a fact has many fields

@@ -1,6 +1,6 @@
 """The one thread in which a site speaks with its business system. It never holds up the site.
 
-    door = Door(site, section.open(plant), section)
+    door = Door(site, opened(section, plant), section)
     door.start() ... door.stop()
 
 The ERP away is a state, not an error: what is settled meanwhile waits in the log.

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from isthmus.edge.config import EdgeSection
+from isthmus.edge.identify.config import Approval
 from isthmus.edge.source import SourceSection
 from isthmus.edge.sources import kinds as source_kinds
 from isthmus.enterprise.config import ErpSection
@@ -49,6 +50,7 @@ class Sections(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     zone: tuple[Zone, ...] = ()
     conduit: tuple[Conduit, ...] = ()
     source: tuple[SourceSection, ...] = ()
+    identify: tuple[Approval, ...] = ()
     machine: tuple[Machine, ...] = ()
     product: tuple[Product, ...] = ()
     reason: tuple[Reason, ...] = ()
@@ -73,6 +75,7 @@ class PlantFile(msgspec.Struct, frozen=True, kw_only=True):
     zones: tuple[Zone, ...]
     conduits: tuple[Conduit, ...]
     sources: tuple[SourceSection, ...]
+    identify: tuple[Approval, ...]
     edge: EdgeSection
     site: SiteSection
     historian: HistorianSection
@@ -101,7 +104,8 @@ def read(file: Path) -> tuple[PlantFile | None, Sequence[Mistake]]:
     except tomllib.TOMLDecodeError as error:
         return None, [_syntax_mistake(file, text, error)]
     faults = list(_faults(raw))
-    faults += faults_between(draft_of(raw, faults, _section_types(raw)))
+    draft = draft_of(raw, _section_types(raw))
+    faults += [fault for fault in faults_between(draft) if not draft.stands_in(fault.place)]
     if not faults:
         return _joined(file, _convert(raw)), []
     places = lines_of(text)
@@ -180,6 +184,7 @@ def _joined(file: Path, sections: Sections) -> PlantFile:
         zones=sections.zone or STANDARD_ZONES,
         conduits=sections.conduit or STANDARD_CONDUITS,
         sources=sections.source,
+        identify=sections.identify,
         edge=sections.edge,
         site=sections.site,
         historian=sections.historian,

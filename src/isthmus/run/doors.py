@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
+from isthmus.enterprise.config import opened
 from isthmus.enterprise.door import Door
 from isthmus.model.errors import DatabaseAway, UsageError
 from isthmus.web.app import make_app
@@ -65,7 +66,7 @@ def _erp(file: PlantFile, site: Site) -> Iterator[None]:
     if file.erp is None:
         yield
         return
-    door = Door(site, file.erp.open(file.plant), file.erp)
+    door = Door(site, opened(file.erp, file.plant), file.erp)
     door.start()
     try:
         yield

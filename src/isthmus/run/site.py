@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
@@ -19,14 +20,18 @@ from typing import Final, NamedTuple
 
 from isthmus.model.equipment import beside
 from isthmus.model.errors import UsageError
+from isthmus.model.rarely import Rarely
 from isthmus.model.records import Record
 from isthmus.model.records.site import SamplesQuarantined
 from isthmus.model.time import from_datetime
 from isthmus.plantfile import PlantFile
+from isthmus.run.audit_site import keep_assets
 from isthmus.run.bus import Runs, runs_of, spool_of
 from isthmus.run.database import database_of
 from isthmus.run.doors import bound, open_doors
+from isthmus.run.ship import ship_history
 from isthmus.run.wings import folds_of
+from isthmus.site import corrections, handed
 from isthmus.site.certificates import Certificates
 from isthmus.site.folds import FoldRunner
 from isthmus.site.historian.check import Told
@@ -35,6 +40,7 @@ from isthmus.site.ingest import Ingest
 from isthmus.site.link import LinkServer
 from isthmus.site.refusal import Refusal
 from isthmus.site.site import Site
+from isthmus.site.speakers import Speakers
 from isthmus.wire.frame import source_id
 
 _log: Final = logging.getLogger(__name__)
@@ -67,11 +73,19 @@ async def open_site(file: PlantFile) -> AsyncIterator[Site]:
             folding = group.create_task(asyncio.to_thread(runner.run, stop), name="folds")
             sharing = [group.create_task(asyncio.to_thread(bus.run, stop), name="bus") for bus in beside_it]
             telling = group.create_task(_tell(site, file, untold), name="what history tells")
+            shipping = group.create_task(
+                ship_history(site.folder / "history", file.historian, file.plant.path), name="shipping"
+            )
+            taking = group.create_task(_take_handed(site), name="what is handed over")
+            judging = group.create_task(keep_assets(site, file), name="the asset record")
             try:
                 yield site
             finally:
                 stop.set()
                 telling.cancel()
+                shipping.cancel()
+                taking.cancel()
+                judging.cancel()
                 await asyncio.wait([folding, *sharing], timeout=_STOP_S)
 
 
@@ -104,6 +118,7 @@ def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> _Opened:
     site = Site(plant, folder, store, store.tags, folds=folds, database=database_of(file))
     stack.callback(site.close)
     site.recall()
+    corrections.tell(site)
     runner = FoldRunner(site, lateness_s=file.site.lateness_s, keep_days=file.historian.keep_days)
     stack.callback(runner.close)
     earliest = datetime.combine(file.historian.earliest, datetime.min.time(), tzinfo=UTC)
@@ -115,6 +130,11 @@ def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> _Opened:
         future_s=file.historian.future_s,
         earliest_ns=from_datetime(earliest),
         arrived=runner.arrived,
+        speakers=Speakers(
+            {source.name: source.edge for source in file.sources},
+            Certificates(folder / "tls", plant.path).members,
+            beside(plant.path, "conduit", file.edge.conduit),
+        ),
         keep=spool.keep if spool else None,
     )
     stack.callback(ingest.close)
@@ -124,6 +144,7 @@ def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> _Opened:
 async def _tell(site: Site, file: PlantFile, untold: deque[Told]) -> None:
     """Log what history had to tell, from a thread of ours: it must not be called back from its own."""
     names = {source_id(source.name): source.name for source in file.sources}
+    rarely = Rarely()
     while True:
         records: list[Record] = []
         while untold:
@@ -141,8 +162,19 @@ async def _tell(site: Site, file: PlantFile, untold: deque[Told]) -> None:
                 await asyncio.to_thread(site.append, records)
                 break
             except OSError as error:
-                _log.error("what history tells waits: %s", error)
+                if (times := rarely.due("told", time.monotonic())) is not None:
+                    _log.error("what history tells waits: %s (%d times so far)", error, times)
                 await asyncio.sleep(_TELL_S)
+        await asyncio.sleep(_TELL_S)
+
+
+async def _take_handed(site: Site) -> None:
+    """Log what somebody on this machine hands over, such as an audit's record."""
+    while True:
+        try:
+            await asyncio.to_thread(handed.take, site)
+        except OSError as error:
+            _log.error("what was handed over waits: %s", error)
         await asyncio.sleep(_TELL_S)
 
 

@@ -43,3 +43,10 @@ class HistorianSection(Section, frozen=True, kw_only=True):
     future_s: Annotated[float, Meta(gt=0, description="samples further in the future than this are set aside, s")] = (
         300.0
     )
+    ship_to: Annotated[
+        str,
+        Meta(description="folder or URL where a group reads this site's history, as /mnt/group; none ships nothing"),
+    ] = ""
+    ship_every_s: Annotated[
+        float, Meta(ge=1, description="how old the newest samples at the group may be, s; only with ship_to")
+    ] = 10.0

@@ -60,6 +60,8 @@ class Site:
         """By work unit, the folds of all wings."""
         self.stopped: dict[str, str] = {}
         """By work unit whose folds failed, the sentence that says why its figures stand still."""
+        self.redoing: dict[str, int] = {}
+        """By work unit whose figures lack samples that came late, from when on they will be made anew, ns."""
         self.namespace = Namespace()
         self.contact = Contact()
         self.log = RecordsLog(folder / "log")

@@ -29,11 +29,11 @@ from litestar.types import Scope
 from isthmus import __version__
 from isthmus.model.errors import DatabaseAway
 from isthmus.site.site import Site
-from isthmus.web import api, guard, live, render, respond
+from isthmus.web import api, guard, history_api, live, render, respond
 from isthmus.web.accounts import Accounts, Session
 from isthmus.web.config import WebSection
 from isthmus.web.house import House
-from isthmus.web.pages import accounts, assets, connections, cut, entry, machine, orders, plant
+from isthmus.web.pages import accounts, assets, connections, cut, entry, lots, machine, orders, plant
 from isthmus.web.respond import html
 
 _log = logging.getLogger(__name__)
@@ -58,6 +58,7 @@ def make_app(site: Site, section: WebSection, *, clock: Callable[[], int] = time
             plant.plant_page,
             *machine.HANDLERS,
             *orders.HANDLERS,
+            lots.lots_page,
             connections.connections_page,
             *cut.HANDLERS,
             *assets.HANDLERS,
@@ -65,6 +66,7 @@ def make_app(site: Site, section: WebSection, *, clock: Callable[[], int] = time
             live.live_machine,
             live.live_page,
             *api.HANDLERS,
+            *history_api.HANDLERS,
         ],
         state=State({"house": house}),
         dependencies={

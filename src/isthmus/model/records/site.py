@@ -46,6 +46,19 @@ class FramesMissing(Record, frozen=True, kw_only=True):
     last_seq: int
 
 
+class SourceRefused(Record, frozen=True, kw_only=True):
+    """A peer spoke for a source that is not its own; nothing of it was taken in. Path: plant#conduit/name."""
+
+    emitter: ClassVar[str] = "site/ingest"
+
+    edge: str
+    """Name in the certificate of who spoke: an edge, or a relay."""
+    source: str
+    why: str
+    frames: int
+    """Frames refused since this was told last."""
+
+
 class CertificateExpiring(Record, frozen=True, kw_only=True):
     """A certificate of the link ends soon or has ended. Path: plant#conduit/name."""
 

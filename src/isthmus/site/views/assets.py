@@ -97,7 +97,10 @@ class Assets:
     def apply(self, db: sqlite3.Connection, position: int, record: Record) -> None:
         """Put what the record says in its place."""
         del position
-        if isinstance(record, AssetSeen):
+        if isinstance(record, AssetSeen | FlowSeen) and record.gone:
+            table = "assets_seen" if isinstance(record, AssetSeen) else "assets_flows"
+            db.execute(f"DELETE FROM {table} WHERE path = ?", (record.path,))  # noqa: S608  one of two names
+        elif isinstance(record, AssetSeen):
             db.execute("INSERT OR REPLACE INTO assets_seen VALUES (?, ?)", (record.path, _body(record)))
         elif isinstance(record, FlowSeen):
             values = (record.path, record.client, record.server, record.service, record.last_ns, _body(record))
