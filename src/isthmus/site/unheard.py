@@ -90,7 +90,7 @@ class Unheard:
         loss = Series(
             np.array([since_ns], np.int64),
             np.array([st.BAD_NO_COMMUNICATION], np.uint32),
-            np.zeros(1, _DTYPE[self._site.tags.info(number).kind]),
+            np.zeros(1, _DTYPE.get(self._site.tags.info(number).kind, object)),
             np.zeros(1, np.bool_),
         )
         if series is None:
