@@ -266,10 +266,10 @@ class Uplink:
             for source in list(self.now.refused):
                 with suppress(_Failed):  # the senders see the same, and say it
                     if await self._taken(source):
-                        _log.warning("%s: the site takes this edge's %08x again", self._path, source)
                         for lane in self._buffer.lanes:
                             lane.release(source)
-                        del self.now.refused[source]
+                        why = self.now.refused.pop(source)
+                        _log.warning("%s: the site takes what it refused before (%s)", self._path, why)
 
     async def _taken(self, source: int) -> bool:
         """Whether the site takes the oldest frame that waits of a refused source, or none waits. Raises _Failed."""
