@@ -34,6 +34,7 @@ from isthmus.run.audit_words import Progress, folder, moment, person, table
 if TYPE_CHECKING:
     from isthmus.assets.decode.said import Identity
     from isthmus.edge.identify.approved import Target
+    from isthmus.edge.identify.rehearsal import Rehearsed
     from isthmus.edge.identify.round import Rules, Visit
     from isthmus.plantfile import PlantFile
     from isthmus.run.audit_store import AuditStore
@@ -55,6 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 when every approved device may be asked, or answered; 1 when one is refused, fails or is not reached."""
     from isthmus.edge.identify.approved import targets  # noqa: PLC0415  loads every protocol
+    from isthmus.edge.identify.rehearsal import rehearse  # noqa: PLC0415  as above
     from isthmus.plantfile import load  # noqa: PLC0415  heavy
 
     plant = load(args.plant)
@@ -70,8 +72,10 @@ def run(args: argparse.Namespace) -> int:
     if args.send:
         return _send(plant, found, args)
     rules = _rules(plant, args.folder, None, found)
+    # A window that is not open yet hides no frames: they are looked at before it opens.
+    frames = [list(rehearse(one)) if args.dry_run and one.address not in rules.refused else [] for one in found]
     found = [one._replace(refused=one.refused or rules.refused.get(one.address, "")) for one in found]
-    _show_plan(found, args)
+    _show_plan(found, frames, as_json=args.json, dry_run=args.dry_run)
     return int(any(one.refused for one in found))
 
 
@@ -104,22 +108,21 @@ def _rules(plant: PlantFile, where: Path, store: AuditStore | None, found: Seque
     return Rules(Path(plant.edge.data), refused)
 
 
-def _show_plan(found: Sequence[Target], args: argparse.Namespace) -> None:
-    from isthmus.edge.identify.rehearsal import rehearse  # noqa: PLC0415  loads every protocol
-
-    frames = {one: [] if one.refused or not args.dry_run else list(rehearse(one)) for one in found}
-    if args.json:
-        told = [_plain(one) | {"frames": [each._asdict() for each in frames[one]]} for one in found]
+def _show_plan(found: Sequence[Target], frames: Sequence[Sequence[Rehearsed]], *, as_json: bool, dry_run: bool) -> None:
+    if as_json:
+        told = [
+            _plain(one) | {"frames": [each._asdict() for each in own]} for one, own in zip(found, frames, strict=True)
+        ]
         print(json.dumps({"sent": False, "targets": told}, indent=2))
         return
     _table(found)
-    for one in found:
-        if frames[one]:
-            print(f"\n{one.name} by {one.approval.protocol}, at most:")
-        for each in frames[one]:
+    for one, own in zip(found, frames, strict=True):
+        if own:
+            print(f"\n{one.name} by {one.approval.protocol}, at most these; two dots stand for what it answers:")
+        for each in own:
             print(f"  {each.name}\n      {each.clause}\n      {each.hex}")
     may = sum(not one.refused for one in found)
-    more = "" if args.dry_run else "; --dry-run prints each frame, --send asks"
+    more = "" if dry_run else "; --dry-run prints each frame, --send asks"
     print(f"\n{may} of {len(found)} may be asked now. Nothing was sent{more}.")
 
 
