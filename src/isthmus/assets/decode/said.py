@@ -76,6 +76,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     role: str = ""
     """One of the words of `ROLES`, or ""."""
     more: dict[str, str] = {}
+    last_ns: int = 0
+    """When it said so last, before it said otherwise; 0 for once."""
 
 
 ROLES = (

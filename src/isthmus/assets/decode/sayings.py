@@ -27,13 +27,24 @@ class Sayings:
     """All that decoders said of one capture."""
 
     def __init__(self) -> None:
-        self.identities: list[Identity] = []
+        self._identities: list[Identity] = []
         self.lost = 0
-        self._last: dict[tuple[str, ...], Identity] = {}
+        self._last: dict[tuple[str, ...], int] = {}
+        """By device and method the number of its newest identity."""
+        self._again: dict[int, int] = {}
+        """By an identity's number, when it was said again last."""
         self._uses: dict[tuple[str, str, int, str, str], _Count] = {}
         self._by_kind: dict[int, set[tuple[str, str, int, str, str]]] = {}
         self._owed: dict[int, tuple[int, int, int]] = {}
         self._exposures: dict[tuple[str, str, int, str], Exposure] = {}
+
+    @property
+    def identities(self) -> list[Identity]:
+        """One for each thing said by a device and each change of it, in the order of the capture."""
+        return [
+            msgspec.structs.replace(one, last_ns=self._again[number]) if number in self._again else one
+            for number, one in enumerate(self._identities)
+        ]
 
     @property
     def uses(self) -> list[Use]:
@@ -77,16 +88,18 @@ class Sayings:
 
     def _identity(self, one: Identity) -> None:
         name = (one.address, one.mac, one.child, one.method)
-        before = self._last.get(name)
-        if before is not None:
+        number = self._last.get(name)
+        if number is not None:
+            before = self._identities[number]
             same = msgspec.structs.replace(one, packet_frame=before.packet_frame, time_ns=before.time_ns)
             if same == before:
+                self._again[number] = max(self._again.get(number, before.time_ns), one.time_ns)
                 return
-        if len(self.identities) >= _MOST:
+        if len(self._identities) >= _MOST:
             self.lost += 1
             return
-        self._last[name] = one
-        self.identities.append(one)
+        self._last[name] = len(self._identities)
+        self._identities.append(one)
 
     def _use(self, one: Use, kind: int) -> None:
         name = (one.client, one.server, one.port, one.service, one.function)
