@@ -100,7 +100,9 @@ def _identities(plant: str, heard: Heard, source: str) -> Iterator[AssetSeen]:
 
 
 def _told(one: Identity) -> dict[str, str]:
-    return {name: getattr(one, name) for name in _FIELDS} | dict(one.more)
+    """What it says, by the record's names; an order number where it says more than the model."""
+    order = one.order_number if one.order_number != one.model else ""
+    return {name: getattr(one, name) for name in _FIELDS} | {"number_of_order": order} | dict(one.more)
 
 
 def _neighbours(plant: str, heard: Heard, source: str, card: Callable[[str], str]) -> Iterator[AssetSeen]:
