@@ -41,7 +41,7 @@ def asked(folder: Path, *approvals: Approval, rules: Rules | None = None) -> lis
     """One round, with its evidence in `folder`."""
     number = len(list(folder.glob("*.pcapng")))
     with Evidence(folder / f"{number}.pcapng") as evidence:
-        return list(ask_all(aimed(*approvals), evidence, rules or Rules(folder / "edge", rest_s=0.0)))
+        return list(ask_all(aimed(*approvals), evidence, rules or Rules((folder / "edge",), rest_s=0.0)))
 
 
 def modbus_answer(request: bytes) -> bytes:
@@ -78,10 +78,11 @@ class FourSlots:
     A connection that is broken off costs its slot until the power is cut, and a fifth is refused.
     """
 
-    def __init__(self, keeps_s: float | None) -> None:
+    def __init__(self, keeps_s: float | None, host: str = "127.0.0.1") -> None:
         self.keeps_s = keeps_s
         self.taken = self.most = self.broken = self.refused = self.served = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family)
         self.port = self._listener.getsockname()[1]
         self._kept: list[socket.socket] = []
         self._halves: list[tuple[float, socket.socket]] = []
