@@ -149,6 +149,7 @@ class PaperErp:
         self.told: list[AnyCommand] = []
         self.found = 0
         self.corrects_downwards = corrects_downwards
+        self.commands: tuple[str, ...] = ("start", "time", "quantity", "finish")
         self.fail: Iterator[Callable[[AnyCommand], Exception | None]] = iter(())
         """For each push: an error before anything is written, or None."""
         self.lose: set[int] = set()
@@ -159,7 +160,7 @@ class PaperErp:
     def capabilities(self) -> Capabilities:
         return Capabilities(
             pulls=("orders",),
-            commands=("start", "time", "quantity", "finish"),
+            commands=self.commands,
             corrects_downwards=self.corrects_downwards,
         )
 

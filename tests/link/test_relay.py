@@ -30,7 +30,7 @@ def relay(place: Place, relay_port: int) -> Relay:
     folder = place.folder / "relay"
     place.certificates.prepare(["127.0.0.1"])
     key = ec.generate_private_key(ec.SECP256R1())
-    enrolled = place.certificates.admit("dmz", "relay", key.public_key())
+    enrolled = place.certificates.admit("dmz", "relay", key.public_key(), edges=["line-1"])
     tls.write_key(folder / "tls" / "own.key", key)
     tls.save_enrolled(folder / "tls", enrolled.certificate, enrolled.ca)
 
@@ -41,7 +41,7 @@ def relay(place: Place, relay_port: int) -> Relay:
                 folder,
                 listen=f"127.0.0.1:{relay_port}",
                 site=place.url,
-                edges=["line-1"],
+                edges={"line-1": ()},
                 conduit="dmz",
                 most_bytes=2**27,
             )

@@ -12,7 +12,7 @@ from isthmus.model.equipment import beside
 from isthmus.model.inventory import digest
 from isthmus.model.records.assets import AssetSeen, FlowSeen, How
 
-_FIELDS = ("maker", "model", "firmware", "serial", "name", "os", "role")
+_FIELDS = ("maker", "model", "order_number", "firmware", "serial", "name", "os", "role")
 
 
 def facts_of(

@@ -49,6 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 when it ended or was stopped."""
+    from isthmus.run.private import keep_private  # noqa: PLC0415  as below
     from isthmus.run.show.stage import Settings  # noqa: PLC0415  loads every room
     from isthmus.run.stop import run_until_stopped  # noqa: PLC0415  as above
 
@@ -60,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(msg)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     folder = args.folder or Path(tempfile.mkdtemp(prefix="isthmus-demo-"))
+    keep_private(folder)
     settings = Settings(
         folder=folder.resolve(), seed=args.seed, seconds=args.seconds, erp=not args.no_erp, web_port=args.port
     )

@@ -57,6 +57,7 @@ ATTRIBUTES: Final[Mapping[str, Attribute]] = {
 """The 14 high, 8 medium and 10 low attributes, in the guidance's order."""
 
 MORE: Final[Mapping[str, str]] = {
+    "order_number": "Order number",
     "chassis": "Chassis id",
     "behind": "Seen behind address",
     "card": "Network card made by",

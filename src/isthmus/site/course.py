@@ -54,6 +54,8 @@ class Course:
         """Marked and not acted on yet."""
         self._dirty: Late | None = None
         """Being folded again: no shortcut is taken before its end."""
+        self._unseen = self._late is not None
+        """Whether samples came late that the states do not hold yet."""
         self.why = ""
         """What came late, in words, while something is folded again."""
 
@@ -73,17 +75,26 @@ class Course:
         return self._late is not None
 
     @property
+    def unseen_ns(self) -> int | None:
+        """From when on the newest states lack late samples that reach back for long; None where they lack none."""
+        with self._lock:
+            first = min((late.first_ns for late in (self._late, self._dirty) if late is not None), default=None)
+            if first is None or not self._unseen or self._times[-1] - first < NS_PER_HOUR:
+                return None
+            return self._late.first_ns if self._late is not None else self.cursor.time_ns
+
+    @property
     def done_ns(self) -> int:
         """Everything before was folded once, or is being folded now; what comes there is late."""
         return self._done_ns
 
-    def mark(self, first_ns: int, last_ns: int, why: str) -> bool:
+    def mark(self, first_ns: int, last_ns: int, why: str, *, samples: bool = False) -> bool:
         """Data came within [first_ns, last_ns]; on disk when this returns. False when none of it is late."""
         with self._lock:
             if first_ns >= self._done_ns:
                 return False
             late = Late(first_ns, min(last_ns, self._done_ns)).widened(self._late)
-            self.why = self.why or why
+            self.why, self._unseen = self.why or why, self._unseen or samples
             if late != self._late:
                 self._checkpoints.set_late(self.unit.path, late.widened(self._dirty))
                 self._late = late
@@ -125,6 +136,7 @@ class Course:
             return False
         self.cursor = self._moment(self._times[-1])
         self._dirty = None
+        self._unseen = self._unseen and self._late is not None
         self._checkpoints.set_late(self.unit.path, self._late)
         return True
 

@@ -41,8 +41,8 @@ class Dictionaries:
     def __init__(self, folder: Path, tags: Tags) -> None:
         self._tags = tags
         self._said: dict[tuple[int, int], Said] = {}
-        self._stored = SegmentLog(folder)
-        for _, frame in self._stored.read(0):
+        self.log = SegmentLog(folder)
+        for _, frame in self.log.read(0):
             self._take(frame)
 
     def find(self, source: int, epoch: int) -> Said | None:
@@ -58,8 +58,8 @@ class Dictionaries:
         said = self._take(frame)
         if before is None or before.info != said.info or before.source != said.source:
             try:
-                self._stored.append([frames.pack(frame)])
-                self._stored.sync()
+                self.log.append([frames.pack(frame)])
+                self.log.sync()
             except OSError:
                 self._said.pop((frame.source, frame.epoch))
                 if before is not None:
@@ -69,7 +69,7 @@ class Dictionaries:
 
     def close(self) -> None:
         """Sync and close."""
-        self._stored.close()
+        self.log.close()
 
     def _take(self, frame: Frame) -> Said:
         spoken = frames.dictionary(frame)

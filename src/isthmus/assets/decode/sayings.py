@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -49,10 +49,7 @@ class Sayings:
     @property
     def uses(self) -> list[Use]:
         """One per client, server, port, service and function."""
-        for kind, owed in self._owed.items():
-            for name in self._by_kind.get(kind, ()):
-                self._uses[name].add(*owed)
-        self._owed.clear()
+        self._settle()
         return [
             msgspec.structs.replace(one.use, count=max(one.count, 1), last_frame=one.last_frame, last_ns=one.last_ns)
             for one in self._uses.values()
@@ -62,6 +59,17 @@ class Sayings:
     def exposures(self) -> list[Exposure]:
         """One per client, server, port and what."""
         return list(self._exposures.values())
+
+    def _settle(self) -> None:
+        for kind, owed in self._owed.items():
+            for name in self._by_kind.get(kind, ()):
+                self._uses[name].add(*owed)
+        self._owed.clear()
+
+    def move(self, moved: Callable[[int], int]) -> None:
+        """Kinds have new numbers; those that `moved` calls -1 are forgotten, what they said stays."""
+        self._settle()
+        self._by_kind = {new: names for old, names in self._by_kind.items() if (new := moved(old)) >= 0}
 
     def count(self, kind: int, count: int, frame: int, time_ns: int) -> None:
         """So many packets of a kind were seen; what its first said counts for all."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from isthmus.model.errors import IsthmusError, UsageError
 from isthmus.model.inventory import ASKED
+from isthmus.run import audit_plant
 from isthmus.run.audit_words import Progress, folder, person
 
 if TYPE_CHECKING:
@@ -40,10 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     folder(parser)
     person(parser)
-    parser.add_argument("--plant", type=Path, metavar="PLANT.TOML", help="take zones, conduits and the name from it")
-    parser.add_argument(
-        "--internal", action="append", default=[], metavar="CIDR", help="a public range that the plant uses inside"
-    )
+    audit_plant.arguments(parser)
     parser.add_argument("--preview", action="store_true", help="show what a list's columns would mean; keep nothing")
     parser.add_argument(
         "--map",
@@ -67,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     from isthmus.run.audit_store import AuditStore  # noqa: PLC0415  heavy
 
     with AuditStore(args.folder) as store:
-        _declare(store, args)
+        audit_plant.declare(store, args)
         failed = 0
         for path in files:
             try:
@@ -120,35 +118,6 @@ def _kind(path: Path) -> str:
     return "list" if names & _LISTS else ""
 
 
-def _declare(store: AuditStore, args: argparse.Namespace) -> None:
-    from msgspec.structs import replace  # noqa: PLC0415  small
-
-    settings = store.settings
-    if args.plant:
-        from isthmus.plantfile import load  # noqa: PLC0415  heavy
-
-        plant = load(args.plant)
-        # The path of what was already said stays: facts are named by it.
-        fresh = not store.sources()
-        settings = replace(
-            settings,
-            path=plant.plant.path if fresh else settings.path,
-            name=plant.plant.name,
-            zones=plant.zones,
-            conduits=plant.conduits,
-            time_zone=plant.plant.time_zone,
-        )
-    if args.internal:
-        settings = replace(settings, internal=tuple(sorted({*settings.internal, *args.internal})))
-    try:
-        _ = settings.places
-    except ValueError as error:
-        msg = f"{error}; write a range as 141.81.0.0/24"
-        raise UsageError(msg) from error
-    if settings != store.settings:
-        store.declare(settings)
-
-
 def take_in(  # noqa: PLR0913  how a file is to be read
     store: AuditStore,
     path: Path,
@@ -185,7 +154,8 @@ def take_in(  # noqa: PLR0913  how a file is to be read
     )
     store.append([*facts, read])
     speed = f" in {time.monotonic() - begun:.1f} s" if packets else ""
-    say(f"{path.name}: {f'{packets:,} packets, ' if packets else ''}{len(facts):,} statements{speed}")
+    said = f"{len(facts):,} statement{'s' if len(facts) != 1 else ''}"
+    say(f"{path.name}: {f'{packets:,} packets, ' if packets else ''}{said}{speed}")
     for line in wrong[:_LISTED]:
         say(f"    {line}")
     if len(wrong) > _LISTED:

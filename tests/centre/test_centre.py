@@ -1,0 +1,42 @@
+"""A group's centre by DuckDB: the same answers as the sites would give, from what they shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from group import OPERATORS, STRETCHES, Site, assert_same, three_days, wanted
+
+from isthmus.centre.centre import Centre
+from isthmus.model import query as q
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Site]]:
+    folder = tmp_path_factory.mktemp("group")
+    made = [Site(folder, folder / "group", name, seed) for seed, name in enumerate(("acme/north", "acme/south"), 1)]
+    for each in made:
+        three_days(each)
+    yield made
+    for each in made:
+        each.close()
+
+
+@pytest.fixture(scope="module")
+def centre(sites: list[Site]) -> Iterator[Centre]:
+    with Centre(sites[0].folder.parent / "centre", sites[0].group) as opened:
+        taken = opened.take()
+        assert not any(each.refused for each in taken)
+        yield opened
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=lambda each: type(each).__name__)
+def test_the_centre_says_what_the_reference_says_of_all_sites_the_tail_included(
+    operator: q.Operator, sites: list[Site], centre: Centre
+) -> None:
+    numbers = {each.name: each.number for each in centre.stock.sites()}
+    pasts = {numbers[each.name]: each.past() for each in sites}
+    tags = [tag.id for tag in centre.stock.tags("*")]
+    assert len(tags) == 12
+    for start_ns, end_ns in STRETCHES:
+        assert_same(centre.query(operator, tags, start_ns, end_ns), wanted(operator, pasts, start_ns, end_ns), operator)
