@@ -209,6 +209,14 @@ def test_the_second_failure_ends_a_segment(tmp_path: Path, free_port: Callable[[
     assert controller.most == 0
 
 
+def test_a_segment_has_a_rest_between_two_devices(tmp_path: Path) -> None:
+    with FourSlots(keeps_s=0.0) as first, FourSlots(keeps_s=0.0, host="127.0.0.2") as second:
+        rules = Rules((tmp_path / "edge",), rest_s=0.4)
+        visits = asked(tmp_path, approved(first.port), approved(second.port, address="127.0.0.2"), rules=rules)
+    assert [one.outcome for one in visits] == ["answered"] * 2
+    assert visits[1].began_ns - visits[0].began_ns > 400_000_000
+
+
 def test_a_failure_elsewhere_does_not_end_a_segment(tmp_path: Path, free_port: Callable[[], int]) -> None:
     dead = free_port()
     other = Zone(name="cell-2", kind=ZoneKind.CONTROL, networks=("127.0.1.0/24",))

@@ -138,7 +138,7 @@ def _talk(target: Target, line: Line, pause_s: float) -> str:
         while True:
             if line.requests:
                 time.sleep(pause_s)
-            if not ask.goodbye and not line.room:
+            if not ask.goodbye and not line.room(ask.needs):
                 left_out = (
                     left_out or f"left out for want of frames: {_said(ask.frame.name, ask.values)} and what follows"
                 )
