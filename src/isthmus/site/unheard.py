@@ -96,7 +96,12 @@ class Unheard:
         if series is None:
             return loss
         before = series.time_ns < since_ns
-        return Series(*(np.concatenate([old[before], new]) for old, new in zip(series, loss, strict=True)))
+        return Series(
+            np.concatenate([series.time_ns[before], loss.time_ns]),
+            np.concatenate([series.status[before], loss.status]),
+            np.concatenate([series.value[before], loss.value]),
+            np.concatenate([series.has_value[before], loss.has_value]),
+        )
 
 
 def _unknown(unit: Unit, previews: Sequence[Record], since_ns: int) -> list[Record]:
