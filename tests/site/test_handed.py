@@ -102,9 +102,19 @@ def test_what_no_audit_says_is_set_aside_and_the_rest_taken(
     assert "an audit may not say ReasonGiven" in caplog.text
 
 
-def identified(source: str, time_ns: int, address: str, **said: str) -> DeviceIdentified:
-    path = f"acme/northgate#source/{source}"
-    return DeviceIdentified(path=path, time_ns=time_ns, address=address, protocol="opcua", maker="Siemens", **said)
+def identified(  # noqa: PLR0913, PLR0917  what a device says
+    source: str, time_ns: int, address: str, model: str, serial: str = "", firmware: str = ""
+) -> DeviceIdentified:
+    return DeviceIdentified(
+        path=f"acme/northgate#source/{source}",
+        time_ns=time_ns,
+        address=address,
+        protocol="opcua",
+        maker="Siemens",
+        model=model,
+        serial=serial,
+        firmware=firmware,
+    )
 
 
 def test_what_the_sites_own_sources_learn_becomes_its_record(plant: Path) -> None:

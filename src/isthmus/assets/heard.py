@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from isthmus.assets.addresses import is_group
-from isthmus.assets.decode.heard import Heard
+from isthmus.assets.decode.heard import Conversation, Heard
 from isthmus.assets.decode.said import Exposure, Identity, Use
 from isthmus.assets.record import OWN_CARD, joined
 from isthmus.model.equipment import beside
@@ -121,8 +121,8 @@ def _neighbours(plant: str, heard: Heard, source: str, card: Callable[[str], str
             mac=one.mac,
             fields={"card": card(one.mac)} if one.claimed else {},
         )
-    for talk in heard.conversations:
-        if talk.transport == "l2" and not is_group(talk.client):
+    for talk, mac in _speakers(heard):
+        if not is_group(mac):
             yield seen(
                 plant,
                 source=source,
@@ -131,9 +131,17 @@ def _neighbours(plant: str, heard: Heard, source: str, card: Callable[[str], str
                 last_ns=talk.last_ns,
                 how="observed",
                 method="traffic",
-                mac=talk.client,
-                fields={"card": card(talk.client)},
+                mac=mac,
+                fields={"card": card(mac)},
             )
+
+
+def _speakers(heard: Heard) -> Iterator[tuple[Conversation, str]]:
+    """Who sent something below IP, by its card."""
+    for talk in heard.conversations:
+        if talk.transport == "l2":
+            yield from ((talk, talk.client),) if talk.asked else ()
+            yield from ((talk, talk.server),) if talk.answered else ()
 
 
 def _conversations(plant: str, heard: Heard, source: str) -> Iterator[FlowSeen]:
@@ -158,6 +166,7 @@ def _conversations(plant: str, heard: Heard, source: str) -> Iterator[FlowSeen]:
             packets=one.packets,
             bytes=one.octets,
             initiated=one.initiation != "port",
+            client_port=one.client_port,
         )
 
 

@@ -77,7 +77,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """One of the words of `ROLES`, or ""."""
     more: dict[str, str] = {}
     last_ns: int = 0
-    """When it said so last, before it said otherwise; 0 for once."""
+    """When it was last said the same; 0 where it was said once, as a decoder leaves it."""
 
 
 ROLES = (

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from isthmus.assets.addresses import Places
 from isthmus.assets.decode.audit import hear
 from isthmus.assets.heard import facts_of
+from isthmus.assets.oriented import oriented
 from isthmus.assets.record import record
-from isthmus.assets.settled import settled
 from isthmus.model.records.assets import AssetSeen, FlowSeen
 
 HEAD = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
@@ -70,7 +70,7 @@ def the_record(folder: Path, files: Sequence[bytes]) -> list[Any]:
         said, talked = facts_of("p", hear(path), f"source {number}")
         seen += said
         flows += talked
-    out = msgspec.to_builtins(record("p", seen, settled(flows), Places()))
+    out = msgspec.to_builtins(record("p", seen, oriented(flows), Places()))
     for asset in out:
         for field in asset["fields"]:
             field.pop("source", None)
