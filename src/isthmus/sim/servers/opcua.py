@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.model.time import NS_PER_S, to_datetime
-from isthmus.sim.bus import changes
+from isthmus.sim.bus import DROP, changes
 from isthmus.sim.world import Value
 
 _STATE = "MachineryBuildingBlocks/MachineryItemState/CurrentState"
@@ -35,6 +35,8 @@ MACHINERY = {
     "scrap": ("Production/ActiveProgram/PartsScrap", "UInt32"),
     "order": ("Production/ActiveProgram/OrderIdentifier", "String"),
     "product": ("Production/ActiveProgram/PartIdentifier", "String"),
+    "lot": ("Production/ActiveProgram/LotIdentifier", "String"),
+    "material_lot": ("Production/ActiveProgram/MaterialLotIdentifier", "String"),
     "alarm": ("Notification/ActiveAlert", "String"),
     "spindle_speed": ("Monitoring/Spindle/Speed", "Double"),
     "spindle_load": ("Monitoring/Spindle/Load", "Double"),
@@ -170,7 +172,11 @@ async def serve(args: argparse.Namespace) -> None:
     await controller.build(server)
     async with server:
         async for signal, time_ns, value in changes(args.bus, args.machine):
-            await controller.apply(signal, time_ns, value)
+            if signal == DROP:
+                for client in tuple(server.bserver.clients):
+                    client.transport.abort()
+            else:
+                await controller.apply(signal, time_ns, value)
 
 
 def main() -> None:
