@@ -207,6 +207,7 @@ def test_a_creds_file_lets_in_where_a_server_asks_for_one(
         assert check(tmp_path, server, f"{more}credentials = '{creds}'") == 0
 
 
+@pytest.mark.long
 @pytest.mark.peer("nats")
 def test_a_second_site_takes_in_what_the_first_published_each_frame_once(tmp_path: Path, server: Server) -> None:
     with ExitStack() as stack:
