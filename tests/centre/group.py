@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,8 @@ from isthmus.site.historian.store import Store
 
 T0 = 20_400 * NS_PER_DAY
 EVER = 2**62
+SHM = Path("/dev/shm")  # noqa: S108  folders below it have names of their own
+MEMORY = SHM if SHM.is_dir() else None
 END = T0 + 3 * NS_PER_DAY
 KINDS = (ValueKind.F64, ValueKind.I64, ValueKind.BOOL, ValueKind.STR, ValueKind.F64, ValueKind.F64)
 """By tag from 1 on; the fifth tag's times are of nanoseconds, the sixth's of microseconds."""
@@ -96,9 +100,9 @@ class Site:
 
 def three_days(site: Site) -> None:
     """Sealed, late, merged and rolled up days, and a tail that is in the log alone."""
-    for hour in range(0, 60, 2):
+    for hour in range(0, 60, 4):
         site.write(hour)
-        if hour % 10 == 8:
+        if hour % 20 == 16:
             site.store.maintain()
     site.store.seal()
     site.store.maintain()
@@ -106,6 +110,19 @@ def three_days(site: Site) -> None:
     site.shipper.ship()
     site.write(62)
     site.shipper.ship()
+
+
+@contextmanager
+def two_sites() -> Iterator[list[Site]]:
+    """Two sites of one group, each with its three days."""
+    with TemporaryDirectory(dir=MEMORY) as name:
+        folder = Path(name)
+        made = [Site(folder, folder / "group", path, seed) for seed, path in enumerate(("acme/north", "acme/south"), 1)]
+        for each in made:
+            three_days(each)
+        yield made
+        for each in made:
+            each.close()
 
 
 def wanted(operator: q.Operator, pasts: Mapping[int, dict[int, list[Sample]]], start_ns: int, end_ns: int) -> list[Any]:

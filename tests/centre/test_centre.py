@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from group import OPERATORS, STRETCHES, Site, assert_same, three_days, wanted
+from group import OPERATORS, STRETCHES, Site, assert_same, two_sites, wanted
 
 from isthmus.centre.centre import Centre
 from isthmus.model import query as q
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Site]]:
-    folder = tmp_path_factory.mktemp("group")
-    made = [Site(folder, folder / "group", name, seed) for seed, name in enumerate(("acme/north", "acme/south"), 1)]
-    for each in made:
-        three_days(each)
-    yield made
-    for each in made:
-        each.close()
+def sites() -> Iterator[list[Site]]:
+    with two_sites() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from isthmus.centre import answers
-from isthmus.centre.snapshot import Newly, Snapshot
+from isthmus.centre.snapshot import Cache, Snapshot
 from isthmus.centre.stock import TAG_BITS, Stock, Taken
 from isthmus.model import query as q
 from isthmus.model.errors import StoreDamaged, UsageError
@@ -64,7 +64,7 @@ class Centre:
         self.group = group
         self.stock = Stock(folder, shipped.place(str(group)))
         self._files, self._screens = Files(group.absolute()), Screens()
-        self._newly: dict[int, Newly] = {}
+        self._cache = Cache()
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +84,7 @@ class Centre:
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """What counts now; no file of it is deleted until it is given back, for an hour at most."""
-        held = Snapshot(self.stock, self._files, self._newly, now_ns=time_ns())
+        held = Snapshot(self.stock, self._files, self._cache, now_ns=time_ns())
         try:
             yield held
         finally:
@@ -101,13 +101,13 @@ class Centre:
         try:
             return self._query(operator, tags, start_ns, end_ns, engine or self._screens)
         except StoreDamaged:
-            if not any(each.days or each.root for each in self.take()):
-                raise
+            self.take()
             return self._query(operator, tags, start_ns, end_ns, engine or self._screens)
 
     def _query(self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int, engine: Asks) -> pa.Table:
         wanted = np.unique(np.asarray(tags, np.int32))
         first, last = stretch(operator, start_ns, end_ns)
+        rolled = engine is self._screens and isinstance(operator, q.Aggregate | q.Decimate)
         with self.snapshot() as held:
             parts = []
             for site in np.unique(wanted >> TAG_BITS).tolist():
@@ -115,7 +115,7 @@ class Centre:
                     msg = f"there is no site {site}; `isthmus centre status` lists those there are"
                     raise UsageError(msg)
                 its = (wanted[wanted >> TAG_BITS == site] & ((1 << TAG_BITS) - 1)).astype(np.int32)
-                parts.append(Part(site, held.view(site, first, last), its))
+                parts.append(Part(site, held.view(site, first, last, rolled=rolled), its))
             return engine.query(parts, operator, start_ns, end_ns) if parts else answers.none(operator)
 
 

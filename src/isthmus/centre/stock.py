@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS segment (
     site INTEGER NOT NULL, day INTEGER NOT NULL, id INTEGER NOT NULL, level INTEGER NOT NULL, rows INTEGER NOT NULL,
     time_min INTEGER NOT NULL, time_max INTEGER NOT NULL, tag_min INTEGER NOT NULL, tag_max INTEGER NOT NULL,
     unit TEXT NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, overlap INTEGER NOT NULL,
-    bucket_ns INTEGER NOT NULL, tags BLOB NOT NULL, made_of TEXT NOT NULL,
+    bucket_ns INTEGER NOT NULL, made_of TEXT NOT NULL,
     PRIMARY KEY (site, day, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tag (
     site INTEGER NOT NULL, id INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL, unit TEXT NOT NULL,
@@ -56,7 +56,11 @@ CREATE TABLE IF NOT EXISTS refused (
     site TEXT NOT NULL, name TEXT NOT NULL, why TEXT NOT NULL, since_ns INTEGER NOT NULL,
     PRIMARY KEY (site, name)) WITHOUT ROWID;
 """
-_ENTRY: Final = Entry.__struct_fields__
+_SPOILT: Final = ""
+"""In the place of a list: the day stands as it was, and all of it is read again until it is whole."""
+_ENTRY: Final = tuple(name for name in Entry.__struct_fields__ if name != "tags")
+"""What a rollup covers may be as long as a day has tags: it stays in the day's list."""
+_SEGMENT: Final = tuple(name for name in Segment._fields if name not in {"path", "tags"})
 _COLUMNS: Final = ", ".join(_ENTRY)
 
 
@@ -212,12 +216,23 @@ class Stock:
 
     def segments(self, site: Known, first_day: int, last_day: int) -> list[Segment]:
         """The files of these days that count, in the order of their ids."""
+        wanted = ", ".join(_SEGMENT)
         with self._lock:
             rows = self._db.execute(
-                f"SELECT day, {_COLUMNS} FROM segment WHERE site = ? AND day BETWEEN ? AND ? ORDER BY id",  # noqa: S608  our own column names
+                f"SELECT {wanted} FROM segment WHERE site = ? AND day BETWEEN ? AND ? ORDER BY id",  # noqa: S608  our own column names
                 (site.number, first_day, last_day),
             ).fetchall()
-        return [shipped.to_segment(site.name, row[0], _entry(row[1:])) for row in rows]
+        return [_segment(site.name, row) for row in rows]
+
+    def lists(self, site: int, first_day: int, last_day: int) -> dict[int, str]:
+        """The hash of the list of each of these days."""
+        with self._lock:
+            return dict(
+                self._db.execute(
+                    "SELECT day, list FROM day WHERE site = ? AND day BETWEEN ? AND ? AND list <> ?",
+                    (site, first_day, last_day, _SPOILT),
+                ).fetchall()
+            )
 
     def hashes(self) -> set[tuple[str, str]]:
         """Site and hash of every file that counts."""
@@ -265,15 +280,18 @@ class Stock:
             )
         days: list[tuple[Day, str]] = []
         refused: list[Refused] = []
+        spoilt: list[int] = []
         files = 0
         for date, name in sorted(root.days.items()):
             day = shipped.day_of(date)
             if listed.get(day) == name and not anew:
                 continue
             try:
-                found, read = self._check_day(site, f"{folder}/day={date}", name, checked)
+                trusted = set() if listed.get(day) == _SPOILT else checked
+                found, read = self._check_day(site, f"{folder}/day={date}", name, trusted)
             except StoreDamaged as error:
                 refused.append(Refused(site, f"{folder}/day={date}", str(error), time.time_ns()))
+                spoilt.append(day)
                 continue
             days.append((found, name))
             files += read
@@ -285,6 +303,11 @@ class Stock:
             tags = msgspec.json.decode(data, type=list[TagEntry])
         gone = [day for day in listed if shipped.date_of(day) not in root.days]
         self._put(site, known, root, days, gone, tags, whole=not refused)
+        with self._lock:
+            self._db.executemany(
+                "UPDATE day SET list = ? WHERE day = ? AND site = (SELECT number FROM site WHERE name = ?)",
+                [(_SPOILT, day, site) for day in spoilt],
+            )
         self._refuse(site, refused)
         return Taken(site, root.number, len(days), files, tuple(refused))
 
@@ -380,6 +403,7 @@ class Stock:
             self._db.execute("COMMIT")
 
 
-def _entry(row: Sequence[object]) -> Entry:
-    fields = dict(zip(_ENTRY, row, strict=True))
-    return Entry(**{**fields, "overlap": bool(fields["overlap"])})  # type: ignore[arg-type]
+def _segment(site: str, row: Sequence[Any]) -> Segment:
+    fields = dict(zip(_SEGMENT, row, strict=True))
+    path = shipped.file_name(site, fields["day"], fields["sha256"], "parquet")
+    return Segment(path=path, **{**fields, "overlap": bool(fields["overlap"])})

@@ -31,7 +31,7 @@ class SiteSection(Section, frozen=True, kw_only=True):
 
 
 class HistorianSection(Section, frozen=True, kw_only=True):
-    """`[historian]`: how long what is kept."""
+    """`[historian]`: how long what is kept, and where a group reads it."""
 
     keep_days: Annotated[
         Annotated[int, Meta(ge=1)] | None, Meta(description="days of samples kept; none keeps all")

@@ -16,6 +16,7 @@ A bucket without a usable sample keeps its first one, to carry its `n`. Texts ar
 from __future__ import annotations
 
 import zlib
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -219,13 +220,20 @@ def usable(asked: Asked, bucket_ns: int) -> Use | None:
     """What rollups with this bucket can answer: whole days without late rows, at edges that are buckets' edges."""
     view, tags, start_ns, end_ns, late = asked
     late_days = set(np.unique(late.time_ns // NS_PER_DAY).tolist())
+    of_day: defaultdict[int, list[Segment]] = defaultdict(list)
+    for each in view.segments:
+        if not each.overlap:
+            of_day[each.day].append(each)
     found: list[Segment] = []
     for each in view.rollups:
         inside = each.time_max >= start_ns and each.time_min < end_ns
-        if each.bucket_ns == bucket_ns and inside and each.day not in late_days:
-            of_day = [other for other in view.segments if other.day == each.day and not other.overlap]
-            if each.made_of == made_of(of_day):
-                found.append(each)
+        if (
+            each.bucket_ns == bucket_ns
+            and inside
+            and each.day not in late_days
+            and each.made_of == made_of(of_day[each.day])
+        ):
+            found.append(each)
     common = tags
     for each in found:
         common = np.intersect1d(common, tags_of(each), assume_unique=True)

@@ -37,7 +37,7 @@ def answer(operator: CounterDelta, asked: Asked, use: Use | None) -> pa.Table | 
     span = float(1 << operator.width) if operator.width else 0.0
     back = step < 0
     if back.any():
-        wrapped = (span > 0) & (step + span < span / 2)
+        wrapped = (span > 0) & (step + span >= 0) & (step + span < span / 2)
         step = np.where(back, np.where(wrapped, step + span, number[1:]), step)
     which = np.flatnonzero(rows.tag[1:] == rows.tag[:-1])
     rows, step = rows.take(which + 1), step[which]

@@ -23,7 +23,7 @@ steps AS (
     FROM numbers WINDOW w AS (PARTITION BY tag ORDER BY time_ns))
 SELECT tag, time_ns - time_ns % $bucket AS bucket_ns,
        sum(CASE WHEN step >= 0 THEN step
-                WHEN $range > 0 AND step + $range < $range / 2 THEN step + $range
+                WHEN $range > 0 AND step + $range >= 0 AND step + $range < $range / 2 THEN step + $range
                 ELSE num END) AS delta
 FROM steps WHERE step IS NOT NULL AND time_ns >= $start GROUP BY tag, bucket_ns ORDER BY tag, bucket_ns
 """
@@ -40,7 +40,7 @@ steps AS (
     FROM numbers)
 SELECT tag, bucket_ns,
        sum(CASE WHEN step >= 0 THEN step
-                WHEN $range > 0 AND step + $range < $range / 2 THEN step + $range
+                WHEN $range > 0 AND step + $range >= 0 AND step + $range < $range / 2 THEN step + $range
                 ELSE num END) AS delta
 FROM (SELECT *, time_ns - time_ns % $bucket AS bucket_ns FROM steps WHERE step IS NOT NULL AND time_ns >= $start)
 GROUP BY tag, bucket_ns

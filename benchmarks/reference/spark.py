@@ -24,7 +24,9 @@ SMALL = {
     "spark.executor.memory": "1g",
     "spark.cores.max": "2",
     "spark.executor.cores": "1",
-    "spark.sql.shuffle.partitions": "4",
+    "spark.sql.shuffle.partitions": "8",
+    # Little data would be put into one task, and one worker would stand idle.
+    "spark.sql.adaptive.enabled": "false",
 }
 
 
@@ -48,6 +50,8 @@ def until(there: Callable[[], Any], what: str, seconds: float = UP_S) -> Any:  #
 
 
 class SparkCluster:
+    """Up when made; `kill_worker` takes one away, leaving the context all of them."""
+
     def __init__(self, folder: Path, workers: int = 2) -> None:
         self._folder, self._port, self._pages = folder, free_port(), free_port()
         self.master = f"spark://127.0.0.1:{self._port}"
@@ -76,8 +80,17 @@ class SparkCluster:
     def alive(self) -> int:
         return sum(each["state"] == "ALIVE" for each in self.state()["workers"])
 
+    def tasks(self) -> tuple[int, int]:
+        """How many tasks the last worker's executors began and how many they ended, as their own logs say."""
+        begun = ended = 0
+        for log in (self._folder / f"worker{len(self._processes) - 2}").glob("*/*/stderr"):
+            text = log.read_text(errors="replace")
+            begun += text.count("Running task")
+            ended += text.count("Finished task")
+        return begun, ended
+
     def kill_worker(self) -> None:
-        """A worker and what it runs, at once, as when a machine loses its power."""
+        """The last worker and what it runs, at once, as when a machine loses its power."""
         os.killpg(self._processes[-1].pid, signal.SIGKILL)
         self._processes[-1].wait(20)
 
