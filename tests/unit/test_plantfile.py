@@ -328,7 +328,7 @@ def test_what_is_missing_is_told_once_and_what_stands_in_for_it_is_not_judged(tm
         'name = "parts", node = "Objects/A/Parts", kind = "i63"',
     )
     found = [sentence.partition(": ")[2] for sentence in sentences(tmp_path, text)]
-    assert found == ["calendar is missing", 'kind = "i63" must be one of "f64", "i64", "bool", "str"']
+    assert found == ["calendar is missing", 'kind = "i63" must be one of "f64", "i64", "bool", "str", "waveform"']
 
 
 def test_what_a_tag_says_together_hides_nothing_else_of_its_source(tmp_path: Path) -> None:
