@@ -34,6 +34,9 @@ class Cluster:
         )
 
     def start(self) -> None:
+        """Start it, where it does not run."""
+        if self._process is not None:
+            return
         options = ["-p", str(self.port), "-k", "", "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(

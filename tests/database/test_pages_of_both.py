@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from isthmus.model.records.assets import (
     FlowSeen,
     SourceRead,
 )
+from isthmus.model.records.site import BusChanged, BusMissed
+from isthmus.model.time import NS_PER_S
 from isthmus.site import views as folder_of_views
 from isthmus.site.database import Parameters
 from isthmus.site.postgresql import PostgresDatabase
@@ -107,6 +110,9 @@ def test_every_page_reads_the_same_rows_in_the_same_order(both: worlds.World) ->
             assert visitor.get(page).status_code == 200, page
         for answer in answers:
             assert visitor.get(answer).status_code == 200, answer
+        plain_page = visitor.get("/plant").text
+    assert "Nothing is published on the plant&#39;s bus" in plain_page
+    assert "7 messages did not reach the plant&#39;s bus" in plain_page
     assert len(views.asked) > 50
     assert views.rows > 500
 
@@ -127,6 +133,9 @@ def assets() -> Iterator[Record]:
             source="s",
             transport="tcp",
         )
+    bus = beside(plant, "bus", "nats")
+    yield BusChanged(path=bus, time_ns=worlds_now(), up=False, cause="it syncs when it likes")
+    yield BusMissed(path=bus, time_ns=worlds_now(), count=7, why="too large")
     yield SourceRead(
         path=beside(plant, "assets", "s"), time_ns=4, name="line.pcap", what="capture", by="ann", said_ns=4
     )
@@ -165,6 +174,10 @@ def assets() -> Iterator[Record]:
             by="ann",
             said_ns=7 + (decision == "reopen"),
         )
+
+
+def worlds_now() -> int:
+    return time.time_ns() - NS_PER_S
 
 
 def device(plant: str, n: int) -> AssetKnown:

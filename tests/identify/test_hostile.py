@@ -91,7 +91,8 @@ def test_a_device_that_sends_for_ever_costs_little_memory_and_disk(tmp_path: Pat
 
 
 def test_a_conversation_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(round_, "VISIT_S", 0.25)
+    monkeypatch.setattr(round_, "VISIT_S", 0.15)
+    monkeypatch.setattr(line, "ANSWER_S", 2.0)
 
     def again(sock: socket.socket, data: bytes) -> None:
         while data:

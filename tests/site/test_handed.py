@@ -102,7 +102,7 @@ def test_what_no_audit_says_is_set_aside_and_the_rest_taken(
     assert "an audit may not say ReasonGiven" in caplog.text
 
 
-def identified(
+def identified(  # noqa: PLR0913, PLR0917  what a device says
     source: str, time_ns: int, address: str, model: str, serial: str = "", firmware: str = ""
 ) -> DeviceIdentified:
     return DeviceIdentified(

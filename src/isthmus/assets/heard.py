@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from isthmus.assets.addresses import is_group
-from isthmus.assets.decode.heard import Heard
+from isthmus.assets.decode.heard import Conversation, Heard
 from isthmus.assets.decode.said import Exposure, Identity, Use
 from isthmus.assets.record import OWN_CARD, joined
 from isthmus.model.equipment import beside
@@ -37,7 +37,7 @@ def asked_facts(plant: str, heard: Heard, source: str) -> list[AssetSeen]:
                 source=source,
                 frame=one.packet_frame,
                 first_ns=one.time_ns,
-                last_ns=one.time_ns,
+                last_ns=max(one.time_ns, one.last_ns),
                 how="queried",
                 method=f"asked: {one.method}",
                 address=one.address,
@@ -89,7 +89,7 @@ def _identities(plant: str, heard: Heard, source: str) -> Iterator[AssetSeen]:
             source=source,
             frame=one.packet_frame,
             first_ns=one.time_ns,
-            last_ns=one.time_ns,
+            last_ns=max(one.time_ns, one.last_ns),
             how="observed",
             method=one.method,
             address=one.address,
@@ -100,7 +100,9 @@ def _identities(plant: str, heard: Heard, source: str) -> Iterator[AssetSeen]:
 
 
 def _told(one: Identity) -> dict[str, str]:
-    return {name: getattr(one, name) for name in _FIELDS} | dict(one.more)
+    """What it says, by the record's names; an order number where it says more than the model."""
+    order = one.order_number if one.order_number != one.model else ""
+    return {name: getattr(one, name) for name in _FIELDS} | {"number_of_order": order} | dict(one.more)
 
 
 def _neighbours(plant: str, heard: Heard, source: str, card: Callable[[str], str]) -> Iterator[AssetSeen]:
@@ -119,8 +121,8 @@ def _neighbours(plant: str, heard: Heard, source: str, card: Callable[[str], str
             mac=one.mac,
             fields={"card": card(one.mac)} if one.claimed else {},
         )
-    for talk in heard.conversations:
-        if talk.transport == "l2" and not is_group(talk.client):
+    for talk, mac in _speakers(heard):
+        if not is_group(mac):
             yield seen(
                 plant,
                 source=source,
@@ -129,9 +131,17 @@ def _neighbours(plant: str, heard: Heard, source: str, card: Callable[[str], str
                 last_ns=talk.last_ns,
                 how="observed",
                 method="traffic",
-                mac=talk.client,
-                fields={"card": card(talk.client)},
+                mac=mac,
+                fields={"card": card(mac)},
             )
+
+
+def _speakers(heard: Heard) -> Iterator[tuple[Conversation, str]]:
+    """Who sent something below IP, by its card."""
+    for talk in heard.conversations:
+        if talk.transport == "l2":
+            yield from ((talk, talk.client),) if talk.asked else ()
+            yield from ((talk, talk.server),) if talk.answered else ()
 
 
 def _conversations(plant: str, heard: Heard, source: str) -> Iterator[FlowSeen]:
@@ -156,6 +166,7 @@ def _conversations(plant: str, heard: Heard, source: str) -> Iterator[FlowSeen]:
             packets=one.packets,
             bytes=one.octets,
             initiated=one.initiation != "port",
+            client_port=one.client_port,
         )
 
 

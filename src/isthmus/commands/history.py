@@ -22,7 +22,7 @@ import argparse
 import errno
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -232,31 +232,20 @@ def _import(folder: Path, args: argparse.Namespace) -> int:
 
 
 def _correct(folder: Path, args: argparse.Namespace) -> int:
-    from isthmus.model.samples import ValueKind  # noqa: PLC0415  heavy
-    from isthmus.model.time import parse  # noqa: PLC0415  as above
-    from isthmus.site.historian.corrections import Correction, Value  # noqa: PLC0415  as above
+    from isthmus.model.time import parse  # noqa: PLC0415  heavy
+    from isthmus.site.historian.corrections import Correction, value_of  # noqa: PLC0415  as above
     from isthmus.site.historian.store import Store  # noqa: PLC0415  as above
 
-    read: dict[ValueKind, Callable[[str], Value]] = {
-        ValueKind.F64: float,
-        ValueKind.I64: int,
-        ValueKind.BOOL: lambda word: {"true": True, "1": True, "false": False, "0": False}[word.lower()],
-        ValueKind.STR: str,
-    }
     with Store(folder, told=lambda told: print(told.what), background=False) as store:
         tag = store.tags.find(args.tag)
         if tag is None:
             msg = f"no tag is called {args.tag}; isthmus history show --tags 100 lists the largest"
             raise UsageError(msg)
-        kind = store.tags.info(tag).kind
-        if kind not in read:
-            msg = f"{args.tag} holds bursts, which cannot be put right; send them again"
-            raise UsageError(msg)
         try:
             time_ns = parse(args.time)
-            value = None if args.value == "-" else read[kind](args.value)
-        except (ValueError, KeyError) as error:
-            msg = f"{args.tag} holds values of kind {kind}, and times have a zone: {error}"
+            value = value_of(store.tags.info(tag).kind, args.value)
+        except ValueError as error:
+            msg = f"{args.tag}: {error}"
             raise UsageError(msg) from error
         status = 0 if value is not None else 0x8000_0000
         said = Correction(

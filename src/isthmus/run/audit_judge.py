@@ -14,6 +14,7 @@ from isthmus.assets.csaf import Library
 from isthmus.assets.decided import baseline, with_decisions
 from isthmus.assets.findings import Look, find
 from isthmus.assets.heard import seen
+from isthmus.assets.oriented import oriented
 from isthmus.assets.record import over_both, record
 from isthmus.model.records import Record
 from isthmus.model.records.assets import (
@@ -41,7 +42,7 @@ def judge(store: AuditFacts, now_ns: int | None = None) -> Judged:
     """Judge anew and log what changed. The same statements give the same record."""
     now = time.time_ns() if now_ns is None else now_ns
     settings = store.settings
-    flows = store.all(FlowSeen)
+    flows = oriented(store.all(FlowSeen))
     decided = store.all(AssetDecided)
     statements = [*store.all(AssetSeen), *_asked(settings.path, store.all(DeviceIdentified))]
     assets = scored(with_decisions(record(settings.path, statements, flows, settings.places), decided))

@@ -233,14 +233,16 @@ class Reading:
             self._notifications(raw, at + 16, count)
 
     async def _republish(self, stream: _Stream, sequence: int) -> None:
-        """Ask again for a message that did not come."""
+        """Ask again for a message that did not come. Raises BadMessageNotAvailable when the server has it no longer."""
         from asyncua import ua  # noqa: PLC0415  heavy; see the package
 
         request = ua.RepublishRequest()
         request.Parameters.SubscriptionId = stream.number
         request.Parameters.RetransmitSequenceNumber = sequence
         raw = await self._link.ask(request)
-        _, _, count = struct.unpack_from("<Iqi", raw)
+        given, _, count = struct.unpack_from("<Iqi", raw)
+        if given != sequence:  # asyncua's server says Good and gives an empty message, numbered 0, for ever
+            raise ua.uaerrors.BadMessageNotAvailable
         self._notifications(raw, 16, count)
 
     def _notifications(self, raw: bytes, at: int, count: int) -> None:

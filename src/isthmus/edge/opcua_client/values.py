@@ -110,7 +110,7 @@ def fit_other(kind: ValueKind, value: Any, *, element: bool) -> Any:  # noqa: AN
     if kind is ValueKind.STR:
         return value if isinstance(value, str) else _text(value)
     if kind is ValueKind.WAVEFORM and isinstance(value, list) and all(type(one) in {int, float} for one in value):
-        return value
+        return value or None  # an empty array is no burst
     if isinstance(value, bool) and kind in {ValueKind.BOOL, ValueKind.I64}:
         return value if kind is ValueKind.BOOL else int(value)
     if isinstance(value, int) and not isinstance(value, bool) and kind is ValueKind.I64 and value in _I64:

@@ -24,6 +24,7 @@ from isthmus.run import audit_plant
 from isthmus.run.audit_words import Progress, folder, person
 
 if TYPE_CHECKING:
+    from isthmus.assets.ledger import Fact
     from isthmus.model.records import Record
     from isthmus.run.audit_store import AuditStore
 
@@ -171,14 +172,19 @@ def _facts(
     if kind == "capture" or not kind:
         from isthmus.assets.decode.audit import hear  # noqa: PLC0415  heavy
         from isthmus.assets.decode.capture import application  # noqa: PLC0415  heavy
+        from isthmus.assets.decode.ends import EndsHeard  # noqa: PLC0415  heavy
         from isthmus.assets.heard import asked_facts, facts_of  # noqa: PLC0415  heavy
         from isthmus.run.audit_cards import card_makers  # noqa: PLC0415  a large table
+        from isthmus.run.audit_pieces import across  # noqa: PLC0415  heavy
 
-        heard = hear(path)
+        ends = EndsHeard()
+        heard = hear(path, ends)
         if application(path) == ASKED:
             return asked_facts(plant, heard, digest), heard.packets, heard.told, "asked"
         seen, flows = facts_of(plant, heard, digest, card_makers())
-        return [*seen, *flows], heard.packets, heard.told, "capture"
+        facts: list[Fact] = [*seen, *flows]
+        more = across(store, ends.ends(digest), facts) if heard.packets else []
+        return [*facts, *more], heard.packets, heard.told, "capture"
     when = path.stat().st_mtime_ns
     if kind == "log" or _has_two_ends(path):
         from isthmus.assets.declared import zeek  # noqa: PLC0415  heavy

@@ -37,6 +37,29 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+def value_of(kind: ValueKind, word: str) -> Value:
+    """A value as a person typed it; `-` says that there was none to believe. Raises ValueError in words."""
+    word = word.strip()
+    if word == "-":
+        return None
+    if kind is ValueKind.STR:
+        return word
+    try:
+        if kind is ValueKind.F64:
+            return float(word)
+        if kind is ValueKind.I64:
+            number = int(word)
+            if -(1 << 63) <= number < 1 << 63:
+                return number
+        elif kind is ValueKind.BOOL:
+            return {"true": True, "1": True, "false": False, "0": False}[word.lower()]
+    except (ValueError, KeyError):
+        pass
+    mend = "bursts cannot be put right, only sent again" if kind is ValueKind.WAVEFORM else "or - for none"
+    msg = f"{word!r} is no value of kind {kind}; {mend}"
+    raise ValueError(msg)
+
+
 def put(manifest: Manifest, said: Sequence[Correction], infos: Sequence[TagInfo]) -> None:
     """Store corrections, on disk when this returns; `infos` are their tags'. Raises UsageError, OSError."""
     rows = [_row(each, info) for each, info in zip(said, infos, strict=True)]

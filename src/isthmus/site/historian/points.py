@@ -95,21 +95,23 @@ def key(tag: NDArray[np.int32], bucket: NDArray[np.int64]) -> NDArray[np.int64]:
     return tag.astype(np.int64) * span + (bucket - low)
 
 
-def places(rows: Rows, wanted: Rows) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Where each of `wanted` stands in `rows` (in (tag, time) order) or would stand, and whether it does."""
-    low = np.searchsorted(rows.tag, wanted.tag, "left")
-    end = np.searchsorted(rows.tag, wanted.tag, "right")
+def places(
+    tag: NDArray[np.int32], time_ns: NDArray[np.int64], wanted: NDArray[np.int32], wanted_ns: NDArray[np.int64]
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Where each wanted (tag, time) stands among others in that order, or would stand, and whether it does."""
+    low = np.searchsorted(tag, wanted, "left")
+    end = np.searchsorted(tag, wanted, "right")
     high = end.copy()
     while True:
-        open_ = low < high
-        if not open_.any():
+        apart = low < high
+        if not apart.any():
             break
         middle = (low + high) // 2
-        less = open_ & (rows.time_ns[np.minimum(middle, rows.size - 1)] < wanted.time_ns)
+        less = apart & (time_ns[np.minimum(middle, len(tag) - 1)] < wanted_ns)
         low = np.where(less, middle + 1, low)
-        high = np.where(open_ & ~less, middle, high)
+        high = np.where(apart & ~less, middle, high)
     there = low < end
-    there[there] = rows.time_ns[low[there]] == wanted.time_ns[there]
+    there[there] = time_ns[low[there]] == wanted_ns[there]
     return low, there
 
 
@@ -148,7 +150,7 @@ def without(points: Points, late: Rows) -> Points:
     near = (late.time_ns >= rows.time_ns.min()) & (late.time_ns <= rows.time_ns.max())
     if not near.any():
         return points
-    at, there = places(rows, late.take(np.flatnonzero(near)))
+    at, there = places(rows.tag, rows.time_ns, late.tag[near], late.time_ns[near])
     if not there.any():
         return points
     keep = np.ones(rows.size, bool)

@@ -178,6 +178,11 @@ def macro_name(operator: type) -> str:
     return "history_" + re.sub(r"(?<!^)(?=[A-Z])", "_", operator.__name__).lower()
 
 
+def signature(operator: type) -> str:
+    """How an operator's macro is called."""
+    return f"{macro_name(operator)}({_MACROS[operator].arguments})"
+
+
 def _tags(versions: Iterable[TagVersion]) -> str:
     rows = ",\n".join(
         f"  ({each.id}, {_text(each.info.name)}, {_text(each.info.kind)}, {_text(each.info.unit)})"

@@ -8,7 +8,7 @@ collide with others. So days without late data are read as they are, and pay not
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Final, NamedTuple
@@ -21,14 +21,17 @@ from isthmus.model.time import NS_PER_DAY
 from isthmus.site.historian.manifest import Segment
 from isthmus.site.historian.newest import unpack
 from isthmus.site.historian.parquet import ALWAYS, FOR_EVER, POWERS, SegmentFile
-from isthmus.site.historian.points import Points, cut, without
+from isthmus.site.historian.points import Points, cut
+from isthmus.site.historian.recent import Recent, Sized
 from isthmus.site.historian.rows import Rows, concat, last_arrival_wins, newest_of_each, one_of, within
 
 _OPEN_FILES: Final = 256
-_FEW_GROUPS: Final = 12
+_FEW_GROUPS: Final = 4
 """A screen's question touches no more row groups of a file than this; larger ones would only push others out."""
 _DECODED_BYTES: Final = 48 * 1024 * 1024
 """How much memory the row groups kept decoded may take."""
+_KNOWN_BYTES: Final = 16 * 1024 * 1024
+"""How much what was worked out of segments may take."""
 
 
 class Files:
@@ -37,8 +40,9 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._open: OrderedDict[str, SegmentFile] = OrderedDict()
-        self._decoded: OrderedDict[tuple[str, int], Points] = OrderedDict()
-        self._decoded_bytes = 0
+        self._decoded: Recent[Points] = Recent(_DECODED_BYTES)
+        self.known: Recent[Sized] = Recent(_KNOWN_BYTES)
+        """What was worked out of segments, which never change; see arrays/extremes.py."""
         self._lock = Lock()
 
     def get(self, path: str) -> SegmentFile:
@@ -72,27 +76,18 @@ class Files:
         return [part for each in found if (part := cut(each, tags, start_ns, end_ns)).rows.size]
 
     def _group(self, segment: Segment, file: SegmentFile, group: int) -> Points:
-        key = segment.path, group
-        with self._lock:
-            found = self._decoded.get(key)
-            if found is not None:
-                self._decoded.move_to_end(key)
-                return found
-        (found,) = _decode(segment, file, [group])
-        with self._lock:
-            if key not in self._decoded:
-                self._decoded[key] = found
-                self._decoded_bytes += found.bytes
-            while self._decoded_bytes > _DECODED_BYTES:
-                self._decoded_bytes -= self._decoded.popitem(last=False)[1].bytes
+        found = self._decoded.get((segment.path, group))
+        if found is None:
+            (found,) = _decode(segment, file, [group])
+            self._decoded.put((segment.path, group), found)
         return found
 
     def drop(self, path: str) -> None:
         """Let go of a segment that is about to be deleted."""
         with self._lock:
             self._open.pop(path, None)
-            for key in [key for key in self._decoded if key[0] == path]:
-                self._decoded_bytes -= self._decoded.pop(key).bytes
+        self._decoded.drop(path)
+        self.known.drop(path)
 
 
 def _between(points: Points, start_ns: int, end_ns: int) -> Points:
@@ -220,16 +215,6 @@ class Asked(NamedTuple):
     end_ns: int
     late: Rows
     """What `View.late` says of them."""
-
-    def parts(self, pieces: Sequence[tuple[NDArray[np.int32], int, int]]) -> Iterator[Points]:
-        """Every sample of these tags and stretches in one part, each part in (tag, time) order; every late one too."""
-        for each in self.view.segments_of(self.tags, self.start_ns, self.end_ns):
-            for tags, start_ns, end_ns in pieces if not each.overlap else ():
-                if each.time_max >= start_ns and each.time_min < end_ns and len(tags):
-                    for points in self.view.files.points(each, tags, start_ns, end_ns):
-                        yield without(points, self.late)
-        if self.late.size:
-            yield Points(self.late)
 
 
 def _by_tag(rows: Rows) -> Rows:

@@ -9,26 +9,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from isthmus.model.query import Decimate
-from isthmus.site.historian.arrays.parts import first_true, lengths, parts
+from isthmus.site.historian.arrays.extremes import Extremes, counts, extremes, recall, remember
+from isthmus.site.historian.arrays.parts import lengths, pieces
 from isthmus.site.historian.operators.decimate import wanted, width_ns
-from isthmus.site.historian.points import key, numbers, runs, starts
+from isthmus.site.historian.points import Points, key, numbers, without
 from isthmus.site.historian.rollup import Use
-from isthmus.site.historian.rows import Rows
 from isthmus.site.historian.view import Asked
 
 OPERATORS: Final = (Decimate,)
 _EVER: Final = np.iinfo(np.int64).max
-
-
-class Extremes(NamedTuple):
-    """One row a stretch: its lowest and its highest usable number, and when each first was."""
-
-    tag: NDArray[Any]
-    stretch: NDArray[Any]
-    low: NDArray[Any]
-    low_ns: NDArray[Any]
-    high: NDArray[Any]
-    high_ns: NDArray[Any]
 
 
 class Line(NamedTuple):
@@ -45,44 +34,35 @@ def answer(operator: Decimate, asked: Asked, use: Use | None) -> pa.Table:
     counted = np.zeros(int(asked.tags.max(initial=0)) + 1, np.int64)
     found: list[Extremes] = []
     whole: list[Line] = []
-    for each in parts(asked, use):
-        number, is_number = numbers(each.rows)
-        good = is_number if each.good is None else np.where(is_number, each.good, 0)
-        edges = runs(each.rows.tag)
-        tags = each.rows.tag[edges[:-1]]
-        counted[tags] += np.add.reduceat(good, edges[:-1], dtype=np.int64)
-        found.append(_extremes(each.rows, number, is_number, width))
+
+    def look(points: Points) -> None:
+        number, is_number = numbers(points.rows)
+        tags, count = counts(points, is_number)
+        counted[tags] += count
+        found.append(extremes(points.rows, number, is_number, width))
         # A tag with few samples in all has few in each part, so that little is kept of what may not be wanted.
         if (counted[tags] <= most).any():
-            few = np.flatnonzero((counted[each.rows.tag] <= most) & is_number)
-            whole.append(Line(each.rows.tag[few], each.rows.time_ns[few], number[few]))
+            few = np.flatnonzero((counted[points.rows.tag] <= most) & is_number)
+            whole.append(Line(points.rows.tag[few], points.rows.time_ns[few], number[few]))
+
+    for piece in pieces(asked, use):
+        known = recall(piece, width, most)
+        points = [] if known else piece.points()
+        if known is None:
+            remember(piece, width, points)
+            known = recall(piece, width, most)
+        if known is None:
+            for each in points:
+                look(without(each, asked.late))
+        else:
+            counted[known.tags] += known.counted
+            found.append(known.extremes)
+    if asked.late.size:
+        look(Points(asked.late))
     many = _drawn(found, counted > most)
     few_tags = _line([Line(*(column[counted[each.tag] <= most] for column in each)) for each in whole])
     drawn = _in_order(_line([few_tags, many])) if len(few_tags.tag) else many
     return pa.table({"tag": drawn.tag, "time_ns": drawn.time_ns, "value": drawn.value})
-
-
-def _extremes(rows: Rows, number: NDArray[np.float64], is_number: NDArray[np.bool_], width_ns: int) -> Extremes:
-    begins = starts(rows, width_ns)
-    count = lengths(begins, rows.size)
-    every = bool(is_number.all())
-    # What is no usable number is put where no extreme is looked for, which is cheaper than to leave it out.
-    lowest = number if every else np.where(is_number, number, np.inf)
-    highest = number if every else np.where(is_number, number, -np.inf)
-    low, high = np.minimum.reduceat(lowest, begins), np.maximum.reduceat(highest, begins)
-    at_low, at_high = number == np.repeat(low, count), number == np.repeat(high, count)
-    if not every:
-        at_low, at_high = at_low & is_number, at_high & is_number
-        has = np.add.reduceat(is_number, begins, dtype=np.int64) > 0
-        begins, low, high = begins[has], low[has], high[has]
-    return Extremes(
-        rows.tag[begins],
-        rows.time_ns[begins] // width_ns,
-        low,
-        rows.time_ns[first_true(at_low, begins)],
-        high,
-        rows.time_ns[first_true(at_high, begins)],
-    )
 
 
 def _drawn(found: list[Extremes], many: NDArray[np.bool_]) -> Line:
