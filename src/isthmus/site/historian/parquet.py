@@ -97,7 +97,8 @@ def write_whole(path: Path, data: Any) -> None:  # noqa: ANN401  whatever has th
             view = memoryview(data)
             while view:
                 view = view[file.write(view[:_PIECE_BYTES]) :]
-                os.fdatasync(file.fileno())
+                if view:
+                    os.fdatasync(file.fileno())
             os.fsync(file.fileno())
         temporary.rename(path)
     except OSError:
