@@ -25,12 +25,22 @@ import pytest
 from erp_support import ASM, CNC_1, CNC_2, PATH, PLANT, OneSite, now, settled
 from isthmus.enterprise.compare import Compare
 from isthmus.enterprise.door import Door
-from isthmus.enterprise.erp import AnyCommand, Erp, FinishOrder, ReportLot, ReportQuantity, ReportTime, StartOrder
+from isthmus.enterprise.erp import (
+    AnyCommand,
+    Erp,
+    FinishOrder,
+    LotQuantity,
+    ReportLot,
+    ReportQuantity,
+    ReportTime,
+    StartOrder,
+)
 from isthmus.enterprise.erps.tryton import TrytonSection
 from isthmus.enterprise.inbox import Inbox
 from isthmus.enterprise.outbox import Outbox
 from isthmus.model.errors import ErpAway, ErpRefuses
 from isthmus.model.records.business import ErpChanged, ErpDiffers, JobOrdered, MaterialExpected, MaterialStocked
+from isthmus.model.records.production import LotPart, LotUsed, RunSettled
 from isthmus.model.time import parse
 from isthmus.run import tryton
 from isthmus.run.tryton.plant import (
@@ -49,6 +59,7 @@ pytestmark = [pytest.mark.peer("tryton"), pytest.mark.timeout(400)]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PEER = ROOT / ".peers" / "tryton"
+BY_LOT = ("1070", "1071")
 WORKS = ErpPlant(
     company="Northgate Works",
     products=(
@@ -57,6 +68,8 @@ WORKS = ErpPlant(
         ErpProduct(code="RM-2", name="Screw M6", cost="0.10"),
         ErpProduct(code="RM-9", name="Unobtainium", cost="1"),
         ErpProduct(code="BR-900", name="Bracket that lacks material"),
+        ErpProduct(code="BR-700", name="Bracket by lot", lot_tracked=True),
+        ErpProduct(code="RM-7", name="Steel bar by heat", unit="kg", cost="2.50", lot_tracked=True),
     ),
     work_centres=(
         ErpWorkCentre(name="CNC-01", category="CNC", cost_per_hour="60"),
@@ -77,8 +90,17 @@ WORKS = ErpPlant(
             inputs=(ErpInput(product="RM-9", quantity=1),),
             steps=(ErpStep(sequence=10, operation="Mill", category="CNC"),),
         ),
+        ErpRecipe(
+            product="BR-700",
+            inputs=(ErpInput(product="RM-7", quantity=1.5),),
+            steps=(ErpStep(sequence=10, operation="Mill", category="CNC"),),
+        ),
     ),
-    stock=(ErpStock(product="RM-1", quantity=1000), ErpStock(product="RM-2", quantity=10000)),
+    stock=(
+        ErpStock(product="RM-1", quantity=1000),
+        ErpStock(product="RM-2", quantity=10000),
+        ErpStock(product="RM-7", quantity=1000),
+    ),
     inbound=(ErpInbound(supplier="Steel Supplier Ltd", product="RM-1", quantity=200, price="2.60", days=5),),
     orders=(
         *(
@@ -88,6 +110,7 @@ WORKS = ErpPlant(
             for number in range(1047, 1062)
         ),
         ErpOrder(product="BR-900", quantity=10, number="1062", reference="WO-77"),
+        *(ErpOrder(product="BR-700", quantity=10, number=number, work_centres={10: "CNC-01"}) for number in BY_LOT),
     ),
 )
 
@@ -414,6 +437,92 @@ def test_a_figure_that_was_changed_behind_our_back_is_told(world: World, site: O
     assert Compare(site, erp, now).run() == 1
     (told,) = site.all(ErpDiffers)
     assert (told.path, told.what, told.ours, told.theirs) == (f"{PATH}#order/{order}", "good", "5", "7")
+
+
+# -- lots
+
+
+def of_lots(part: RunSettled, *lots: LotPart) -> RunSettled:
+    return msgspec.structs.replace(part, lots=lots)
+
+
+def outputs(world: World, order: str) -> list[tuple[str, float, str]]:
+    """(lot, quantity, kind of the place it went to) of each move out of an order."""
+    fields = "quantity lot.number to_location.type state"
+    rows = rest(world, "GET", "stock.move", [["production_output.number", "=", order]], fields)
+    return sorted(
+        ((row["lot"] or {}).get("number", ""), row["quantity"], row["to_location"]["type"])
+        for row in rows
+        if row["state"] != "cancelled"
+    )
+
+
+def test_lots_go_from_the_settled_parts_onto_the_moves_of_material_and_product(
+    world: World, site: OneSite, erp: Erp
+) -> None:
+    order = BY_LOT[0]
+    heat = (LotUsed(material="RM-7", lot="HEAT-7"),)
+    begun = settled(order, CNC_1, 10, 0)
+    over = of_lots(
+        settled(order, CNC_1, 10, 60, good=9, scrap=1, final=True),
+        LotPart(lot="B-1", good=4, scrap=1, used=heat),
+        LotPart(lot="B-2", good=5, used=heat),
+    )
+    Inbox(site, erp, now).poll()
+    (job,) = {job.order: job for job in site.all(JobOrdered) if job.order == order}.values()
+    assert (job.lot_tracked, [part.lot_tracked for part in job.materials]) == (True, [True])
+    site.append([begun])
+    box = Outbox(site, erp, world.section, now)
+    box.look(orders_known=True)
+    box.work()
+    (start,) = site.items(order)
+    assert (start.state, start.message) == (
+        "pending",
+        "waits for somebody to say which lot of RM-7 is used; a person may send it all the same",
+    )
+    site.append([of_lots(msgspec.structs.replace(begun, revision=1), LotPart(used=heat)), over])
+    box.look(orders_known=True)
+    box.work()
+    assert [(item.command, item.state) for item in site.items(order)] == [
+        (command, "confirmed") for command in ("lot", "start", "time", "quantity", "finish")
+    ], [item.message for item in site.items(order)]
+    assert outputs(world, order) == [("B-1", 1, "lost_found"), ("B-1", 4, "storage"), ("B-2", 5, "storage")]
+    (move,) = rest(world, "GET", "stock.move", [["production_input.number", "=", order]], "lot.number state")
+    assert (move["lot"]["number"], move["state"]) == ("HEAT-7", "done")
+    for lot in ("B-1", "B-2"):
+        (row,) = rest(world, "GET", "stock.lot", [["number", "=", lot]], "number")
+        traces = rest(world, "GET", "stock.lot.trace", [], "lot.number upward_traces.lot.number", lot=row["id"])
+        assert "HEAT-7" in text.dumps(traces)
+    booked = erp.booked(order)
+    assert booked is not None
+    assert (booked.state, booked.good, booked.scrap) == ("finished", 9, 1)
+    assert Compare(site, erp, now).run() == 0
+
+
+def test_quantities_by_lot_are_changed_in_place_and_told_once(world: World, erp: Erp) -> None:
+    order = BY_LOT[1]
+    erp.push(ReportLot(key="0", order=order, material="RM-7", lot="HEAT-8", direction="in"))
+    erp.push(StartOrder(key="1", order=order))
+    before = erp.booked(order)
+    assert before is not None
+    assert (before.state, before.good) == ("running", 0), "what is planned is not made"
+    for key, wanted, expected in (
+        ("2", {"": (3.0, 0.0)}, [("", 3, "storage")]),
+        ("3", {"C-1": (3.0, 1.0), "C-2": (2.0, 2.0)}, [("C-1", 3, "storage"), ("C-1", 1, "lost_found")]),
+        ("4", {"C-2": (4.0, 0.0), "": (1.0, 0.0)}, [("C-2", 4, "storage"), ("", 1, "storage")]),
+    ):
+        lots = tuple(LotQuantity(lot=lot, good=good, scrap=scrap) for lot, (good, scrap) in wanted.items())
+        good, scrap = (sum(getattr(one, what) for one in lots) for what in ("good", "scrap"))
+        command = ReportQuantity(key=key, order=order, good=good, scrap=scrap, lots=lots)
+        assert erp.find(command) is None
+        assert erp.push(command) == erp.push(command)
+        assert erp.find(command) is not None
+        found = outputs(world, order)
+        assert set(expected) <= set(found)
+        assert len(found) == sum(1 for one in lots if one.good) + sum(1 for one in lots if one.scrap)
+        booked = erp.booked(order)
+        assert booked is not None
+        assert (booked.good, booked.scrap) == (good, scrap)
 
 
 # -- the line loses things

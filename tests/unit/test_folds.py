@@ -101,6 +101,34 @@ def test_a_weekend_that_is_folded_again_does_not_hold_the_other_machine(spine: S
     assert spine.runner._courses[0].again
 
 
+def test_figures_that_lack_a_weekend_say_so_until_it_is_folded_in(spine: Spine) -> None:
+    spine.until(MONDAY + 60 * HOUR)
+    spine.runner.preview()
+    assert spine.site.redoing == {}
+    spine.send(story(MONDAY + 9 * HOUR, 51, every_s=600))
+    spine.runner.preview()
+    assert spine.site.redoing == {PATH: MONDAY + 9 * HOUR}
+    since = [MONDAY]
+    for _ in range(100):
+        spine.now_ns += SECOND
+        spine.runner.turn()
+        spine.runner.preview()
+        since += spine.site.redoing.values()
+        if not spine.site.redoing:
+            break
+    assert since == sorted(since)
+    assert since[-1] > MONDAY + 40 * HOUR, "what is folded already is no longer told as lacking"
+    spine.runner.preview()
+    assert spine.site.redoing == {}
+
+
+def test_a_sample_late_by_minutes_hides_no_figure(spine: Spine) -> None:
+    live(spine, story(MONDAY, 3))
+    spine.send([(spine.now_ns - 20 * MINUTE, "state", "DOWN")])
+    spine.runner.preview()
+    assert spine.site.redoing == {}
+
+
 def test_a_late_sample_changes_exactly_what_follows_from_it(spine: Spine) -> None:
     live(spine, story(MONDAY, 9))
     before = spine.facts()

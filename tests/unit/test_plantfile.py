@@ -180,3 +180,173 @@ def test_a_break_that_no_minute_of_its_shift_sees_is_a_mistake(tmp_path: Path) -
     path.write_text(GOOD.replace("10:00-10:15", "15:00-15:15"))
     _, mistakes = read(path)
     assert ["lies outside 06:00-14:00" in mistake.what for mistake in mistakes] == [True]
+
+
+def week(*shifts: tuple[str, str, str, str], exceptions: str = "") -> str:
+    rows = "\n".join(
+        f'  {{ name = "{name}", start = "{start}", end = "{end}", days = "{days}" }},'
+        for name, start, end, days in shifts
+    )
+    before, after = GOOD.split("shifts = [\n", maxsplit=1)[0], GOOD.split("]\n\n[[machine]]")[1]
+    return f"{before}shifts = [\n{rows}\n]\n{exceptions}\n[[machine]]{after}"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            week(("Early", "06:00", "14:30", "Mon-Fri"), ("Late", "14:00", "22:00", "Fri")),
+            ["shifts Early and Late overlap: Fri 14:00-14:30 lies in both"],
+        ),
+        (
+            week(("Night", "22:00", "06:00", "Sun"), ("Early", "05:00", "14:00", "Mon")),
+            ["shifts Night and Early overlap: Mon 05:00-06:00 lies in both"],
+        ),
+        (
+            week(("Day", "06:00", "14:00", "Mon"), ("Day", "13:00", "15:00", "Mon")),
+            ["two shifts Day overlap: Mon 13:00-14:00 lies in both"],
+        ),
+        (
+            week(
+                ("Night", "22:00", "06:00", "Mon-Fri"),
+                exceptions='exceptions = [{ date = 2026-12-24, shifts = [{ name = "Short", start = "05:00", end = "12:00" }] }]',
+            ),
+            ["shifts Night and Short overlap: 2026-12-24 05:00-06:00 lies in both"],
+        ),
+        (week(("Early", "06:00", "14:00", "Mon-Sun"), ("Night", "14:00", "06:00", "Mon-Sun")), []),
+        (week(("A", "06:00", "14:00", "Mon-Wed"), ("B", "07:00", "15:00", "Thu,Fri")), []),
+    ],
+)
+def test_shifts_that_overlap_are_a_mistake_that_names_both(tmp_path: Path, text: str, told: list[str]) -> None:
+    assert [sentence.partition(": ")[2] for sentence in sentences(tmp_path, text)] == told
+
+
+TAGGED = (
+    GOOD
+    + """
+[[source]]
+kind = "opcua"
+name = "plc"
+url = "opc.tcp://10.4.1.9:4840"
+tags = [
+  { name = "speed", node = "Objects/A/Speed", kind = "f64" },
+  { name = "mode", node = "Objects/A/Mode", kind = "str" },
+  { name = "alarm", node = "Objects/A/Alarm", kind = "bool" },
+  { name = "parts", node = "Objects/A/Parts", kind = "i64" },
+]
+"""
+)
+
+
+def bound(more: str, rules: str = '["IDLE"]', tags: str = "") -> str:
+    names = ", ".join(filter(None, ['speed = "plc/speed", mode = "plc/mode", alarm = "plc/alarm"', tags]))
+    return TAGGED.replace(
+        'calendar = "two-shift"\n',
+        f'calendar = "two-shift"\n{more}\nstate = {{ tags = {{ {names} }}, rules = {rules} }}\n',
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (bound('good = { tag = "plc/alarm" }'), "plc/alarm is bool; a counter counts in i64 or f64"),
+        (bound('order = "plc/alarm"'), "plc/alarm is bool; an order, a lot or a code is a text or a number"),
+        (
+            bound('lots_in = { BAR = "plc/alarm" }'),
+            "plc/alarm is bool; an order, a lot or a code is a text or a number",
+        ),
+        (bound('lot = "plc/mod"'), "no source has a tag plc/mod"),
+        (
+            bound("", '["RUN if mode > 5", "IDLE"]'),
+            "rule 1, 'RUN if mode > 5': mode is a text (str) and is neither more nor less than anything; compare it with ==",
+        ),
+        (
+            bound("", '["DOWN if alarm >= 1", "IDLE"]'),
+            "alarm is yes or no (bool) and is neither more nor less than anything; compare it with ==",
+        ),
+        (
+            bound("", '["RUN if speed == \'fast\'", "IDLE"]'),
+            "rule 1, \"RUN if speed == 'fast'\": speed is a number (f64) and 'fast' is a text (str); they are never equal",
+        ),
+        (
+            bound("", '["RUN if mode in (1, 2)", "IDLE"]'),
+            "rule 1, 'RUN if mode in (1, 2)': mode is a text (str) and 1 is a number (f64); they are never equal",
+        ),
+        (bound("", '["DOWN if alarm == 2", "IDLE"]'), "rule 1, 'DOWN if alarm == 2': alarm is yes or no, and never 2"),
+        (
+            bound("", '["RUN if mode + 1 > 2", "IDLE"]'),
+            "rule 1, 'RUN if mode + 1 > 2': mode is a text (str); only numbers can be calculated with",
+        ),
+    ],
+)
+def test_rules_and_counters_are_held_against_the_kinds_of_their_tags(tmp_path: Path, text: str, told: str) -> None:
+    assert any(sentence.endswith(told) for sentence in sentences(tmp_path, text))
+
+
+def test_rules_that_their_tags_can_answer_are_no_mistake(tmp_path: Path) -> None:
+    rules = (
+        '["DOWN if alarm", "DOWN if alarm == 1 or alarm == True", "RUN if speed * 2 > 5 and mode != \'OFF\'", "IDLE"]'
+    )
+    assert sentences(tmp_path, bound('good = { tag = "plc/parts" }\nlot = "plc/mode"', rules)) == []
+
+
+def test_a_profile_is_not_bound_to_tags_that_cannot_carry_its_words(tmp_path: Path) -> None:
+    text = TAGGED.replace(
+        'calendar = "two-shift"\n',
+        'calendar = "two-shift"\nstate = { profile = "mtconnect", tags = { execution = "plc/parts" } }\n',
+    )
+    assert "profile mtconnect reads words from 'execution', and plc/parts is a whole number (i64)" in "\n".join(
+        sentences(tmp_path, text)
+    )
+
+
+def test_one_malformed_field_hides_no_other_mistake_of_its_element(tmp_path: Path) -> None:
+    text = bound('good = { tag = "plc/nowhere", width = 12 }\norder = "plc/alarm"', '["RUN if mode > 5", "IDLE"]')
+    text = text.replace('calendar = "two-shift"', "calendar = 5").replace("line-a/cnc-01", "line a", 1)
+    text = text.replace('name = "parts", node', 'name = "parts", deadband = "wide", node').replace(
+        '"plc"', '"plc"\nzone = "nowhere"'
+    )
+    found = "\n".join(sentences(tmp_path, text))
+    for told in (
+        "calendar = 5 must be text",
+        "'line a' in",
+        "width = 12 must be one of 8, 16, 24, 32, 64",
+        "no source has a tag plc/nowhere",
+        "plc/alarm is bool",
+        "mode is a text (str)",
+        'deadband = "wide" must be',
+        'no [[zone]] is called "nowhere"',
+    ):
+        assert told in found, (told, found)
+    assert "no source has a tag plc/parts" not in found
+
+
+def test_what_is_missing_is_told_once_and_what_stands_in_for_it_is_not_judged(tmp_path: Path) -> None:
+    text = bound('good = { tag = "plc/parts" }').replace('calendar = "two-shift"\n', "", 1)
+    text = text.replace(
+        'name = "parts", node = "Objects/A/Parts", kind = "i64"',
+        'name = "parts", node = "Objects/A/Parts", kind = "i63"',
+    )
+    found = [sentence.partition(": ")[2] for sentence in sentences(tmp_path, text)]
+    assert found == ["calendar is missing", 'kind = "i63" must be one of "f64", "i64", "bool", "str"']
+
+
+def test_what_a_tag_says_together_hides_nothing_else_of_its_source(tmp_path: Path) -> None:
+    source = """
+[[source]]
+kind = "modbus"
+name = "plc"
+host = "10.4.1.9"
+tags = [
+  { name = "speed", address = 1, type = "f32", kind = "str" },
+  { name = "parts", address = 4, type = "u32", kind = "i64", unit = "parsecs per firkin" },
+]
+"""
+    text = (GOOD + source).replace(
+        'calendar = "two-shift"\n', 'calendar = "two-shift"\ngood = { tag = "plc/parts" }\norder = "plc/pars"\n'
+    )
+    found = "\n".join(sentences(tmp_path, text))
+    assert "a f32 cannot become kind = 'str'" in found
+    assert "no source has a tag plc/pars" in found
+    assert "parsecs" in found
+    assert "no source has a tag plc/parts" not in found

@@ -57,6 +57,32 @@ def test_a_breakdown_stops_the_cycle_and_the_piece_is_finished_afterwards() -> N
     assert machine.truth.made(0, 120 * NS_PER_S) == (1, 0)
 
 
+def test_a_machine_ten_times_as_fast_does_the_same_in_a_tenth_of_the_time() -> None:
+    usual, fast = World([SPEC], 7, 0), World([SPEC], 7, 0, speed=10.0)
+    for world in (usual, fast):
+        world.machines["cnc-01"].load(Work(order="1047", product="SHAFT", quantity=60, cycle_s=4.0))
+    list(usual.advance(END))
+    list(fast.advance(END // 10))
+    slow_truth, fast_truth = usual.machines["cnc-01"].truth, fast.machines["cnc-01"].truth
+    assert [good for _, _, good in fast_truth.pieces] == [good for _, _, good in slow_truth.pieces]
+    assert [state for _, state in fast_truth.states] == [state for _, state in slow_truth.states]
+    for (short_ns, _), (long_ns, _) in zip(fast_truth.states, slow_truth.states, strict=True):
+        assert abs(short_ns * 10 - long_ns) < 10_000, "to the rounding of a nanosecond at each step"
+
+
+def test_a_broken_fast_machine_goes_on_with_the_piece_in_hand() -> None:
+    world = World([MachineSpec(name="m", path="a", protocol="x", scrap=0, micro_stop=0)], 1, 0, speed=10.0)
+    machine = world.machines["m"]
+    machine.load(Work(order="1", product="P", quantity=1, cycle_s=20.0))
+    list(world.advance(2 * NS_PER_S))
+    assert machine.values["state"] == "RUN"
+    machine.break_down(30, "F0457")
+    list(world.advance(5 * NS_PER_S))
+    assert machine.truth.made(0, 5 * NS_PER_S) == (0, 0)
+    list(world.advance(8 * NS_PER_S))
+    assert machine.truth.made(0, 8 * NS_PER_S) == (1, 0)
+
+
 def test_faults_bend_what_is_told_and_never_the_truth() -> None:
     faults = Faults()
     told = Change("cnc-01", "temperature", 3600 * NS_PER_S, 40.0)

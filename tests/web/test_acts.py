@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import msgspec
 import pytest
 from litestar.testing import TestClient
 from visits import make_fresh  # noqa: F401  fixtures
 
 import web_world as worlds
+from isthmus.model.query import Raw
 from isthmus.model.records import Record
-from isthmus.model.records.people import JobStarted, JobStopped, ParkedDecided, QuantityCorrected, ReasonGiven
+from isthmus.model.records.business import ErpDiffers
+from isthmus.model.records.people import (
+    JobStarted,
+    JobStopped,
+    LotGiven,
+    ParkedDecided,
+    QuantityCorrected,
+    ReasonGiven,
+    SampleCorrected,
+)
 from web_world import Visitor
 
 Visit = Callable[[str], Visitor]
@@ -136,6 +148,54 @@ def test_jobs_are_started_and_stopped_by_people(fresh: worlds.World, visit: Visi
     assert (started.order, started.operation, started.by) == ("1047", "turning", "operator")
 
 
+@pytest.mark.parametrize(
+    ("act", "fields"),
+    [
+        ("job", {}),
+        ("halt", {"finished": "yes"}),
+        ("quantity", {"good": "1"}),
+        ("lot", {"lot": "L-1"}),
+    ],
+)
+def test_an_order_that_nobody_knows_is_refused_with_the_nearest_that_is_known(
+    fresh: worlds.World, visit: Visit, act: str, fields: dict[str, str]
+) -> None:
+    before = len(list(fresh.site.log.read(0)))
+    answer = visit("supervisor").post(f"/act/{act}/{BELOW}", order="10466", **fields)
+    assert answer.status_code == 400
+    assert "No order is called 10466. Is it 1046" in answer.text
+    assert "See the orders page" in visit("supervisor").post(f"/act/{act}/{BELOW}", order="ZZZ", **fields).text
+    assert len(list(fresh.site.log.read(0))) == before
+
+
+def test_a_plant_whose_business_system_told_of_no_order_takes_any(tmp_path: Path) -> None:
+    with worlds.world(tmp_path, told=False) as made, TestClient(made.app) as client:
+        assert Visitor(client, "operator").post(f"/act/job/{BELOW}", order="X-1").status_code == 303
+        assert len(said(made, JobStarted)) == 1
+
+
+def test_known_orders_are_offered_on_the_forms(visit: Visit) -> None:
+    page = visit("supervisor").get(f"/machine/{BELOW}").text
+    offered = page[page.index('<datalist id="known-orders">') :].partition("</datalist>")[0]
+    assert {'value="1045"', 'value="1046"'} <= set(offered.replace(">", " ").split())
+    assert page.count('list="known-orders"') == 2
+    assert '<datalist id="open-orders">' in page
+
+
+def test_a_person_says_which_lot_is_made_and_which_is_used_and_since_when(fresh: worlds.World, visit: Visit) -> None:
+    visitor = visit("operator")
+    start = fresh.site.views.query("SELECT time_ns FROM runs WHERE path = ? AND order_no = '1046'", (AT,))[0]["time_ns"]
+    assert visitor.post(f"/act/lot/{BELOW}", order="1046", lot="B-1", **{"from": "start"}).status_code == 303
+    visitor.post(f"/act/lot/{BELOW}", order="1046", lot="HEAT-7", material="BAR", **{"from": "now"})
+    made, used = said(fresh, LotGiven)
+    assert isinstance(made, LotGiven)
+    assert isinstance(used, LotGiven)
+    assert (made.time_ns, made.direction, made.lot, made.by) == (start, "out", "B-1", "operator")
+    assert (used.time_ns, used.direction, used.material) == (used.said_ns, "in", "BAR")
+    assert visitor.post(f"/act/lot/{BELOW}", order="1046", lot=" ").status_code == 400
+    assert visit("planner").post(f"/act/lot/{BELOW}", order="1046", lot="B-2").status_code == 403
+
+
 def test_a_corrected_quantity_is_a_difference_with_a_name(fresh: worlds.World, visit: Visit) -> None:
     visitor = visit("quality")
     visitor.post(f"/act/quantity/{BELOW}", order="1046", good="-3", scrap="3", note="found cracked")
@@ -159,6 +219,18 @@ def test_a_parked_report_is_decided_once_and_dropped_only_with_a_note(fresh: wor
     assert "No report waits for a decision" in page
     assert "planner: drop" in page
     assert visit("operator").post("/act/decide", key="1046-quantity", decision="drop", note="x").status_code == 403
+
+
+def test_a_figure_that_the_erp_changed_shows_until_both_agree_again(fresh: worlds.World, visit: Visit) -> None:
+    told = ErpDiffers(
+        path=f"{worlds.PATH}#order/1045", time_ns=fresh.now_ns, order="1045", what="good", ours="312", theirs="300"
+    )
+    fresh.site.append([told])
+    page = visit("planner").get("/orders").text
+    assert "the ERP shows another good" in page
+    assert "confirmed 312 pcs to us and now shows 300 pcs" in page
+    fresh.site.append([msgspec.structs.replace(told, revision=1, gone=True)])
+    assert "shows another" not in visit("planner").get("/orders").text
 
 
 @pytest.mark.parametrize(
@@ -199,3 +271,30 @@ def test_a_machine_whose_figures_stand_still_says_so_where_people_say_things(fre
     assert f"Figures of {path} stand still at 11:42: production/states failed (ValueError: &lt;b&gt;)." in page
     assert "kept in the log" in page
     assert "stand still" in visitor.get("/plant").text
+
+
+def test_a_sample_is_put_right_by_who_may_and_the_old_one_is_kept(fresh: worlds.World, visit: Visit) -> None:
+    tag = fresh.site.tags.find("cnc-02/good")
+    assert tag is not None
+    rows = fresh.site.historian.query(Raw(), [tag], 0, fresh.now_ns).to_pylist()
+    at = rows[3]["time_ns"]
+    page = visit("quality").get(f"/machine/{BELOW}?from={at}&to={at + 1}").text
+    assert f'<option value="{at}">' in page
+    assert "Put a sample right" not in visit("operator").get(f"/machine/{BELOW}?from={at}&to={at + 1}").text
+    fields = {"tag": "cnc-02/good", "time_ns": str(at), "value": "77", "why": "sensor stuck"}
+    for wrong, status in (
+        ({"tag": "paint/load"}, 400),
+        ({"value": "much"}, 400),
+        ({"why": " "}, 400),
+        ({"time_ns": "x"}, 400),
+    ):
+        assert visit("quality").post(f"/act/sample/{BELOW}", **{**fields, **wrong}).status_code == status
+    assert visit("operator").post(f"/act/sample/{BELOW}", **fields).status_code == 403
+    assert visit("quality").post(f"/act/sample/{BELOW}", **fields).status_code == 303
+    after = fresh.site.historian.query(Raw(), [tag], 0, fresh.now_ns).to_pylist()
+    assert after[3]["i64"] == 77
+    assert [*after[:3], *after[4:]] == [*rows[:3], *rows[4:]]
+    [record] = said(fresh, SampleCorrected)
+    assert isinstance(record, SampleCorrected)
+    assert (record.tag, record.time_ns, record.value, record.why) == ("cnc-02/good", at, "77", "sensor stuck")
+    assert record.by == "quality"

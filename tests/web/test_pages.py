@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
@@ -15,7 +16,7 @@ from visits import make_client, make_fresh, make_silent, make_told, make_visit  
 
 import web_world as worlds
 from isthmus.model.records.production import Elements, Indicator
-from isthmus.model.time import NS_PER_MINUTE
+from isthmus.model.time import NS_PER_HOUR, NS_PER_MINUTE
 from isthmus.web import app as web_app
 from isthmus.web.figures.shifts import on_day
 from isthmus.web.roles import ROLES
@@ -280,3 +281,35 @@ def test_the_api_has_no_shift_beyond_the_calendar(visit: Visit) -> None:
     below = worlds.below("CNC-02")
     for shift in ("9999-12-31/Night", "0001-01-01/Early"):
         assert visit("supervisor").get(f"/api/states/{below}?shift={shift}").status_code == 404
+
+
+def previewed(made: worlds.World, name: str) -> Indicator:
+    found = [one for one in made.site.namespace.preview(worlds.path(name), "Indicator") if isinstance(one, Indicator)]
+    return next(one for one in found if one.window == "shift")
+
+
+def test_a_ratio_of_a_shift_that_hardly_anybody_saw_is_not_shown_as_nought(fresh: worlds.World) -> None:
+    indicator = previewed(fresh, "CNC-02")
+    unseen = msgspec.structs.replace(indicator, oee=0.004, availability=0.005, coverage=0.005, effectiveness=0.9)
+    fresh.site.namespace.put_previews(worlds.path("CNC-02"), ["Indicator"], [unseen])
+    with TestClient(fresh.app) as client:
+        visitor = Visitor(client, "supervisor")
+        (row,) = [one for one in visitor.get("/api/machines").json()["rows"] if one["name"] == "CNC-02"]
+        assert (row["oee"], row["availability"], row["coverage"]) == (None, None, 0.005)
+        page = visitor.get("/plant").text
+        assert "0.5\N{NO-BREAK SPACE}% observed" in page
+        assert "availability \N{EN DASH}, effectiveness \N{EN DASH}" in page
+        assert "OEE \N{EN DASH}" in visitor.get(f"/machine/{worlds.below('CNC-02')}").text
+
+
+def test_figures_that_lack_late_data_are_shown_as_not_yet_computed(fresh: worlds.World) -> None:
+    with TestClient(fresh.app) as client:
+        visitor = Visitor(client, "supervisor")
+        assert "not computed yet" not in visitor.get("/plant").text
+        fresh.site.redoing[worlds.path("CNC-02")] = fresh.shift_start_ns - NS_PER_HOUR
+        rows = visitor.get("/api/machines").json()["rows"]
+        assert [one["name"] for one in rows if one["oee"] is None and one["coverage"] is not None] == ["CNC-02"]
+        assert visitor.get("/plant").text.count("not computed yet") == 1
+        assert "has just come in late" in visitor.get(f"/machine/{worlds.below('CNC-02')}").text
+        fresh.site.redoing[worlds.path("CNC-02")] = fresh.now_ns + NS_PER_HOUR
+        assert "not computed yet" not in visitor.get("/plant").text

@@ -26,6 +26,29 @@ def facts_of(
     return seen, [*_conversations(plant, heard, source), *_used(plant, heard, source)]
 
 
+def asked_facts(plant: str, heard: Heard, source: str) -> list[AssetSeen]:
+    """What devices said because we asked them: who they are, and nothing of our own part in it."""
+    servers = {talk.server for talk in heard.conversations}
+    told = (one for one in heard.identities if one.address in servers and one.role != "client")
+    return joined(
+        [
+            seen(
+                plant,
+                source=source,
+                frame=one.packet_frame,
+                first_ns=one.time_ns,
+                last_ns=max(one.time_ns, one.last_ns),
+                how="queried",
+                method=f"asked: {one.method}",
+                address=one.address,
+                child=one.child,
+                fields=_told(one),
+            )
+            for one in told
+        ]
+    )
+
+
 def seen(  # noqa: PLR0913  a fact has many fields
     plant: str,
     *,
@@ -77,7 +100,9 @@ def _identities(plant: str, heard: Heard, source: str) -> Iterator[AssetSeen]:
 
 
 def _told(one: Identity) -> dict[str, str]:
-    return {name: getattr(one, name) for name in _FIELDS} | dict(one.more)
+    """What it says, by the record's names; an order number where it says more than the model."""
+    order = one.order_number if one.order_number != one.model else ""
+    return {name: getattr(one, name) for name in _FIELDS} | {"number_of_order": order} | dict(one.more)
 
 
 def _neighbours(plant: str, heard: Heard, source: str, card: Callable[[str], str]) -> Iterator[AssetSeen]:

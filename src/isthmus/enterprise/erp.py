@@ -35,11 +35,21 @@ class ReportTime(Command, frozen=True, kw_only=True, tag="time"):
     """The how-manieth report of time on this step it is, from 1: where the ERP stores no key, it is found by that."""
 
 
+class LotQuantity(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of the pieces belong to one lot; `lot` "" for those of which nobody has said."""
+
+    lot: str
+    good: float
+    scrap: float
+
+
 class ReportQuantity(Command, frozen=True, kw_only=True, tag="quantity"):
     """So many good and scrapped pieces came of the order in all, not since the last report."""
 
     good: float
     scrap: float
+    lots: tuple[LotQuantity, ...] = ()
+    """The same pieces by lot; none where no lot is known of any of them."""
 
 
 class ReportLot(Command, frozen=True, kw_only=True, tag="lot"):

@@ -23,14 +23,16 @@ from typing import Final
 import msgspec
 
 from isthmus.enterprise.config import ErpSection
-from isthmus.enterprise.erp import AnyCommand, Erp, Receipt, ReportTime, TakeBackStart
+from isthmus.enterprise.erp import AnyCommand, Erp, Receipt, ReportLot, ReportTime, TakeBackStart
 from isthmus.enterprise.link import Clock, OfSite
-from isthmus.enterprise.reports import Changes, Part, Told, changes, waits_for
+from isthmus.enterprise.reports import Changes, Part, Told, changes, lot_missing, waits_for
 from isthmus.model.equipment import beside
 from isthmus.model.errors import ErpAway, ErpRefuses
 from isthmus.model.records.business import ErpItem, JobOrdered
+from isthmus.model.records.production import LotPart
 
-# A reduction of time that waits for a person stands beside the line; a finish that was not tried stands last.
+# A reduction of time that waits for a person stands beside the line, and so does a lot of material that the
+# ERP has taken out of stock already; a finish that was not tried stands last.
 _HEADS: Final = """
     SELECT * FROM (
         SELECT *, row_number() OVER (
@@ -39,9 +41,13 @@ _HEADS: Final = """
         FROM outbox_items
         WHERE gone = 0 AND state IN ('pending', 'sending', 'unknown', 'parked')
             AND (:order IS NULL OR order_number = :order)
-            AND NOT (command = 'time' AND state = 'parked' AND json_extract(body, '$.seconds') < 0)
+            AND NOT (command = 'time' AND state = 'parked' AND CAST(json_extract(body, '$.seconds') AS REAL) < 0)
             AND NOT (command = 'unstart' AND state = 'parked')
-    ) WHERE place = 1 ORDER BY order_number
+            AND NOT (command = 'lot' AND state = 'parked' AND EXISTS (
+                SELECT 1 FROM outbox_items AS begun WHERE begun.order_number = outbox_items.order_number
+                AND begun.command = 'start' AND begun.state = 'confirmed' AND begun.gone = 0
+            ))
+    ) AS lines WHERE place = 1 ORDER BY order_number
 """
 _SILENT_ORDERS: Final = 2
 _COMMAND: Final[msgspec.json.Decoder[AnyCommand]] = msgspec.json.Decoder(AnyCommand)
@@ -132,6 +138,11 @@ class Outbox:
             if row["key"] in wanted.withdraw
         ]
         place = max((row["sequence"] for row in told), default=0)
+        # A lot goes ahead of a start that the ERP has not confirmed: with the start it takes material from stock.
+        starts = [row for row in told if row["command"] == "start" and not row["gone"]]
+        begun = any(row["state"] in ("sending", "unknown", "confirmed") for row in starts)
+        first = [command for command in wanted.add if isinstance(command, ReportLot)] if starts and not begun else []
+        before = min((row["sequence"] for row in told), default=0)
         added = [
             ErpItem(
                 path=beside(self._site.plant.path, "erp", command.key),
@@ -140,7 +151,7 @@ class Outbox:
                 command=_verb(command),
                 body=msgspec.json.encode(command).decode(),
                 state="pending",
-                sequence=place + 1 + ahead,
+                sequence=place + 1 + ahead if command not in first else before - len(first) + first.index(command),
             )
             for ahead, command in enumerate(wanted.add)
         ]
@@ -152,10 +163,11 @@ class Outbox:
         return {row["order_number"]: row for row in rows if row["state"] != "parked" and not self._must_wait(row)}
 
     def _must_wait(self, row: sqlite3.Row) -> bool:
-        if row["command"] != "finish" or row["state"] != "pending" or row["message"].startswith("sent again"):
+        why = {"finish": waits_for, "start": lot_missing}.get(row["command"])
+        if why is None or row["state"] != "pending" or row["message"].startswith("sent again"):
             return False
-        missing = waits_for(self._order(row["order_number"]), self._parts(row["order_number"]))
-        message = f"waits for the report of {missing}; a person may send it all the same" if missing else row["message"]
+        missing = why(self._order(row["order_number"]), self._parts(row["order_number"]))
+        message = f"waits for {missing}; a person may send it all the same" if missing else row["message"]
         if message != row["message"]:
             self._say(row, state="pending", message=message)
         return bool(missing)
@@ -208,7 +220,7 @@ class Outbox:
         """How many reports of time on this step the ERP has confirmed."""
         rows = self._site.views.query(
             "SELECT count(*) AS n FROM outbox_items WHERE order_number = ? AND command = 'time' AND state = 'confirmed' "
-            "AND json_extract(body, '$.sequence') = ? AND json_extract(body, '$.operation') = ?",
+            "AND CAST(json_extract(body, '$.sequence') AS INTEGER) = ? AND json_extract(body, '$.operation') = ?",
             (command.order, command.sequence, command.operation),
         )
         return int(rows[0]["n"])
@@ -227,7 +239,9 @@ class Outbox:
         )
         return [
             Part(
-                **{field: row[field] for field in Part.__struct_fields__ if field != "final"}, final=bool(row["final"])
+                **{field: row[field] for field in Part.__struct_fields__ if field not in ("final", "lots")},
+                final=bool(row["final"]),
+                lots=msgspec.json.decode(row["lots"], type=tuple[LotPart, ...]),
             )
             for row in rows
         ]

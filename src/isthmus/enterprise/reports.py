@@ -14,9 +14,19 @@ from typing import Final
 
 import msgspec
 
-from isthmus.enterprise.erp import AnyCommand, FinishOrder, ReportQuantity, ReportTime, StartOrder, TakeBackStart
+from isthmus.enterprise.erp import (
+    AnyCommand,
+    FinishOrder,
+    LotQuantity,
+    ReportLot,
+    ReportQuantity,
+    ReportTime,
+    StartOrder,
+    TakeBackStart,
+)
 from isthmus.model.plant import Machine
 from isthmus.model.records.business import JobOrdered, Step
+from isthmus.model.records.production import LotPart
 from isthmus.model.time import NS_PER_MS
 
 WORTH_S: Final = 1.0
@@ -35,6 +45,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     scrap: float
     busy_ns: int
     final: bool
+    lots: tuple[LotPart, ...] = ()
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +70,7 @@ def changes(
 ) -> Changes:
     """What the order's line needs. `parts` in the order of time."""
     book = _Book(number, order.steps if order else (), parts, told, machines)
+    book.lots_in()
     book.start()
     for part in parts:
         book.time(part)
@@ -72,13 +84,27 @@ def changes(
 def waits_for(order: JobOrdered | None, parts: Sequence[Part]) -> str:
     """Why an order may not be finished yet in the ERP, "" when it may.
 
-    A finished order takes no more reports, and another machine's part may still be on its way.
+    A finished order takes no more reports, and another machine's part may still be on its way; nor can the
+    lot be told afterwards, where the ERP demands one.
     """
     steps = order.steps if order else ()
     ended = {_step(part, steps) for part in parts if part.final}
     begun = {_step(part, steps) for part in parts} - ended
     missing = [step for step in steps if step in begun or (step.machine and step not in ended)]
-    return ", ".join(f"step {step.sequence} {step.operation}" for step in missing)
+    reports = ", ".join(f"step {step.sequence} {step.operation}" for step in missing)
+    if reports:
+        return f"the report of {reports}"
+    ending = _ending(parts, steps)
+    unnamed = any(part.good and not all(lot.lot for lot in part.lots or (LotPart(),) if lot.good) for part in ending)
+    return f"somebody to say which lot of {order.product} was made" if order and order.lot_tracked and unnamed else ""
+
+
+def lot_missing(order: JobOrdered | None, parts: Sequence[Part]) -> str:
+    """Why an order may not be started yet in the ERP, "" when it may: material goes out of stock with its lot."""
+    known = {used.material for part in parts for lot in part.lots for used in lot.used}
+    tracked = [one.material for one in order.materials if one.lot_tracked] if order else []
+    missing = ", ".join(material for material in tracked if material not in known)
+    return f"somebody to say which lot of {missing} is used" if missing else ""
 
 
 class _Book:
@@ -97,6 +123,21 @@ class _Book:
         self.machines = machines
         self.add: list[AnyCommand] = []
         self.withdraw: list[str] = []
+
+    def lots_in(self) -> None:
+        """The component lots, each once; told before the start, by which the ERP takes material from stock."""
+        used = dict.fromkeys(one for part in self.parts for lot in part.lots for one in lot.used)
+        wanted = {(one.material, one.lot): None for one in used}
+        for item in self._line(ReportLot):
+            if isinstance(item.command, ReportLot):
+                lot = item.command.material, item.command.lot
+                if lot in wanted:
+                    del wanted[lot]
+                elif item.unsent:
+                    self.withdraw.append(item.key)
+        for material, name in wanted:
+            key = self._key("lot", _source(self.number, material, name))
+            self.add.append(ReportLot(key=key, order=self.number, material=material, lot=name, direction="in"))
 
     def start(self) -> None:
         if not self.parts:
@@ -132,18 +173,18 @@ class _Book:
                 self._time(source, wanted=0.0, like=item.command)
 
     def quantity(self) -> None:
-        last = max((step.sequence for step in self.steps), default=None)
-        ending = [part for part in self.parts if _says_more(part) and (last is None or self._sequence(part) == last)]
+        ending = _ending(self.parts, self.steps)
         good, scrap = sum(part.good for part in ending), sum(part.scrap for part in self.parts)
         line = self._line(ReportQuantity)
         if not line and not ending and not scrap:
             return
-        if line and _totals(line[-1]) == (good, scrap):
+        lots = _by_lot(ending, self.parts)
+        if line and _totals(line[-1]) == (good, scrap, lots):
             return
         line = self._taken_back(line)
-        if not line or _totals(line[-1]) != (good, scrap):
+        if not line or _totals(line[-1]) != (good, scrap, lots):
             key = self._key("quantity", "")
-            self.add.append(ReportQuantity(key=key, order=self.number, good=good, scrap=scrap))
+            self.add.append(ReportQuantity(key=key, order=self.number, good=good, scrap=scrap, lots=lots))
 
     def finish(self) -> None:
         last = max((step.sequence for step in self.steps), default=None)
@@ -190,8 +231,34 @@ class _Book:
         return head + str(before + 1 + sum(1 for command in self.add if command.key.startswith(head)))
 
     def _sequence(self, part: Part) -> int:
-        step = _step(part, self.steps)
-        return step.sequence if step else part.sequence
+        return _sequence(part, self.steps)
+
+
+def _sequence(part: Part, steps: Sequence[Step]) -> int:
+    step = _step(part, steps)
+    return step.sequence if step else part.sequence
+
+
+def _ending(parts: Sequence[Part], steps: Sequence[Step]) -> list[Part]:
+    """The parts of the last operation, whose good pieces are the order's."""
+    last = max((step.sequence for step in steps), default=None)
+    return [part for part in parts if _says_more(part) and (last is None or _sequence(part, steps) == last)]
+
+
+def _by_lot(ending: Sequence[Part], parts: Sequence[Part]) -> tuple[LotQuantity, ...]:
+    """Good pieces of the last operation and scrap of all, by lot; none where no lot of them is known."""
+    unsaid = ""
+    made: dict[str, list[float]] = {}
+    for part in parts:
+        of_last = part in ending
+        for lot in part.lots or (LotPart(good=part.good, scrap=part.scrap),):
+            if (lot.good and of_last) or lot.scrap:
+                cell = made.setdefault(lot.lot, [0.0, 0.0])
+                cell[0] += lot.good if of_last else 0
+                cell[1] += lot.scrap
+    if set(made) <= {unsaid}:
+        return ()
+    return tuple(LotQuantity(lot=lot, good=good, scrap=scrap) for lot, (good, scrap) in made.items() if good or scrap)
 
 
 def _says_more(part: Part) -> bool:
@@ -212,9 +279,9 @@ def _step(part: Part, steps: Sequence[Step]) -> Step | None:
     return None
 
 
-def _totals(item: Told) -> tuple[float, float]:
+def _totals(item: Told) -> tuple[float, float, tuple[LotQuantity, ...]]:
     assert isinstance(item.command, ReportQuantity)  # noqa: S101  taken from the line of its kind
-    return item.command.good, item.command.scrap
+    return item.command.good, item.command.scrap, item.command.lots
 
 
 def _seconds(line: Sequence[Told]) -> float:

@@ -8,7 +8,7 @@ comes from this page, never from a machine.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
@@ -110,6 +110,7 @@ def parse_clock(text: str) -> tuple[int, int]:
 def mistakes_in(calendar: Calendar) -> Iterator[str]:
     """Every sentence that is wrong in a calendar; nothing when it is fit for use."""
     shifts = [*calendar.shifts, *(shift for exception in calendar.exceptions for shift in exception.shifts)]
+    readable = True
     for shift in shifts:
         try:
             parse_days(shift.days)
@@ -123,11 +124,49 @@ def mistakes_in(calendar: Calendar) -> Iterator[str]:
                 parse_clock(begin)
                 parse_clock(end)
         except ValueError as error:
+            readable = False
             yield f"shift {shift.name}: {error}"
         else:
             seen = len(_instance(shift, date(2024, 1, 1), ZoneInfo("UTC")).breaks)
             if seen < len(shift.breaks):
                 yield f"a break of shift {shift.name} lies outside {shift.start}-{shift.end}, so nobody would take it"
+    if readable:
+        yield from _overlaps(calendar)
+
+
+def _overlaps(calendar: Calendar) -> Iterator[str]:
+    """Shifts that run at the same time: in the usual week, and around each day that differs.
+
+    By the wall clock, as the file says it; what a clock change does to a night is nobody's mistake.
+    """
+    monday = date(2024, 1, 1)
+    week = [monday + timedelta(days=day) for day in range(8)]
+    yield from _clashes(calendar, {}, week)
+    special = {exception.on: exception.shifts for exception in calendar.exceptions}
+    for on in sorted(special):
+        yield from _clashes(calendar, special, [on + timedelta(days=step) for step in (-1, 0, 1)], on)
+
+
+def _clashes(
+    calendar: Calendar, special: Mapping[date, tuple[Shift, ...]], days: Sequence[date], only: date | None = None
+) -> Iterator[str]:
+    instances = [_instance(shift, day, ZoneInfo("UTC")) for day in days for shift in _shifts_on(calendar, special, day)]
+    told: set[tuple[str, str]] = set()
+    for index, one in enumerate(instances):
+        for other in instances[index + 1 :]:
+            both = Interval(one.start_ns, one.end_ns).overlap(Interval(other.start_ns, other.end_ns))
+            if both is None or (one.name, other.name) in told or (only and only not in (one.day, other.day)):
+                continue
+            told.add((one.name, other.name))
+            start, end = (to_datetime(moment, ZoneInfo("UTC")) for moment in both)
+            when = only.isoformat() if only else DAYS[start.weekday()]
+            pair = f"shifts {one.name} and {other.name}" if one.name != other.name else f"two shifts {one.name}"
+            yield f"{pair} overlap: {when} {start:%H:%M}-{end:%H:%M} lies in both"
+
+
+def _shifts_on(calendar: Calendar, special: Mapping[date, tuple[Shift, ...]], day: date) -> Iterable[Shift]:
+    usual = (shift for shift in calendar.shifts if day.weekday() in parse_days(shift.days))
+    return special.get(day, usual)
 
 
 def _wall(day: date, clock: str, zone: ZoneInfo) -> int:
@@ -162,8 +201,7 @@ def shifts_between(calendar: Calendar, zone: ZoneInfo, start_ns: int, end_ns: in
     last = to_datetime(end_ns - 1, zone).date()
     out = []
     while day <= last:
-        usual = (shift for shift in calendar.shifts if day.weekday() in parse_days(shift.days))
-        for shift in special.get(day, usual):
+        for shift in _shifts_on(calendar, special, day):
             instance = _instance(shift, day, zone)
             if instance.start_ns < end_ns and instance.end_ns > start_ns:
                 out.append(instance)

@@ -65,6 +65,7 @@ MORE: Final[Mapping[str, str]] = {
     "tags": "Tags",
     "hardware": "Hardware version",
     "family": "Product family",
+    "number_of_order": "Order number",
     "supported_until": "Supported until",
 }
 """Fields beyond the guidance's."""
@@ -105,6 +106,10 @@ SENSITIVE: Final = frozenset(
     {"firmware", "os_version", "address", "mac", "serial", "ports", "accounts", "chassis", "behind"}
 )
 """What makes the record an attacker's map; only some roles see it, and a redacted export has none of it."""
+
+
+ASKED: Final = "isthmus audit identify"
+"""Application name in a capture of what we asked ourselves: its answers were asked for, not overheard."""
 
 
 def spoken(field: str) -> str:

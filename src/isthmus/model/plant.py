@@ -99,6 +99,11 @@ class Machine(Section, frozen=True, kw_only=True):
     scrap: Annotated[Counter | None, Meta(description="counter of scrapped pieces")] = None
     rework: Annotated[Counter | None, Meta(description="counter of pieces to rework")] = None
     order: Annotated[TagName | None, Meta(description="tag that carries the number of the order")] = None
+    lot: Annotated[TagName | None, Meta(description="tag that carries the lot that is being made")] = None
+    lots_in: Annotated[
+        Mapping[str, TagName],
+        Meta(description='by material, the tag with the lot that is being used up: STEEL-BAR = "cnc-01/bar-lot"'),
+    ] = {}
     stop_code: Annotated[TagName | None, Meta(description="tag with the machine's own stop or alarm code")] = None
     operation: Annotated[
         str | None, Meta(description="the ERP's operation that this machine does, if it does only one")

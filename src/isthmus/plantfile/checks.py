@@ -5,10 +5,13 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from isthmus.edge.config import EdgeSection
+from isthmus.edge.identify.approved import faults as approval_faults
+from isthmus.edge.identify.config import Approval
 from isthmus.edge.source import SourceSection, Tag
 from isthmus.model.calendar import Calendar, mistakes_in
 from isthmus.model.equipment import check_path
@@ -19,7 +22,10 @@ from isthmus.model.zones import STANDARD_ZONES, Conduit, Zone, ZoneKind
 from isthmus.plantfile.draft import Draft
 from isthmus.plantfile.lines import Place
 from isthmus.plantfile.shape import Fault, nearest
+from isthmus.production.kinds import check_kinds
 from isthmus.production.rules import check_state
+from isthmus.site.bus import BusSection
+from isthmus.site.config import SiteSection
 from isthmus.web.config import WebSection
 from isthmus.web.config import mistakes_in as web_mistakes
 from isthmus.wire.frame import source_id
@@ -45,13 +51,28 @@ def faults_between(draft: Draft) -> Iterator[Fault]:
     yield from _unique(draft)
     yield from _zones(draft)
     yield from _sources(draft)
+    yield from _approvals(draft)
     yield from _machines(draft)
     yield from _products(draft)
     for what, mend in web_mistakes(draft.one("web", WebSection) or WebSection()):
         yield Fault(("web", "listen"), what, mend)
+    yield from _passwords(draft)
     edge, conduits = draft.one("edge", EdgeSection), draft.names("conduit", "name")
     if edge and conduits and edge.conduit not in conduits:
         yield _unknown(("edge", "conduit"), "conduit", edge.conduit, conduits)
+
+
+def _passwords(draft: Draft) -> Iterator[Fault]:
+    """A plant file is copied and mailed: no address in it may carry a password."""
+    what = "a password stands in the plant file"
+    site, bus = draft.one("site", SiteSection), draft.one("bus", BusSection)
+    if site is not None and urlsplit(site.database).password:
+        yield Fault(("site", "database"), what, "leave it out and give database_password = 'env:NAME' or 'file:path'")
+    for address in getattr(bus, "servers", ()):
+        if urlsplit(address).password:
+            yield Fault(
+                ("bus", "servers"), what, "leave it out and give user, and password = 'env:NAME' or 'file:path'"
+            )
 
 
 def tags_of(source: SourceSection) -> Sequence[Tag]:
@@ -95,7 +116,8 @@ def _unique(draft: Draft) -> Iterator[Fault]:
 def _zones(draft: Draft) -> Iterator[Fault]:
     kinds = {}
     for place, zone in draft.each("zone", Zone):
-        kinds[zone.name] = zone.kind
+        if not draft.stands_in((*place, "kind")):
+            kinds[zone.name] = zone.kind
         for number, network in enumerate(zone.networks):
             try:
                 ipaddress.ip_network(network)
@@ -131,9 +153,13 @@ def _sources(draft: Draft) -> Iterator[Fault]:
     safe = [zone for _, zone in draft.each("zone", Zone) if zone.kind is ZoneKind.SAFETY]
     zones = _zone_names(draft)
     numbers = Tally(source_id(name) for name in set(draft.names("source", "name")))
+    several = any(source.edge for _, source in draft.each("source", SourceSection))
     for place, source in draft.each("source", SourceSection):
         if numbers[source_id(source.name)] > 1:
             yield Fault((*place, "name"), f"{source.name} has the same number on the wire as another", "rename it")
+        if several and not source.edge:
+            what = f"source {source.name} names no edge, and others do"
+            yield Fault(place, what, 'write edge = "..." as the edge that reads it is enrolled')
         if source.zone not in zones:
             yield _unknown((*place, "zone"), "zone", source.zone, zones)
         elif kinds.get(source.zone) is ZoneKind.SAFETY:
@@ -142,6 +168,11 @@ def _sources(draft: Draft) -> Iterator[Fault]:
         else:
             yield from _in_safety(source, place, safe)
         yield from _tags(source, place)
+        if not source.has_waveforms:
+            for number, tag in enumerate(tags_of(source)):
+                if tag.kind is ValueKind.WAVEFORM:
+                    what = f"tag {tag.name}: a source of this kind reads no waveforms"
+                    yield Fault((*place, "tags", number, "kind"), what, "write f64, i64, bool or str")
 
 
 def _in_safety(source: SourceSection, place: Place, safe: Sequence[Zone]) -> Iterator[Fault]:
@@ -153,6 +184,22 @@ def _in_safety(source: SourceSection, place: Place, safe: Sequence[Zone]) -> Ite
         if any(_within(host, network) for network in zone.networks):
             what = f"source {source.name} dials {host}, which lies in the safety zone {zone.name}"
             yield Fault((*place, key), what, "Isthmus never reads safety systems")
+
+
+def _approvals(draft: Draft) -> Iterator[Fault]:
+    """What may be asked who it is: a mistake here would only show when somebody asks."""
+    zones = [zone for _, zone in draft.each("zone", Zone) if all(_is_network(text) for text in zone.networks)]
+    for place, approval in draft.each("identify", Approval):
+        for what in approval_faults(approval, zones):
+            yield Fault(place, what)
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _within(host: str | None, network: str) -> bool:
@@ -181,9 +228,7 @@ def _tags(source: SourceSection, place: Place) -> Iterator[Fault]:
 def _machines(draft: Draft) -> Iterator[Fault]:
     plant = draft.one("plant", PlantSection)
     calendars, zones = draft.names("calendar", "name"), _zone_names(draft)
-    tags = {
-        f"{source.name}/{tag.name}": tag for _, source in draft.each("source", SourceSection) for tag in tags_of(source)
-    }
+    tags, kinds = _tags_by_name(draft)
     unusable = set(draft.names("source", "name")) - {source.name for _, source in draft.each("source", SourceSection)}
     for place, machine in draft.each("machine", Machine):
         try:
@@ -198,32 +243,60 @@ def _machines(draft: Draft) -> Iterator[Fault]:
             yield _unknown((*place, "zone"), "zone", machine.zone, zones)
         for sentence in check_state(machine.state):
             yield Fault((*place, "state"), sentence)
-        for at, name, numeric in _used(machine):
+        bound = {role: kinds[name] for role, name in machine.state.tags.items() if name in kinds}
+        for sentence in check_kinds(machine.state, bound):
+            yield Fault((*place, "state"), sentence)
+        for at, name, wanted in _used(machine):
             if name.partition("/")[0] not in unusable:
-                yield from _tag_used((*place, *at), name, tags, numeric=numeric)
+                yield from _tag_used((*place, *at), name, tags, kinds.get(name), wanted)
 
 
-def _tag_used(place: Place, name: str, tags: Mapping[str, Tag], *, numeric: bool) -> Iterator[Fault]:
+def _tags_by_name(draft: Draft) -> tuple[dict[str, Tag], dict[str, ValueKind]]:
+    """Every tag of every source by source/tag, and the kind of those whose kind can be read."""
+    tags: dict[str, Tag] = {}
+    kinds: dict[str, ValueKind] = {}
+    for place, source in draft.each("source", SourceSection):
+        for number, tag in enumerate(tags_of(source)):
+            name = f"{source.name}/{tag.name}"
+            tags[name] = tag
+            if not draft.stands_in((*place, "tags", number, "kind")):
+                kinds[name] = tag.kind
+    return tags, kinds
+
+
+_COUNTED: Final = (ValueKind.I64, ValueKind.F64)
+_NUMBERED: Final = (ValueKind.STR, ValueKind.I64, ValueKind.F64)
+_WANTED: Final = {
+    _COUNTED: "a counter counts in i64 or f64",
+    _NUMBERED: "an order, a lot or a code is a text or a number",
+}
+
+
+def _tag_used(
+    place: Place, name: str, tags: Mapping[str, Tag], kind: ValueKind | None, wanted: tuple[ValueKind, ...]
+) -> Iterator[Fault]:
     if name not in tags:
         yield Fault(place, f"no source has a tag {name}", nearest(name, list(tags)))
-    elif numeric and tags[name].kind in (ValueKind.STR, ValueKind.BOOL):
-        yield Fault(place, f"{name} is {tags[name].kind.value}; a counter counts in i64 or f64")
+    elif wanted and kind is not None and kind not in wanted:
+        yield Fault(place, f"{name} is {kind.value}; {_WANTED[wanted]}")
     elif tags[name].deadband:
         yield Fault(place, f"{name} has a deadband", "a state, counter or order must come unfiltered")
 
 
-def _used(machine: Machine) -> Iterator[tuple[Place, str, bool]]:
-    """Every tag that a machine's section names: where, the name, and whether it must be a number."""
+def _used(machine: Machine) -> Iterator[tuple[Place, str, tuple[ValueKind, ...]]]:
+    """Every tag that a machine's section names: where, the name, and the kinds that it may have; none for any."""
     for role, name in machine.state.tags.items():
-        yield ("state", "tags", role), name, False
+        yield ("state", "tags", role), name, ()
     for key in ("good", "total", "scrap", "rework"):
         counter: Counter | None = getattr(machine, key)
         if counter is not None:
-            yield (key, "tag"), counter.tag, True
-    for key in ("order", "stop_code"):
+            yield (key, "tag"), counter.tag, _COUNTED
+    for key in ("order", "lot", "stop_code"):
         name = getattr(machine, key)
         if name is not None:
-            yield (key,), name, False
+            yield (key,), name, _NUMBERED
+    for material, name in machine.lots_in.items():
+        yield ("lots_in", material), name, _NUMBERED
 
 
 def _products(draft: Draft) -> Iterator[Fault]:

@@ -43,8 +43,8 @@ def _beyond_toml(wanted: type, value: object) -> object:
 def faults_in(value: object, wanted: Any, place: Place) -> Iterator[Fault]:  # noqa: ANN401  types are values here
     """Every way in which `value`, as TOML gives it, is not a `wanted`."""
     bare, _ = plain(wanted)
-    if _is_struct(bare) and isinstance(value, Mapping):
-        cls = _tagged(bare, value)
+    if is_struct(bare) and isinstance(value, Mapping):
+        cls = tagged(bare, value)
         found = list(_in_table(value, cls, place))
         yield from found or _whole(value, cls, place)
     elif (inner := element(bare)) is not None and isinstance(value, Sequence) and not isinstance(value, str):
@@ -102,9 +102,9 @@ def _whole(value: Mapping[str, object], cls: type[msgspec.Struct], place: Place)
         yield Fault(place, str(error).partition(" - at `")[0])
 
 
-def _tagged(cls: Any, value: Mapping[str, object]) -> type[msgspec.Struct]:  # noqa: ANN401  types are values here
+def tagged(cls: Any, value: Mapping[str, object]) -> type[msgspec.Struct]:  # noqa: ANN401  types are values here
     """The struct itself, or of a union the one that the table's tag names."""
-    options: list[type[msgspec.Struct]] = [option for option in _options(cls) if _is_struct(option)]
+    options: list[type[msgspec.Struct]] = [option for option in _options(cls) if is_struct(option)]
     for option in options:
         config = option.__struct_config__
         if config.tag_field and value.get(config.tag_field) == config.tag:
@@ -131,7 +131,8 @@ def _options(wanted: Any) -> list[Any]:  # noqa: ANN401  types are values here
     return [wanted]
 
 
-def _is_struct(wanted: Any) -> bool:  # noqa: ANN401  types are values here
+def is_struct(wanted: Any) -> bool:  # noqa: ANN401  types are values here
+    """Whether a type is a section, or one of several."""
     return all(isinstance(option, type) and issubclass(option, msgspec.Struct) for option in _options(wanted))
 
 
@@ -189,7 +190,7 @@ def words(wanted: Any) -> str:  # noqa: ANN401  types are values here
         return "one of " + ", ".join(_shown(option) for option in typing.get_args(bare) if option is not None)
     if isinstance(bare, type) and issubclass(bare, str) and hasattr(bare, "__members__"):
         return "one of " + ", ".join(f'"{member.value}"' for member in bare)  # type: ignore[attr-defined]
-    if _is_struct(bare):
+    if is_struct(bare):
         return "a table"
     if element(bare) is not None:
         return "a list"

@@ -9,6 +9,7 @@ from isthmus.model.plant import Machine, Plant
 from isthmus.production.counts import Counts
 from isthmus.production.cycles import Cycles
 from isthmus.production.indicators import Indicators
+from isthmus.production.lots import LotsOf
 from isthmus.production.runs import Runs
 from isthmus.production.settlement import Settlement
 from isthmus.production.states import States
@@ -22,6 +23,7 @@ def folds(plant: Plant, machine: Machine) -> Sequence[Fold]:
         Counts(machine),
         Cycles(machine),
         Runs(machine),
+        LotsOf(machine),
         Stops(plant, machine),
         Settlement(plant, machine),
         Indicators(plant, machine),

@@ -27,7 +27,7 @@ from isthmus.production.signals import Column, Value
 STATES: Final = tuple(State)
 CODE: Final[Mapping[State, int]] = {state: code for code, state in enumerate(STATES)}
 ALWAYS: Final = Column(np.ones(1, np.bool_), np.ones(1, np.bool_))
-_RULE: Final = re.compile(r"\s*([A-Za-z_]+)\s*(?:\s+if\s+(.*))?\Z", re.DOTALL)
+RULE: Final = re.compile(r"\s*([A-Za-z_]+)\s*(?:\s+if\s+(.*))?\Z", re.DOTALL)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -108,7 +108,7 @@ def check_rules(rules: Sequence[str], names: Collection[str]) -> list[str]:
     wrong = []
     for number, rule in enumerate(rules, start=1):
         place = f"rule {number}, {rule!r}"
-        match = _RULE.match(rule)
+        match = RULE.match(rule)
         if not match:
             wrong.append(f"{place}: write STATE if CONDITION, for example RUN if speed > 50")
             continue
@@ -129,7 +129,7 @@ def _near(word: str, known: Collection[str]) -> str:
 def _by_rules(rules: Sequence[str], names: Collection[str]) -> Mapper:
     compiled: list[tuple[State, Node | None]] = []
     for rule in rules:
-        match = _RULE.match(rule)
+        match = RULE.match(rule)
         if match:
             condition = match[2]
             compiled.append((State(match[1]), None if condition is None else compile_expression(condition, names)))

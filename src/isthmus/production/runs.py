@@ -114,7 +114,7 @@ class Runs:
         found = pieces(self._counters, state.counts, samples)
         counted = 0
         series = samples.series.get(self._machine.order) if self._machine.order else None
-        for time_ns, order in _said(series) if series is not None else ():
+        for time_ns, order in said(series) if series is not None else ():
             if order == state.tag:
                 continue
             state.tag = order
@@ -209,8 +209,8 @@ class Runs:
         return found[0] if found else Step(sequence=0, operation=wanted)
 
 
-def _said(series: Series) -> Iterator[tuple[int, str]]:
-    """What an order tag says at each usable sample that differs from the one before."""
+def said(series: Series) -> Iterator[tuple[int, str]]:
+    """What an order or lot tag says at each usable sample that differs from the one before."""
     good = usable(series)
     times, values = series.time_ns[good], series.value[good]
     differs = np.ones(len(values), np.bool_)

@@ -4,7 +4,7 @@ A run that has lasted longer than a minute gives a first part with nothing made,
 start in time; a run that is shorter says it with its only part.
 Each `RunSettled` holds the part since the one before, so that the sum of all parts is the run. What comes
 in late revises the part that it belongs to. A person's correction of an order that runs no longer is a part
-of its own, at the moment of the correction.
+of its own, at the moment of the correction; its pieces belong to the last lot that the order made.
 """
 
 from __future__ import annotations
@@ -17,7 +17,15 @@ import msgspec
 from isthmus.model.fold import Item
 from isthmus.model.plant import Machine, Plant
 from isthmus.model.records import Record
-from isthmus.model.records.production import Counted, RunEnded, RunSettled, RunStarted, StateChanged
+from isthmus.model.records.production import (
+    Counted,
+    LotChanged,
+    LotPart,
+    RunEnded,
+    RunSettled,
+    RunStarted,
+    StateChanged,
+)
 from isthmus.model.records.site import Tick
 from isthmus.model.states import State
 from isthmus.model.time import NS_PER_MINUTE
@@ -47,6 +55,7 @@ class Unsettled(msgspec.Struct):
     rework: float = 0.0
     run_ns: int = 0
     setup_ns: int = 0
+    lots: list[LotPart] = []
 
 
 class SettlementState(msgspec.Struct):
@@ -55,6 +64,9 @@ class SettlementState(msgspec.Struct):
     part: Unsettled | None = None
     state: State = State.UNKNOWN
     since_ns: int = 0
+    lots_of: str = ""
+    """The order that `lot` was told of."""
+    lot: LotPart | None = None
     past: list[Unsettled] = []
     """Orders that ran, the last to end at the end; only what names them is kept."""
 
@@ -63,7 +75,14 @@ class Settlement:
     """Runs, counts, states and shift edges in, `RunSettled` out."""
 
     name: ClassVar[str] = "production/settlement"
-    reads: ClassVar[tuple[type[Record], ...]] = (Counted, RunStarted, RunEnded, StateChanged, Tick)
+    reads: ClassVar[tuple[type[Record], ...]] = (
+        Counted,
+        LotChanged,
+        RunStarted,
+        RunEnded,
+        StateChanged,
+        Tick,
+    )
     emits: ClassVar[tuple[type[Record], ...]] = (RunSettled,)
     State: type[msgspec.Struct] = SettlementState
 
@@ -83,6 +102,9 @@ class Settlement:
             case RunStarted():
                 _accrue(state, item.time_ns)
                 state.part = Unsettled(item.time_ns, item.order, item.product, item.operation, item.sequence)
+                state.part.lots = _lots_of(state, item.order)
+            case LotChanged():
+                _other_lot(state, item)
             case RunEnded() if state.part:
                 _accrue(state, item.time_ns)
                 state.part.product = state.part.product or item.product
@@ -104,7 +126,7 @@ class Settlement:
         part = state.part
         if item.order and (part is None or part.order != item.order):
             known = next((one for one in state.past if one.order == item.order), Unsettled(0, item.order))
-            corrected = msgspec.structs.replace(known, start_ns=item.time_ns, first=False)
+            corrected = msgspec.structs.replace(known, start_ns=item.time_ns, first=False, lots=[*known.lots])
             _add(corrected, item)
             return (self._settled(corrected, item.time_ns, CORRECTED + item.ordinal, final=False),)
         if part is not None:
@@ -119,12 +141,14 @@ class Settlement:
         if not (part.good or part.scrap or part.rework or part.run_ns or part.setup_ns):
             return ()
         state.part = Unsettled(time_ns, part.order, part.product, part.operation, part.sequence, first=False)
+        state.part.lots = _lots_of(state, part.order)
         return (self._settled(part, time_ns, 0, final=False),)
 
     def _begun(self, part: Unsettled, time_ns: int) -> Iterable[Record]:
         if not part.first or time_ns - part.start_ns <= BEGUN_NS:
             return ()
         named = Unsettled(part.start_ns, part.order, part.product, part.operation, part.sequence)
+        named.lots = [_named(lot) for lot in part.lots]
         part.first = False
         return (self._settled(named, time_ns, BEGUN, final=False),)
 
@@ -145,6 +169,7 @@ class Settlement:
             setup_ns=part.setup_ns,
             first=part.first,
             final=final,
+            lots=_together(part.lots),
         )
 
 
@@ -152,11 +177,49 @@ def _add(part: Unsettled, item: Counted) -> None:
     part.good += item.good
     part.scrap += item.scrap
     part.rework += item.rework
+    if part.lots:
+        last = part.lots[-1]
+        part.lots[-1] = msgspec.structs.replace(
+            last, good=last.good + item.good, scrap=last.scrap + item.scrap, rework=last.rework + item.rework
+        )
+
+
+def _lots_of(state: SettlementState, order: str) -> list[LotPart]:
+    """What a part of an order begins with: the lot that was told last, where it is this order's."""
+    return [state.lot] if state.lot is not None and state.lots_of == order else []
+
+
+def _other_lot(state: SettlementState, item: LotChanged) -> None:
+    state.lots_of, state.lot = item.order, LotPart(lot=item.lot, used=item.used)
+    part = state.part
+    if part is None or part.order != item.order:
+        return
+    if not part.lots and (part.good or part.scrap or part.rework):
+        part.lots = [LotPart(good=part.good, scrap=part.scrap, rework=part.rework)]
+    part.lots = [*part.lots, state.lot]
+
+
+def _named(lot: LotPart) -> LotPart:
+    return LotPart(lot=lot.lot, used=lot.used)
+
+
+def _together(lots: Sequence[LotPart]) -> tuple[LotPart, ...]:
+    """One entry for each lot with its component lots, in the order in which they came first."""
+    out: dict[LotPart, LotPart] = {}
+    for part in lots:
+        so_far = out.get(_named(part), _named(part))
+        out[_named(part)] = msgspec.structs.replace(
+            so_far, good=so_far.good + part.good, scrap=so_far.scrap + part.scrap, rework=so_far.rework + part.rework
+        )
+    unnamed = LotPart()
+    return () if set(out) <= {unnamed} else tuple(part for part in out.values() if part != unnamed)
 
 
 def _remember(state: SettlementState, part: Unsettled) -> None:
     others = [one for one in state.past if one.order != part.order]
-    state.past = [*others, Unsettled(0, part.order, part.product, part.operation, part.sequence)][-REMEMBERED:]
+    named = Unsettled(0, part.order, part.product, part.operation, part.sequence)
+    named.lots = [_named(part.lots[-1])] if part.lots else []
+    state.past = [*others, named][-REMEMBERED:]
 
 
 def _accrue(state: SettlementState, time_ns: int) -> None:

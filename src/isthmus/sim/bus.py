@@ -15,6 +15,10 @@ import msgspec
 
 from isthmus.sim.world import Change, Value
 
+DROP = "!drop"
+"""An order to a server, in place of a signal: close every connection at once."""
+MUTE = "!mute"
+"""An order too: with true, values stand still though the server goes on answering; with false it catches up."""
 _ENCODER = msgspec.json.Encoder()
 _MOST_WAITING = 16 * 1024 * 1024
 """Bytes kept for a server that does not read; beyond, it is cut off and begins anew when it comes back."""
@@ -62,12 +66,23 @@ class Bus:
 
 
 async def changes(path: Path, machine: str) -> AsyncIterator[tuple[str, int, Value]]:
-    """The servers' side: (signal, time_ns, value), first what is, then what changes. Ends with the plant."""
+    """The servers' side: (signal, time_ns, value), first what is, then what changes. Ends with the plant.
+
+    Of the orders only DROP comes through. While muted nothing does; afterwards the newest of each signal.
+    """
+    held: dict[str, tuple[str, int, Value]] | None = None
     reader, writer = await asyncio.open_unix_connection(path, limit=1 << 20)
     writer.write(f"{machine}\n".encode())
     try:
         while line := await reader.readline():
             signal, time_ns, value = msgspec.json.decode(line)
-            yield signal, time_ns, value
+            if signal == MUTE:
+                caught_up, held = (held or {}) if not value else {}, ({} if value else None)
+                for change in caught_up.values():
+                    yield change
+            elif held is None or signal == DROP:
+                yield signal, time_ns, value
+            else:
+                held[signal] = signal, time_ns, value
     finally:
         writer.close()

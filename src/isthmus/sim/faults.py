@@ -1,7 +1,7 @@
 """Faults to order: what a signal says is not what the machine does.
 
-These bend what a machine's controller tells (lie, drift, clock jump); killing, freezing and restarting
-the controller itself is in `processes.py`. The truth that the plant keeps aside is never bent.
+These bend what a machine's controller tells (lie, drift, clock jump); dropping its connections, muting,
+killing, freezing and restarting the controller itself is in `processes.py`. The truth that the plant keeps aside is never bent.
 """
 
 from __future__ import annotations
@@ -29,14 +29,24 @@ class Faults:
         self._drifts[machine, signal] = (since_ns, per_hour)
 
     def jump_clock(self, machine: str, by_ns: int) -> None:
-        """The controller's clock is wrong by so much from now on; 0 sets it right."""
+        """The controller's clock is wrong by so much from now on."""
         self._clocks[machine] = by_ns
+
+    def tell_truth(self, machine: str, signal: str) -> None:
+        """One signal says what is so again."""
+        self._lies.pop((machine, signal), None)
+        self._drifts.pop((machine, signal), None)
+
+    def set_clock_right(self, machine: str) -> None:
+        """The controller's clock is right again."""
+        self._clocks.pop(machine, None)
 
     def mend(self, machine: str) -> None:
         """Everything of this machine tells the truth again."""
-        self._lies = {key: value for key, value in self._lies.items() if key[0] != machine}
-        self._drifts = {key: value for key, value in self._drifts.items() if key[0] != machine}
-        self._clocks.pop(machine, None)
+        for key in [*self._lies, *self._drifts]:
+            if key[0] == machine:
+                self.tell_truth(*key)
+        self.set_clock_right(machine)
 
     def bend(self, changes: Iterable[Change]) -> Iterator[Change]:
         """The changes as the controllers tell them."""

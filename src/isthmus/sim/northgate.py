@@ -147,8 +147,15 @@ REASONS: Final = (
 
 
 def work(order: str, article: Article, quantity: int) -> Work:
-    """An order for a machine's operator."""
-    return Work(order=order, product=article.code, quantity=quantity, cycle_s=article.cycle_s)
+    """An order for a machine's operator, with the lot that it makes and the lot of material that was brought."""
+    return Work(
+        order=order,
+        product=article.code,
+        quantity=quantity,
+        cycle_s=article.cycle_s,
+        lot=f"L{order}",
+        material_lot=f"{article.material[:3]}-{int(order) % 7 + 101}",
+    )
 
 
 _CYCLES = {"cnc": 36.0, "mill": 42.0, "press": 18.0, "paint": 30.0, "pack": 24.0}

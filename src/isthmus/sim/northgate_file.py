@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from isthmus.sim.northgate import ARTICLES, MACHINES, NAME, PATH, REASONS, ZONE, past_cycle_s
-from isthmus.sim.servers.opcua import MACHINERY, PACKML
+from isthmus.sim.servers.opcua import MACHINERY, PACKML, RATE_HZ, WAVEFORM
 from isthmus.sim.world import MachineSpec
 
 _UNITS = {
@@ -18,12 +18,14 @@ _UNITS = {
     "power": "kW",
     "energy": "kWh",
 }
-_WHOLE, _WORDS = ("good", "scrap"), ("order", "product", "alarm")
+_WHOLE, _WORDS = ("good", "scrap"), ("order", "product", "lot", "material_lot", "alarm")
 _NAMES = {
     "good": "parts-good",
     "scrap": "parts-scrap",
     "order": "order",
     "product": "product",
+    "lot": "lot",
+    "material_lot": "material-lot",
     "alarm": "alarm",
     "spindle_speed": "spindle-speed",
     "spindle_load": "spindle-load",
@@ -57,6 +59,7 @@ _MTCONNECT = {
     "power": ("power", "f64", "W"),
     "energy": ("energy", "f64", "J"),
 }
+_CLOSEST_POLL_S = 0.02
 _SHIFTS = (("Early", "06:00", "14:00"), ("Late", "14:00", "22:00"), ("Night", "22:00", "06:00"))
 
 
@@ -84,14 +87,14 @@ def flavour_of(machine: MachineSpec) -> str:
     return "packml" if machine.name == "paint" else "machinery"
 
 
-def plant_text(places: Mapping[str, Place], addresses: Addresses) -> str:
-    """The whole plant file."""
-    parts = [_head(addresses)]
-    parts += [_source(machine, places[machine.name], addresses) for machine in MACHINES]
+def plant_text(places: Mapping[str, Place], addresses: Addresses, speed: float = 1.0) -> str:
+    """The whole plant file. At a speed of N ideal cycles and micro-stops are an Nth, and polls come so much closer."""
+    parts = [_head(addresses, speed)]
+    parts += [_source(machine, places[machine.name], addresses, speed) for machine in MACHINES]
     parts += [_machine(machine) for machine in MACHINES]
     parts += [
         f'[[product]]\ncode = "{article.code}"\nname = "{article.name}"\n'
-        f'cycles = [{{ machine = "*", seconds = {article.cycle_s} }}]\n'
+        f'cycles = [{{ machine = "*", seconds = {_shorter(article.cycle_s, speed)} }}]\n'
         for article in ARTICLES
     ]
     parts += [
@@ -105,7 +108,11 @@ def _list(words: Sequence[str]) -> str:
     return "[" + ", ".join(f'"{word}"' for word in words) + "]"
 
 
-def _head(addresses: Addresses) -> str:
+def _shorter(seconds: float, speed: float) -> float:
+    return round(seconds / speed, 4)
+
+
+def _head(addresses: Addresses, speed: float) -> str:
     shifts = "\n".join(
         f'  {{ name = "{name}", start = "{start}", end = "{end}", days = "Mon-Sun" }},' for name, start, end in _SHIFTS
     )
@@ -127,7 +134,7 @@ shifts = [
 [kpi]
 name = "Northgate 2026"
 version = 1
-micro_stop_s = 8.0
+micro_stop_s = {_shorter(8.0, speed)}
 
 [[zone]]
 name = "control"
@@ -176,11 +183,12 @@ data = "{addresses.folder}/web"
 """
 
 
-def _source(machine: MachineSpec, place: Place, addresses: Addresses) -> str:
+def _source(machine: MachineSpec, place: Place, addresses: Addresses, speed: float) -> str:
     head = f'[[source]]\nkind = "{machine.protocol}"\nname = "{machine.name}"\n'
     if machine.protocol == "modbus":
         rows = [_modbus_tag(name, address, kind, as_) for name, address, kind, as_ in _MODBUS]
-        return f'{head}host = "127.0.0.1"\nport = {place.port}\npoll_s = 0.2\ngap = 16\n' + _tags(rows)
+        poll_s = max(_shorter(0.2, speed), _CLOSEST_POLL_S)
+        return f'{head}host = "127.0.0.1"\nport = {place.port}\npoll_s = {poll_s}\ngap = 16\n' + _tags(rows)
     if machine.protocol == "mtconnect":
         rows = [
             f'name = "{name}", item = "{item}", kind = "{kind}"' + (f', unit = "{unit}"' if unit else "")
@@ -217,6 +225,9 @@ def _opcua_tags(machine: MachineSpec) -> list[str]:
         kind = "i64" if signal in _WHOLE else "str" if signal in _WORDS else "f64"
         row = f'name = "{_NAMES[signal]}", node = "{root}/{path}", kind = "{kind}"'
         rows.append(row + (f', unit = "{_UNITS[signal]}"' if signal in _UNITS else ""))
+    rows.append(
+        f'name = "vibration-burst", node = "{root}/{WAVEFORM}", kind = "waveform", unit = "mm/s", rate_hz = {RATE_HZ}'
+    )
     return rows
 
 
@@ -236,5 +247,8 @@ def _machine(machine: MachineSpec) -> str:
     if machine.protocol == "mtconnect":
         names = f'execution = "{tag}execution", functional_mode = "{tag}functional-mode"'
         return f'{head}[machine.state]\nprofile = "mtconnect"\ntags = {{ {names} }}\n'
+    materials = sorted({article.material for article in ARTICLES if machine.name in article.machines})
+    used = ", ".join(f'{material} = "{tag}material-lot"' for material in materials)
+    head += f'lot = "{tag}lot"\nlots_in = {{ {used} }}\n'
     names = f'state = "{tag}state", mode = "{tag}mode"'
     return f'{head}[machine.state]\nprofile = "{flavour_of(machine)}"\ntags = {{ {names} }}\n'

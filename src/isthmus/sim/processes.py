@@ -20,11 +20,12 @@ from typing import Self
 
 import msgspec
 
-from isthmus.sim.bus import Bus
+from isthmus.sim.bus import DROP, MUTE, Bus
 from isthmus.sim.faults import Faults
-from isthmus.sim.world import MachineSpec, World
+from isthmus.sim.world import Change, MachineSpec, Value, World
 
 STEP_S = 0.02
+_SHORTEST_STEP_S = 0.005
 
 
 class Controller(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,12 +39,13 @@ class Controller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SimulatedPlant:
-    """Machines, bus and controllers. Time is the wall clock's."""
+    """Machines, bus and controllers. Time is the wall clock's; what machines do takes a `speed`-th of its time."""
 
-    def __init__(self, controllers: Sequence[Controller], *, seed: int, folder: Path) -> None:
+    def __init__(self, controllers: Sequence[Controller], *, seed: int, folder: Path, speed: float = 1.0) -> None:
         self.controllers = {controller.machine.name: controller for controller in controllers}
         self.faults = Faults()
-        self.world = World([controller.machine for controller in controllers], seed, time.time_ns())
+        self.world = World([controller.machine for controller in controllers], seed, time.time_ns(), speed)
+        self._step_s = max(STEP_S / speed, _SHORTEST_STEP_S)
         self._folder = folder
         self._home = Path(tempfile.mkdtemp(prefix="isthmus-"))  # a socket's path may have 107 bytes at most
         self._bus = Bus(self._home / "bus", lambda machine: self.world.machines[machine].values, time.time_ns)
@@ -106,10 +108,41 @@ class SimulatedPlant:
         """The controller goes on where it hung."""
         self._processes[name].send_signal(signal.SIGCONT)
 
+    def drop(self, name: str) -> None:
+        """Every connection to the controller is cut at once; it listens on."""
+        self._bus.publish([Change(name, DROP, time.time_ns(), value=True)])
+
+    def mute(self, name: str) -> None:
+        """The controller answers and keeps its connections alive, and its values stand still."""
+        self._bus.publish([Change(name, MUTE, time.time_ns(), value=True)])
+
+    def unmute(self, name: str) -> None:
+        """Its values are what is so again."""
+        self._bus.publish([Change(name, MUTE, time.time_ns(), value=False)])
+
+    def lie(self, name: str, signal: str, value: Value) -> None:
+        """A signal says `value` from now on, whatever is so."""
+        self.faults.lie(name, signal, value)
+        self._tell(name, signal)
+
+    def drift(self, name: str, signal: str, per_hour: float) -> None:
+        """A signal moves away from the truth from now on."""
+        self.faults.drift(name, signal, per_hour, time.time_ns())
+
+    def tell_truth(self, name: str, signal: str) -> None:
+        """A signal says what is so again."""
+        self.faults.tell_truth(name, signal)
+        self._tell(name, signal)
+
+    def _tell(self, name: str, signal: str) -> None:
+        """Say once what a signal is now, as the controller tells it."""
+        change = Change(name, signal, time.time_ns(), self.world.machines[name].values[signal])
+        self._bus.publish(self.faults.bend([change]))
+
     async def _run(self) -> None:
         while True:
             self._bus.publish(self.faults.bend(self.world.advance(time.time_ns())))
-            await asyncio.sleep(STEP_S)
+            await asyncio.sleep(self._step_s)
 
 
 def _accepts(port: int) -> bool:

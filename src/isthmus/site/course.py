@@ -16,7 +16,7 @@ from typing import Final
 
 from isthmus.model.calendar import shifts_between
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
-from isthmus.site.checkpoints import Checkpoints, Late
+from isthmus.site.checkpoints import Checkpoints, Late, superfluous
 from isthmus.site.unit import Moment, Unit
 
 _GRID_NS: Final = 15 * NS_PER_MINUTE
@@ -54,6 +54,8 @@ class Course:
         """Marked and not acted on yet."""
         self._dirty: Late | None = None
         """Being folded again: no shortcut is taken before its end."""
+        self._unseen = self._late is not None
+        """Whether samples came late that the states do not hold yet."""
         self.why = ""
         """What came late, in words, while something is folded again."""
 
@@ -61,6 +63,11 @@ class Course:
     def newest(self) -> Moment:
         """The newest states, of before where something is being folded again."""
         return self._moment(self._times[-1])
+
+    def before(self, time_ns: int) -> Moment:
+        """The newest states at or before a moment, or the oldest there are."""
+        with self._lock:
+            return self._moment(self._times[max(bisect_right(self._times, time_ns) - 1, 0)])
 
     @property
     def again(self) -> bool:
@@ -73,17 +80,26 @@ class Course:
         return self._late is not None
 
     @property
+    def unseen_ns(self) -> int | None:
+        """From when on the newest states lack late samples that reach back for long; None where they lack none."""
+        with self._lock:
+            first = min((late.first_ns for late in (self._late, self._dirty) if late is not None), default=None)
+            if first is None or not self._unseen or self._times[-1] - first < NS_PER_HOUR:
+                return None
+            return self._late.first_ns if self._late is not None else self.cursor.time_ns
+
+    @property
     def done_ns(self) -> int:
         """Everything before was folded once, or is being folded now; what comes there is late."""
         return self._done_ns
 
-    def mark(self, first_ns: int, last_ns: int, why: str) -> bool:
+    def mark(self, first_ns: int, last_ns: int, why: str, *, samples: bool = False) -> bool:
         """Data came within [first_ns, last_ns]; on disk when this returns. False when none of it is late."""
         with self._lock:
             if first_ns >= self._done_ns:
                 return False
             late = Late(first_ns, min(last_ns, self._done_ns)).widened(self._late)
-            self.why = self.why or why
+            self.why, self._unseen = self.why or why, self._unseen or samples
             if late != self._late:
                 self._checkpoints.set_late(self.unit.path, late.widened(self._dirty))
                 self._late = late
@@ -115,7 +131,10 @@ class Course:
             self._insert(moment, keep=self._is_edge(moment.time_ns))
             self.cursor = moment
             self._forget(moment.time_ns)
-            return self.again and self._arrived(moment, old)
+            ended = self.again and self._arrived(moment, old)
+            if not self.again and moment.time_ns % NS_PER_DAY == 0:
+                self._thin(moment.time_ns)
+            return ended
 
     def _arrived(self, moment: Moment, old: Moment | None) -> bool:
         """Whether the rest stands as it is: the states are what they were and nothing late lies behind."""
@@ -125,6 +144,7 @@ class Course:
             return False
         self.cursor = self._moment(self._times[-1])
         self._dirty = None
+        self._unseen = self._unseen and self._late is not None
         self._checkpoints.set_late(self.unit.path, self._late)
         return True
 
@@ -163,6 +183,14 @@ class Course:
                 del self._recent[time_ns]
             else:
                 self._drop(time_ns)
+
+    def _thin(self, now_ns: int) -> None:
+        """Once a day: of what lies long behind, fewer moments. Later corrections there fold a little more again."""
+        gone = set(superfluous(self._times, now_ns))
+        if gone:
+            self._checkpoints.drop(self.unit.path, gone)
+            self._times = [time_ns for time_ns in self._times if time_ns not in gone]
+            self._recent = {time_ns: moment for time_ns, moment in self._recent.items() if time_ns not in gone}
 
     def _kept(self, time_ns: int) -> bool:
         return time_ns % _GRID_NS == 0 or self._is_edge(time_ns)

@@ -6,6 +6,7 @@ the latest wins; taking a saying back is a revision of it that is `gone`, which 
 
 from __future__ import annotations
 
+import difflib
 from typing import Literal, NamedTuple
 
 from litestar.exceptions import ClientException
@@ -13,9 +14,14 @@ from litestar.exceptions import ClientException
 from isthmus.model.equipment import beside
 from isthmus.model.plant import Machine
 from isthmus.model.records.assets import AssetDecided
-from isthmus.model.records.people import JobStarted, JobStopped, ParkedDecided, QuantityCorrected, ReasonGiven
+from isthmus.model.records.people import JobStarted, JobStopped, LotGiven, ParkedDecided, QuantityCorrected, ReasonGiven
+from isthmus.model.status import BAD, GOOD
+from isthmus.site import corrections
+from isthmus.site.historian.corrections import Correction as SampleSaid
+from isthmus.site.historian.corrections import value_of
 from isthmus.web.accounts import Person
-from isthmus.web.figures import states
+from isthmus.web.figures import orders, states
+from isthmus.web.figures.sources import tags_of
 from isthmus.web.figures.stops import reasons_for
 from isthmus.web.guard import demand
 from isthmus.web.house import House
@@ -95,6 +101,7 @@ def start_job(house: House, person: Person, machine: Machine, order: str, operat
     order, operation = _code(order), _code(operation)
     if not order:
         raise ClientException(detail="Choose the order that runs now.")
+    _demand_known(house, order)
     with house.saying:
         now = house.clock()
         said = JobStarted(path=machine.path, time_ns=now, order=order, operation=operation, by=person.name, said_ns=now)
@@ -107,6 +114,7 @@ def stop_job(house: House, person: Person, machine: Machine, order: str, *, fini
     order = _code(order)
     if not order:
         raise ClientException(detail=f"No order runs on {machine.name} that could be stopped. Load the page again.")
+    _demand_known(house, order)
     with house.saying:
         now = house.clock()
         said = JobStopped(path=machine.path, time_ns=now, order=order, finished=finished, by=person.name, said_ns=now)
@@ -130,6 +138,8 @@ def correct(house: House, person: Person, machine: Machine, order: str, by: Corr
     if max(abs(by.good), abs(by.scrap), abs(by.rework)) > _MOST_PIECES:
         raise ClientException(detail="No correction is that large. Count the digits.")
     order = _code(order)
+    if order:
+        _demand_known(house, order)
     with house.saying:
         now = house.clock()
         said = QuantityCorrected(
@@ -145,6 +155,72 @@ def correct(house: House, person: Person, machine: Machine, order: str, by: Corr
             said_ns=now,
         )
         house.site.append([said])
+
+
+def put_right(  # noqa: PLR0913  one form
+    house: House, person: Person, machine: Machine, *, tag: str, time_ns: int, value: str, why: str
+) -> None:
+    """Put a sample of a machine's tags right; history keeps the old one, and what was folded from it follows."""
+    demand(person, "sample")
+    number = house.site.tags.find(tag)
+    if number is None or tag not in tags_of(machine):
+        raise ClientException(detail=f"{machine.name} has no tag {tag!r} in history.")
+    if not why.strip():
+        raise ClientException(detail="Say in a few words why the sample was wrong; it stands in the history.")
+    if not 0 < time_ns <= house.clock():
+        raise ClientException(detail="Only what was can be put right; choose one of the samples.")
+    try:
+        known = value_of(house.site.tags.info(number).kind, value)
+    except ValueError as error:
+        raise ClientException(detail=f"{tag}: {error}.") from error
+    with house.saying:
+        said = SampleSaid(
+            tag=number,
+            time_ns=time_ns,
+            value=known,
+            status=GOOD if known is not None else BAD,
+            said_ns=house.clock(),
+            by=person.name,
+            why=_short(why),
+        )
+        corrections.correct(house.site, [said])
+
+
+class Lot(NamedTuple):
+    """Which lot an order makes, or with a `material` uses up; from the start of its run, else from now."""
+
+    order: str
+    material: str
+    lot: str
+    from_start: bool
+
+
+def give_lot(house: House, person: Person, machine: Machine, said: Lot) -> None:
+    """Say which lot an order makes or uses up on a machine."""
+    demand(person, "lot")
+    order, material, lot = _code(said.order), _code(said.material), _code(said.lot)
+    if not order or not lot:
+        raise ClientException(detail="Give the order and the number of its lot.")
+    _demand_known(house, order)
+    with house.saying:
+        now = house.clock()
+        rows = house.site.views.query(
+            "SELECT time_ns FROM runs WHERE path = ? AND order_no = ? ORDER BY time_ns DESC LIMIT 1",
+            (machine.path, order),
+        )
+        since = rows[0]["time_ns"] if rows and said.from_start else now
+        given = LotGiven(
+            path=machine.path,
+            time_ns=since,
+            ordinal=_next_ordinal(house, "LotGiven", machine.path, since),
+            order=order,
+            direction="in" if material else "out",
+            material=material,
+            lot=lot,
+            by=person.name,
+            said_ns=now,
+        )
+        house.site.append([given])
 
 
 def decide(house: House, person: Person, key: str, decision: str, note: str) -> None:
@@ -225,6 +301,18 @@ def _code(order: str) -> str:
     if len(code) > _LONGEST_ORDER or not code.isprintable():
         raise ClientException(detail=f"An order's number has at most {_LONGEST_ORDER} letters, digits and signs.")
     return code
+
+
+def _demand_known(house: House, order: str) -> None:
+    """Raise ClientException for an order that neither the ERP told of nor any machine ran; a mistyped number is found so.
+
+    Where the ERP has told of no order at all, or there is none, every number is taken.
+    """
+    known = orders.known(house)
+    if known.told and order not in known.numbers:
+        near = difflib.get_close_matches(order, known.numbers, n=3, cutoff=0.5)
+        mend = f"Is it {' or '.join(near)}?" if near else "See the orders page for those there are."
+        raise ClientException(detail=f"No order is called {order}. {mend}")
 
 
 def _short(note: str) -> str:

@@ -21,7 +21,18 @@ from litestar.response import Response
 from isthmus.model.plant import Machine
 from isthmus.web import roles
 from isthmus.web.accounts import Person, Session
-from isthmus.web.figures import attention, connections, events, indicators, losses, machines, orders, shifts, states
+from isthmus.web.figures import (
+    attention,
+    connections,
+    events,
+    indicators,
+    losses,
+    lots,
+    machines,
+    orders,
+    shifts,
+    states,
+)
 from isthmus.web.figures import stops as stops_
 from isthmus.web.figures import tags as tags_
 from isthmus.web.figures.shifts import Window
@@ -103,6 +114,13 @@ def all_orders(house: NamedDependency[House], form_at: Format = "json") -> Respo
 def all_reports(house: NamedDependency[House], form_at: Format = "json") -> Response[Any]:
     """Reports to the ERP as they stand."""
     return _table(house, orders.all_reports(house), form_at, "reports")
+
+
+@get("/api/lots/{lot:path}")
+@in_thread
+def lot_traced(lot: FromPath[str], house: NamedDependency[House], form_at: Format = "json") -> Response[Any]:
+    """Where a lot came from and where it went."""
+    return _table(house, lots.trace(house, str(lot).lstrip("/")), form_at, "lots")
 
 
 @get("/api/connections")
@@ -197,6 +215,7 @@ HANDLERS = (
     needs,
     all_orders,
     all_reports,
+    lot_traced,
     all_connections,
     shift_of,
     states_of,

@@ -61,8 +61,15 @@ def report_in_words(body: str) -> str:
         return body
     if not isinstance(fields, dict):
         return body
-    told = {key: value for key, value in fields.items() if key not in ("key", "order", "command") and value != ""}
-    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in told.items())
+    told = {
+        key: value for key, value in fields.items() if key not in ("key", "order", "command", "lots") and value != ""
+    }
+    words = [f"{key.replace('_', ' ')} {value}" for key, value in told.items()]
+    words += [
+        f"{'lot ' + one['lot'] if one['lot'] else 'no lot'} good {one['good']}, scrap {one['scrap']}"
+        for one in fields.get("lots", ())
+    ]
+    return ", ".join(words)
 
 
 @cache

@@ -14,7 +14,7 @@ import pytest
 
 from isthmus.assets.findings import Look, find
 from isthmus.cli import main
-from isthmus.model.records.assets import AssetKnown, FlowSeen
+from isthmus.model.records.assets import AssetKnown, AssetSeen, FlowSeen
 from isthmus.run.audit_store import AuditStore
 from isthmus.site.records_log import RecordsLog
 
@@ -227,8 +227,8 @@ def test_a_site_that_stands_still_takes_the_record_over_once(
     assert audit("hand-over", "--plant", plant) == 0
     assert "\n0 facts given to North" in capsys.readouterr().out
     log = RecordsLog(site / "log")
-    assets = [one for _, one in log.read(0) if isinstance(one, AssetKnown)]
+    statements = [one for _, one in log.read(0) if isinstance(one, AssetSeen)]
     log.close()
-    assert {one.path.partition("#")[0] for one in assets} == {"acme/north"}
+    assert {one.path.partition("#")[0] for one in statements} == {"acme/north"}
     assert audit("import", tmp_path / "a.pcap", folder="site") == 2
     assert "is a site's data" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from isthmus.model.calendar import Shift
 from isthmus.model.plant import Counter, KpiPolicy, Machine, Plant, Reason, StateRules
 from isthmus.model.records import Record
 from isthmus.model.records.business import JobOrdered
-from isthmus.model.records.people import JobStarted, JobStopped, QuantityCorrected, ReasonGiven
+from isthmus.model.records.people import JobStarted, JobStopped, LotGiven, QuantityCorrected, ReasonGiven
 from isthmus.model.records.production import Counted, Indicator, RunEnded, RunSettled, StateChanged, StopExplained
 from isthmus.model.records.site import Tick
 from isthmus.model.samples import Series
@@ -42,6 +42,8 @@ MACHINE = Machine(
     scrap=Counter(tag="p/scrap", width=16),
     order="p/order",
     stop_code="p/code",
+    lot="p/lot",
+    lots_in={"BAR": "p/bar"},
     ideal_cycle_s=2.0,
 )
 
@@ -66,6 +68,8 @@ samples = some.fixed_dictionaries(
         "p/total": tag(some.integers(0, 65_535), 15),
         "p/scrap": tag(some.integers(0, 60), 8),
         "p/order": tag(some.sampled_from(["", "1047", "1048"]), 8),
+        "p/lot": tag(some.sampled_from(["", "L-1", "L-2"]), 8),
+        "p/bar": tag(some.sampled_from(["HEAT-1", "HEAT-2"]), 4),
         "p/code": tag(some.sampled_from(["", "417", "9"]), 8),
     }
 )
@@ -102,6 +106,16 @@ records: some.SearchStrategy[list[Record]] = some.lists(
             time_ns=moment,
             order=some.just("77"),
             good=some.integers(-3, 3),
+            by=some.just("Ada"),
+            said_ns=some.just(1),
+        ),
+        some.builds(
+            LotGiven,
+            path=some.just(PATH),
+            time_ns=moment,
+            order=some.sampled_from(["1047", "77"]),
+            direction=some.just("out"),
+            lot=some.sampled_from(["L-8", "L-9"]),
             by=some.just("Ada"),
             said_ns=some.just(1),
         ),
@@ -167,6 +181,10 @@ def test_minutes_add_up_stops_never_overlap_and_parts_make_the_run(
     stops = of(StopExplained, facts)
     assert all(one.start_ns < one.time_ns for one in stops)
     assert all(one.time_ns <= other.start_ns for one, other in pairwise(stops))
+    for part in of(RunSettled, facts):
+        if part.lots:
+            assert sum(lot.good for lot in part.lots) == part.good
+            assert sum(lot.scrap for lot in part.lots) == part.scrap
     for run in of(RunEnded, facts):
         parts = [
             part

@@ -68,6 +68,23 @@ def windows(path: Path, told: Told, size: int = WINDOW_BYTES) -> Iterator[Window
         yield from reader.windows()
 
 
+def application(path: Path) -> str:
+    """Which application a pcapng says it was written by; "" for none, or for another kind of file."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    order = "<" if head[8:12] == b"\x4d\x3c\x2b\x1a" else ">"
+    if head[:4] != _SECTION_MAGIC or len(head) < _SECTION_OPTIONS:
+        return ""
+    end = min(struct.unpack_from(order + "I", head, 4)[0], len(head)) - 4
+    at = _SECTION_OPTIONS
+    while at + 4 <= end:
+        code, size = struct.unpack_from(order + "HH", head, at)
+        if code == _APPLICATION:
+            return head[at + 4 : at + 4 + size].decode("utf-8", "replace")
+        at += 4 + size + (-size % 4)
+    return ""
+
+
 class _Blocks:
     """The file as blocks of bytes; what a reader left of one block stands before the next."""
 
@@ -257,6 +274,8 @@ def _again(body: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 _SECTION_MAGIC: Final = b"\x0a\x0d\x0d\x0a"
 _SECTION, _INTERFACE, _SIMPLE, _OLD, _ENHANCED = 0x0A0D0D0A, 1, 3, 2, 6
+_SECTION_OPTIONS, _APPLICATION = 24, 4
+"""Where a section header's options begin, and shb_userappl among them."""
 _LEAST_BLOCK: Final = 12
 _MOST_BLOCK: Final = 1 << 24
 

@@ -42,6 +42,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     queue: int = 1
     deadband: float = 0.0
     """Held back by the server; 0 where that is not asked for."""
+    interval_ns: float = 0.0
+    """Of a waveform: the time between two of its readings."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +61,9 @@ class Reading:
 
     def __init__(self, link: Link, plan: Plan, known: Known, sink: Sink) -> None:
         self._link, self._plan, self._known, self._sink = link, plan, known, sink
-        self._decoder = Decoder([Asked(item.kind, item.index is not None) for item in plan.items], sink.fault)
+        self._decoder = Decoder(
+            [Asked(item.kind, item.index is not None, item.interval_ns) for item in plan.items], sink.fault
+        )
         self._streams: dict[int, _Stream] = {}
         self._acknowledge: list[Any] = []
         self._turn = asyncio.Lock()
@@ -229,14 +233,16 @@ class Reading:
             self._notifications(raw, at + 16, count)
 
     async def _republish(self, stream: _Stream, sequence: int) -> None:
-        """Ask again for a message that did not come."""
+        """Ask again for a message that did not come. Raises BadMessageNotAvailable when the server has it no longer."""
         from asyncua import ua  # noqa: PLC0415  heavy; see the package
 
         request = ua.RepublishRequest()
         request.Parameters.SubscriptionId = stream.number
         request.Parameters.RetransmitSequenceNumber = sequence
         raw = await self._link.ask(request)
-        _, _, count = struct.unpack_from("<Iqi", raw)
+        given, _, count = struct.unpack_from("<Iqi", raw)
+        if given != sequence:  # asyncua's server says Good and gives an empty message, numbered 0, for ever
+            raise ua.uaerrors.BadMessageNotAvailable
         self._notifications(raw, 16, count)
 
     def _notifications(self, raw: bytes, at: int, count: int) -> None:

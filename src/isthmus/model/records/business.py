@@ -27,6 +27,8 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     material: str
     quantity: str
     unit: str = ""
+    lot_tracked: bool = False
+    """True when the business system demands the lot of what is taken in."""
 
 
 class JobOrdered(Record, frozen=True, kw_only=True):
@@ -48,6 +50,8 @@ class JobOrdered(Record, frozen=True, kw_only=True):
     external_id: str = ""
     cost: str = ""
     """What the ERP says it has cost so far, a decimal number as text."""
+    lot_tracked: bool = False
+    """True when the business system demands the lot of what is made."""
 
 
 class MaterialExpected(Record, frozen=True, kw_only=True):

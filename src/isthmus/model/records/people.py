@@ -63,6 +63,24 @@ class QuantityCorrected(Record, frozen=True, kw_only=True):
     said_ns: int
 
 
+class LotGiven(Record, frozen=True, kw_only=True):
+    """Which lot an order makes or uses up on a machine, from `time_ns` on. Path: the work unit.
+
+    Holds for this order on this machine until the next saying, or until the machine's own lot tag changes.
+    """
+
+    emitter: ClassVar[str] = "web/lots"
+
+    order: str
+    direction: Literal["in", "out"]
+    """in: a component that is used up; out: what is made."""
+    material: str = ""
+    """The component; "" for what the order makes."""
+    lot: str
+    by: str
+    said_ns: int
+
+
 class ParkedDecided(Record, frozen=True, kw_only=True):
     """What a person decided on a report that the ERP would not take. Path: plant#erp/key."""
 
@@ -88,4 +106,21 @@ class SiteCut(Record, frozen=True, kw_only=True):
     by: str
     asked_by: str = ""
     """Of a lifting: who asked for it."""
+    said_ns: int
+
+
+class SampleCorrected(Record, frozen=True, kw_only=True):
+    """A person put a sample right. Path: plant#source/name; `time_ns`: the sample's; ordinal: the site's tag id.
+
+    A later correction of the same sample is a higher revision. History keeps every version.
+    """
+
+    emitter: ClassVar[str] = "site/corrections"
+
+    tag: str
+    value: str
+    """As text; "" says that there was none to believe."""
+    status: int
+    why: str
+    by: str
     said_ns: int

@@ -145,6 +145,40 @@ class Indicator(Record, frozen=True, kw_only=True):
     """For example "standard wrong: effectiveness above 1"."""
 
 
+class LotUsed(msgspec.Struct, frozen=True, kw_only=True):
+    """A lot of a component that is being used up."""
+
+    material: str
+    lot: str
+
+
+class LotChanged(Record, frozen=True, kw_only=True):
+    """From `time_ns` on an order makes this lot of these lots, on one machine (ISA-95 material lot).
+
+    Holds until the next such record, or until the order is off the machine. A piece counted at that very
+    moment belongs to the lot before.
+    """
+
+    emitter: ClassVar[str] = "production/lots"
+
+    order: str
+    product: str = ""
+    lot: str = ""
+    """The lot that is made; "" while nobody has said."""
+    used: tuple[LotUsed, ...] = ()
+    """The component lots in use, by material; a material that nobody has told a lot of is not among them."""
+
+
+class LotPart(msgspec.Struct, frozen=True, kw_only=True):
+    """What was made of one lot while the same component lots were in use. `lot` "" where nobody has said."""
+
+    lot: str = ""
+    good: float = 0
+    scrap: float = 0
+    rework: float = 0
+    used: tuple[LotUsed, ...] = ()
+
+
 class RunSettled(Record, frozen=True, kw_only=True):
     """What may be reported of one order on one machine: settled, it will not change by lateness alone.
 
@@ -168,6 +202,8 @@ class RunSettled(Record, frozen=True, kw_only=True):
     """True for the first part of a run: the ERP's order is to be started."""
     final: bool = False
     """True for the last part: the operation is finished."""
+    lots: tuple[LotPart, ...] = ()
+    """The same pieces by lot, in the order of time; none where no lot is known of any of them."""
 
 
 def element_ns(elements: Elements, element: Element) -> int:

@@ -60,11 +60,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _fresh(store: AuditStore, data: Path, path: str) -> list[Record]:
-    """What is new to the site's log, under the site's own path."""
+    """What is new to the site's log, under the site's own path.
+
+    The record and its findings stay behind: the site judges what was said by its own zones and conduits.
+    """
+    from isthmus.model.records.assets import AssetFinding, AssetKnown  # noqa: PLC0415  as above
     from isthmus.site.handed import logged  # noqa: PLC0415  as above
 
     known = {(one.key, one.revision, one.gone) for one in logged(data)} if (data / "log").is_dir() else set()
-    moved = (_at(one, store.settings.path, path) for _, one in store.log.read(0))
+    said = (one for _, one in store.log.read(0) if not isinstance(one, AssetKnown | AssetFinding))
+    moved = (_at(one, store.settings.path, path) for one in said)
     return [one for one in moved if (one.key, one.revision, one.gone) not in known]
 
 

@@ -42,18 +42,18 @@ class Job(NamedTuple):
     quantity: int
 
 
-def jobs(seconds: float | None) -> list[Job]:
+def jobs(seconds: float | None, speed: float = 1.0) -> list[Job]:
     """The orders, machine by machine in the order in which they run.
 
     With `seconds` they are sized so that each is finished within a run of that length; without,
-    the first of each machine is small and the others last.
+    the first of each machine is small and the others last. At a speed of N they hold N times as many pieces.
     """
     out: list[Job] = []
     for machine in MACHINES:
         articles = [article for article in ARTICLES if machine.name in article.machines]
         for place, size_s in enumerate(_sizes(seconds)):
             article = articles[place % len(articles)]
-            available = size_s - machine.setup_s * 1.3
+            available = size_s * speed - machine.setup_s * 1.3
             quantity = max(int(available / (article.cycle_s * machine.slower * _SLACK)), 1)
             out.append(Job(str(FIRST_ORDER + len(out)), machine.name, article, quantity))
     return out

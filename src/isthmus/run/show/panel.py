@@ -12,6 +12,7 @@ from contextlib import suppress
 from html import escape
 from typing import Final, NamedTuple
 
+from isthmus.run.show.disturb import drift, drop, jump_clock, lie, mute
 from isthmus.run.show.stage import Stage, Tell
 from isthmus.run.show.story import breaks, cut_link, freeze, kill_edge, kill_site, stop_erp, unplug
 
@@ -44,6 +45,12 @@ BUTTONS: Final[Mapping[str, Button]] = {
     ),
     "kill-cnc-02": Button("Kill CNC-02's controller for 20 s", "a real SIGKILL; it comes back with other node ids", unplug("cnc-02", 20)),
     "freeze-press-1": Button("Freeze Press-1's controller for 15 s", "it takes connections and answers nothing", freeze("press-1", 15)),
+    "drop-cnc-01": Button("Cut all connections to CNC-01's controller", "it takes new ones at once; a cut is told and the values go on", drop("cnc-01")),
+    "mute-paint": Button("Mute Paint's controller for 30 s", "it answers and keeps its session alive; its values stand still", mute("paint", 30)),
+    "lie-mill-04": Button("Let Mill-04's temperature lie for 30 s", "it says 95 °C whatever is so", lie("mill-04", "temperature", 95.0, 30)),
+    "drift-cnc-01": Button("Let CNC-01's vibration drift for a minute", "120 mm/s an hour away from the truth", drift("cnc-01", "vibration", 120.0, 60)),
+    "clock-ahead-cnc-02": Button("Set CNC-02's clock ten minutes ahead for 20 s", "values from the future are set aside and named", jump_clock("cnc-02", 600, 20)),
+    "clock-back-cnc-03": Button("Set CNC-03's clock ten minutes back for 20 s", "values that come late are folded in where they say", jump_clock("cnc-03", -600, 20)),
     "cut-link": Button("Cut the link between OT and IT for 60 s", "the edge goes on reading and keeps everything", cut_link(60)),
     "kill-edge": Button("Kill the edge", "kill -9; it is started again", kill_edge),
     "kill-site": Button("Kill the site", "kill -9; the pages go away for a moment", kill_site),

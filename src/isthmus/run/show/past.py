@@ -27,7 +27,7 @@ from isthmus.wire.link import CONTENT_TYPE, FRAMES, MAX_BODY, VERSION, VERSION_H
 
 _ROWS = 10_000
 _STEP_NS = 10 * NS_PER_MINUTE
-_HIDDEN = ("order", "product")
+_HIDDEN = ("order", "product", "lot", "material_lot")
 
 Rows = dict[tuple[str, ValueKind, str], list[tuple[int, Value]]]
 

@@ -74,6 +74,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
     """Length of a bounded run; None goes on until it is stopped."""
     erp: bool = True
+    speed: float = 1.0
+    """How many times faster the machines work."""
     web_port: int = 8600
 
 
@@ -86,7 +88,7 @@ async def stage(settings: Settings, tell: Tell) -> AsyncIterator[Stage]:
     _demand_free(settings.web_port)
     folder = settings.folder
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = jobs(settings.seconds)
+    wanted = jobs(settings.seconds, settings.speed)
     async with AsyncExitStack() as stack:
         erp, filled = await _start_erp(settings, wanted, stack, tell)
         ports = dict(zip([machine.name for machine in MACHINES], _free_ports(len(MACHINES)), strict=True))
@@ -101,12 +103,14 @@ async def stage(settings: Settings, tell: Tell) -> AsyncIterator[Stage]:
             erp=_erp_lines(erp, filled),
         )
         path = folder / "plant.toml"
-        path.write_text(plant_text(places, addresses))
+        path.write_text(plant_text(places, addresses, settings.speed))
         file = load(path)
         password = _prepare(file)
         environment = {**os.environ, "ISTHMUS_ERP_KEY": filled.key, "PYTHONUNBUFFERED": "1"}
         tell(f"plant: {len(MACHINES)} machines on two lines, each behind its own protocol server")
-        plant = await stack.enter_async_context(SimulatedPlant(floor, seed=settings.seed, folder=folder))
+        plant = await stack.enter_async_context(
+            SimulatedPlant(floor, seed=settings.seed, folder=folder, speed=settings.speed)
+        )
         line = Line(link_port, site_port)
         await line.mend()
         stack.push_async_callback(line.cut)

@@ -188,7 +188,7 @@ def freeze(machine: str, seconds: float) -> Act:
         stage.plant.freeze(machine)
         await asyncio.sleep(seconds)
         stage.plant.thaw(machine)
-        await _delivers(stage, f"freeze:{machine}", machine)
+        await delivers(stage, f"freeze:{machine}", machine)
 
     return act
 
@@ -201,12 +201,12 @@ def unplug(machine: str, seconds: float) -> Act:
         await asyncio.sleep(seconds)
         stage.plant.start(machine, shuffle=3)
         await stage.plant.listening()
-        await _delivers(stage, f"unplug:{machine}", machine)
+        await delivers(stage, f"unplug:{machine}", machine)
 
     return act
 
 
-async def _delivers(stage: Stage, name: str, machine: str) -> None:
+async def delivers(stage: Stage, name: str, machine: str) -> None:
     """The time until the edge has samples of a source that were taken from now on."""
     since_ns = time.time_ns()
 

@@ -14,6 +14,8 @@ class ErpProduct(msgspec.Struct, frozen=True, kw_only=True):
     """Tryton's symbol of a unit: u, kg, m, h."""
     cost: str = "0"
     """Cost price a unit, a decimal number as text."""
+    lot_tracked: bool = False
+    """True when no move in or out of production may be done without a lot."""
 
 
 class ErpWorkCentre(msgspec.Struct, frozen=True, kw_only=True):

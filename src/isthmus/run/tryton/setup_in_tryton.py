@@ -103,6 +103,8 @@ class _Filler:
         template.type = "goods"
         template.account_category = category
         template.list_price = Decimal(0)
+        if told["lot_tracked"]:
+            template.lot_required = ["production"]
         made = any(recipe["product"] == told["code"] for recipe in self.plant["recipes"])
         if made:
             template.producible = True

@@ -17,7 +17,7 @@ import contextlib
 import struct
 from pathlib import Path
 
-from isthmus.sim.bus import changes
+from isthmus.sim.bus import DROP, changes
 from isthmus.sim.world import Value
 
 REGISTERS = 20
@@ -57,6 +57,9 @@ async def serve(bus: Path, machine: str, port: int, alarms: tuple[str, ...]) -> 
     await server.serve_forever(background=True)
     try:
         async for signal, _, value in changes(bus, machine):
+            if signal == DROP:
+                for connection in tuple(server.active_connections.values()):
+                    connection.close()
             place = registers_of(signal, value, alarms)
             if place is not None:
                 await server.async_setValues(1, _HOLDING, place[0], place[1])

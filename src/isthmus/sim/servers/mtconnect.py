@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from pathlib import Path
 
-from isthmus.sim.bus import changes
+from isthmus.sim.bus import DROP, changes
 from isthmus.sim.servers.mtconnect_agent import Agent, Component, Device, Item
 from isthmus.sim.world import Value
 
@@ -95,6 +95,9 @@ async def serve(bus: Path, machine: str, port: int) -> None:
     agent = Agent(device(machine))
     async with await agent.serve("127.0.0.1", port):
         async for signal, time_ns, value in changes(bus, machine):
+            if signal == DROP:
+                agent.drop()
+                continue
             tell(agent, signal, time_ns, value)
             agent.update("avail", "AVAILABLE", time_ns)
 

@@ -64,7 +64,7 @@ class Assets:
         CREATE INDEX assets_known_by_zone ON assets_known (zone, role);
         CREATE INDEX assets_known_by_role ON assets_known (role);
         CREATE INDEX assets_known_by_maker ON assets_known (maker, model);
-        CREATE INDEX assets_known_by_name ON assets_known (name = '', name, id);
+        CREATE INDEX assets_known_by_name ON assets_known ((name = ''), name, id);
         CREATE INDEX assets_known_by_state ON assets_known (state);
         CREATE INDEX assets_known_by_seen ON assets_known (last_ns);
         CREATE INDEX assets_known_by_parent ON assets_known (parent);

@@ -22,7 +22,8 @@ class Orders:
             "orders",
             "order_no TEXT NOT NULL, product TEXT NOT NULL, quantity REAL NOT NULL, unit TEXT NOT NULL, "
             "state TEXT NOT NULL, due_ns INTEGER, start_ns INTEGER, priority INTEGER NOT NULL, steps TEXT NOT NULL, "
-            "materials TEXT NOT NULL, reference TEXT NOT NULL, external_id TEXT NOT NULL, cost TEXT NOT NULL",
+            "materials TEXT NOT NULL, reference TEXT NOT NULL, external_id TEXT NOT NULL, cost TEXT NOT NULL, "
+            "lot_tracked INTEGER NOT NULL",
         )
         + tables.latest("orders_stock", "material TEXT NOT NULL, quantity TEXT NOT NULL, unit TEXT NOT NULL")
         + tables.latest(
@@ -59,6 +60,7 @@ def _order(record: JobOrdered) -> dict[str, Any]:
         "reference": record.reference,
         "external_id": record.external_id,
         "cost": record.cost,
+        "lot_tracked": int(record.lot_tracked),
     }
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import sqlite3
 from typing import ClassVar
 
+import msgspec
+
 from isthmus.model.equipment import named
 from isthmus.model.records import Record
 from isthmus.model.records.business import ErpItem, JobOrdered
@@ -27,6 +29,7 @@ class Outbox:
             path TEXT NOT NULL, time_ns INTEGER NOT NULL, ordinal INTEGER NOT NULL, revision INTEGER NOT NULL,
             gone INTEGER NOT NULL, order_number TEXT NOT NULL, operation TEXT NOT NULL, sequence INTEGER NOT NULL,
             good REAL NOT NULL, scrap REAL NOT NULL, busy_ns INTEGER NOT NULL, final INTEGER NOT NULL,
+            lots TEXT NOT NULL,
             PRIMARY KEY (path, time_ns, ordinal)
         ) WITHOUT ROWID;
         CREATE INDEX outbox_settled_by_order ON outbox_settled (order_number, time_ns);
@@ -71,7 +74,7 @@ def _settled(db: sqlite3.Connection, position: int, record: RunSettled) -> None:
     if before is not None and before[0] != record.order:
         _touch(db, before[0], position)
     db.execute(
-        "INSERT OR REPLACE INTO outbox_settled VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO outbox_settled VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *at,
             record.revision,
@@ -83,6 +86,7 @@ def _settled(db: sqlite3.Connection, position: int, record: RunSettled) -> None:
             record.scrap,
             record.run_ns + record.setup_ns,
             record.final,
+            msgspec.json.encode(record.lots).decode(),
         ),
     )
     _touch(db, record.order, position)
@@ -93,7 +97,7 @@ def _item(db: sqlite3.Connection, position: int, record: ErpItem) -> None:
         "INSERT INTO outbox_items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
         "body = excluded.body, state = excluded.state, attempts = excluded.attempts, message = excluded.message, "
         "receipt = excluded.receipt, revision = excluded.revision, gone = excluded.gone, position = excluded.position "
-        "WHERE excluded.revision >= revision",
+        "WHERE excluded.revision >= outbox_items.revision",
         (
             named(record.path, "erp"),
             record.order,

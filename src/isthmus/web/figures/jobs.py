@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from isthmus.model.plant import Machine, Plant
+from isthmus.model.records.business import Component
 from isthmus.model.records.production import RunEnded
 from isthmus.model.time import NS_PER_HOUR, NS_PER_S, Interval, to_datetime
 from isthmus.web.figures.shifts import touching
@@ -107,6 +108,12 @@ def order_row(house: House, order: str) -> dict[str, Any] | None:
     """The order as the business system has it."""
     rows = house.site.views.query("SELECT * FROM orders WHERE order_no = ? ORDER BY time_ns DESC LIMIT 1", (order,))
     return dict(rows[0]) if rows else None
+
+
+def materials_of(house: House, order: str) -> list[Component]:
+    """What the business system says that an order takes in."""
+    row = order_row(house, order)
+    return msgspec.json.decode(row["materials"], type=list[Component]) if row else []
 
 
 def made_before(house: House, order: str, sequence: int, operation: str) -> float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from isthmus.model.equipment import named
-from isthmus.model.records.business import Step
+from isthmus.model.records.business import ErpDiffers, Step
 from isthmus.model.records.production import RunEnded
+from isthmus.web.figures.lots import LotOfOrder, of_orders
 from isthmus.web.house import House
 
 WAITING = ("pending", "sending", "unknown")
@@ -65,6 +66,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Scrapped pieces of all operations."""
     operations: tuple[Operation, ...]
     reports: tuple[Report, ...]
+    lots: tuple[LotOfOrder, ...] = ()
+    """What was settled of it by lot, in the order of time."""
+    lot_tracked: bool = False
+    """True when the business system demands the lot of what is made."""
 
     @property
     def share(self) -> float | None:
@@ -92,11 +97,14 @@ def all_orders(house: House) -> list[Order]:
     reports: dict[str, list[Report]] = defaultdict(list)
     for report in all_reports(house):
         reports[report.order].append(report)
-    operations = _operations(house)
-    known = {row["order_no"]: dict(row) for row in house.site.views.query("SELECT * FROM orders")}
-    numbers = known.keys() | operations.keys() | reports.keys()
+    operations, lots = _operations(house), of_orders(house)
+    told = {row["order_no"]: dict(row) for row in house.site.views.query("SELECT * FROM orders")}
+    numbers = told.keys() | operations.keys() | reports.keys()
     orders = [
-        _order(house, number, known.get(number), operations.get(number, []), reports.get(number, []))
+        msgspec.structs.replace(
+            _order(house, number, told.get(number), operations.get(number, []), reports.get(number, [])),
+            lots=tuple(lots.get(number, ())),
+        )
         for number in numbers
     ]
     far = 1 << 63
@@ -104,6 +112,25 @@ def all_orders(house: House) -> list[Order]:
         orders,
         key=lambda one: (one.state in ("finished", "cancelled"), not one.running, one.due_ns or far, one.order),
     )
+
+
+class Known(NamedTuple):
+    """The orders that can be meant."""
+
+    numbers: list[str]
+    """Open ones first."""
+    told: bool
+    """Whether the business system has told of any."""
+
+
+def known(house: House) -> Known:
+    """Every order that the business system told of or that ran on a machine."""
+    rows = house.site.views.query(
+        "SELECT order_no, state IN ('finished', 'cancelled') AS over FROM orders ORDER BY over, order_no"
+    )
+    ran = house.site.views.query("SELECT DISTINCT order_no FROM runs_started ORDER BY order_no")
+    numbers = dict.fromkeys(row["order_no"] for row in (*rows, *ran) if row["order_no"])
+    return Known(list(numbers), bool(rows))
 
 
 def all_reports(house: House) -> list[Report]:
@@ -130,6 +157,14 @@ def all_reports(house: House) -> list[Report]:
         )
         for row in rows
     ]
+
+
+def differs(house: House) -> list[ErpDiffers]:
+    """Where the ERP's own figure of an order is not what it confirmed to us, by order."""
+    rows = house.site.views.query(
+        "SELECT body FROM facts WHERE kind = 'ErpDiffers' AND gone = 0 ORDER BY path, ordinal"
+    )
+    return [msgspec.json.decode(row["body"], type=ErpDiffers) for row in rows]
 
 
 def erp_link(house: House) -> tuple[bool | None, str, int | None]:
@@ -160,6 +195,7 @@ def _order(
         scrap=sum(one.scrap for one in operations),
         operations=tuple(operations),
         reports=tuple(reports),
+        lot_tracked=bool(row and row["lot_tracked"]),
     )
 
 
@@ -168,7 +204,7 @@ def _operations(house: House) -> dict[str, list[Operation]]:
     made: dict[tuple[str, int, str], list[Any]] = defaultdict(lambda: [0.0, 0.0, 0.0, {}, {}])
     machines = house.site.plant.machines
     over: set[tuple[str, int]] = set()
-    for row in house.site.views.query("SELECT * FROM runs ORDER BY time_ns"):
+    for row in house.site.views.query("SELECT * FROM runs ORDER BY time_ns, path"):
         cell = made[row["order_no"], row["sequence"], row["operation"]]
         name = machines[row["path"]].name if row["path"] in machines else row["path"]
         cell[3][name] = True

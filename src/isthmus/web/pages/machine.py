@@ -17,7 +17,7 @@ from isthmus.model.time import NS_PER_HOUR, NS_PER_MINUTE
 from isthmus.web import acts, render, roles
 from isthmus.web import strip as drawing
 from isthmus.web.accounts import Person, Session
-from isthmus.web.figures import events, indicators, jobs, losses, machines, orders, shifts, sources, states
+from isthmus.web.figures import events, indicators, jobs, losses, lots, machines, orders, shifts, sources, states
 from isthmus.web.figures import stops as stops_
 from isthmus.web.figures import tags as tags_
 from isthmus.web.figures.shifts import Window
@@ -30,7 +30,9 @@ _SAID = {
     "reason": "The reason is in the log; the figures follow within seconds.",
     "undone": "Taken back.",
     "job": "The job is in the log.",
+    "lot": "The lot is in the log; the order's figures follow within seconds.",
     "quantity": "The correction is in the log; the figures follow within seconds.",
+    "sample": "The sample is put right, the old one is kept; the figures follow within seconds.",
 }
 _TREND_NS = NS_PER_HOUR
 _LARGEST = 1 << 62
@@ -60,7 +62,7 @@ def act(
     house: NamedDependency[House],
     form: NamedDependency[dict[str, str]],
 ) -> Redirect:
-    """Something a person says of a machine: reason, undo, job, halt or quantity."""
+    """Something a person says of a machine: reason, undo, job, halt, sample, quantity or lot."""
     machine = house.machine(str(below))
     if machine is None:
         raise NotFoundException(detail="No machine has this path.")
@@ -72,13 +74,21 @@ def act(
         acts.start_job(house, request.user, machine, form.get("order", ""), form.get("operation", ""))
     elif what == "halt":
         acts.stop_job(house, request.user, machine, form.get("order", ""), finished=form.get("finished") == "yes")
+    elif what == "sample":
+        asked = {"tag": form.get("tag", ""), "value": form.get("value", ""), "why": form.get("why", "")}
+        acts.put_right(house, request.user, machine, time_ns=_number(form, "time_ns"), **asked)
     elif what == "quantity":
         good, scrap, rework = (_number(form, key) if form.get(key) else 0 for key in ("good", "scrap", "rework"))
         by = acts.Correction(good, scrap, rework, form.get("note", ""))
         acts.correct(house, request.user, machine, form.get("order", ""), by)
+    elif what == "lot":
+        lot = acts.Lot(
+            form.get("order", ""), form.get("material", ""), form.get("lot", ""), form.get("from") == "start"
+        )
+        acts.give_lot(house, request.user, machine, lot)
     else:
         raise NotFoundException(detail="There is no such act.")
-    said = {"reason": "reason", "undo": "undone", "job": "job", "halt": "job", "quantity": "quantity"}[what]
+    said = {"undo": "undone", "halt": "job"}.get(what, what)
     shift = form.get("shift", "")
     return see(f"/machine/{house.below(machine.path)}?said={said}" + (f"&shift={shift}" if shift else ""))
 
@@ -107,6 +117,7 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
     }
 
     def frame() -> Mapping[str, Any]:
+        run = jobs.open_run(house, machine.path)
         return {
             "machine": machine,
             "below": house.below(machine.path),
@@ -123,9 +134,14 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
             "explain": _explain(told.stops, asked),
             "reasons": stops_.reasons_for(house.site.plant, machine),
             "orders": [one for one in orders.all_orders(house) if one.state not in ("finished", "cancelled")],
-            "run": jobs.open_run(house, machine.path),
+            "run": run,
             "asked": asked,
-            "can": {what: roles.may(session.person.role, what) for what in ("reason", "job", "quantity")},
+            "can": {
+                what: roles.may(session.person.role, what) for what in ("reason", "job", "quantity", "lot", "sample")
+            },
+            "lots": lots.lots_now(house, machine.path),
+            "numbers": orders.known(house).numbers,
+            "materials": jobs.materials_of(house, run["order_no"]) if run else [],
         }
 
     last = house.site.namespace.last(chosen) if chosen else None
@@ -168,7 +184,9 @@ def _figures(house: House, session: Session, told: events.Told, link: str, opene
     line = next((one for one in ladder.lines if one.key == opened), None) if ladder and opened else None
     shift = "" if window.current else window.key
     return {
-        "minutes": cells.minutes(indicator, ladder, window, opened, link, plant),
+        "minutes": cells.minutes(
+            indicator, ladder, window, opened, link, plant, indicators.redoing(house, machine.path, window)
+        ),
         "events": cells.events(line, events.behind(house, told, opened), link, house.local)
         if line
         else cells.stops(told.stops, link, house, session, machine, shift),

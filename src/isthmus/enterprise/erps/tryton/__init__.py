@@ -37,6 +37,7 @@ from isthmus.enterprise.erp import (
     StartOrder,
     TakeBackStart,
 )
+from isthmus.enterprise.erps.tryton import moves
 from isthmus.enterprise.erps.tryton.reading import STATES, inbound, orders, stock
 from isthmus.enterprise.erps.tryton.wire import Row, Wire, code_of, decimal_of, seconds_of, text_of
 from isthmus.model.errors import ErpRefuses
@@ -45,12 +46,14 @@ from isthmus.model.plant import Plant
 _BOOKED: Final = [
     "number",
     "state",
+    "quantity",
     "cost",
     "product.id",
     "product.code",
     "unit.id",
     "location.id",
     "company.id",
+    "company.currency.id",
     "warehouse.waste_locations.name",
     "outputs.quantity",
     "outputs.state",
@@ -59,6 +62,7 @@ _BOOKED: Final = [
     "outputs.unit_price",
     "outputs.lot.number",
     "outputs.create_uid.login",
+    "outputs.write_uid.login",
     "inputs.product.code",
     "inputs.quantity",
     "inputs.unit.symbol",
@@ -161,7 +165,8 @@ class Tryton:
         return OrderBooked(
             order=order,
             state=STATES[row["state"]],
-            good=sum(move["quantity"] for move in good),
+            # Until a quantity is reported the move holds what was planned, and nothing of it is made.
+            good=sum(move["quantity"] for move in good) if self._reported(row) else 0,
             scrap=sum(move["quantity"] for move in scrap),
             seconds=sum(seconds_of(cycle) for cycle in cycles),
             reports=len(cycles),
@@ -182,13 +187,11 @@ class Tryton:
         if isinstance(command, ReportTime):
             return self._find_time(command, order)
         if isinstance(command, ReportQuantity):
-            good = sum(move["quantity"] for move in self._good(order))
-            scrap = sum(move["quantity"] for move in self._scrap(order))
-            running = order["state"] in ("running", "done")
-            return self._receipt(order) if running and (good, scrap) == (command.good, command.scrap) else None
-        moves = _carrying(order, command)
-        has = moves and all((move["lot"] or {}).get("number") == command.lot for move in moves)
-        return Receipt(reference=f"stock.lot,{moves[0]['lot']['id']}") if has else None
+            same = moves.hold(command, self._good(order), self._scrap(order))
+            return self._receipt(order) if same and order["state"] in ("running", "done") else None
+        carrying = moves.carrying(order, command)
+        has = carrying and all(moves.lot_of(move) == command.lot for move in carrying)
+        return Receipt(reference=f"stock.lot,{carrying[0]['lot']['id']}") if has else None
 
     def _find_time(self, command: ReportTime, order: Row) -> Receipt | None:
         work = _work(order, command)
@@ -271,6 +274,9 @@ class Tryton:
         if not good:
             msg = f"order {command.order} has no output of {code_of(order['product'])} in Tryton"
             raise ErpRefuses(msg)
+        if command.lots:
+            self._by_lot(command, order, good, scrap, what)
+            return self._receipt(order)
         first = command.good - sum(move["quantity"] for move in good[1:])
         self._wire.write("stock.move", good[0]["id"], {"quantity": first}, what)
         for stray in scrap[1:]:
@@ -278,44 +284,65 @@ class Tryton:
         if scrap:
             self._wire.write("stock.move", scrap[0]["id"], {"quantity": command.scrap}, what)
         elif command.scrap:
-            self._wire.create("stock.move", self._scrap_move(order, command.scrap, good[0]), what)
+            lot = good[0]["lot"]["id"] if good[0]["lot"] else None
+            self._wire.create(
+                "stock.move", moves.scrapped(order, self._scrap_location(order), command.scrap, lot), what
+            )
         return self._receipt(order)
 
-    def _scrap_move(self, order: Row, quantity: float, good: Row) -> Row:
-        # Without price and currency: with them Tryton refuses the move.
-        return {
-            "production_output": order["id"],
-            "product": order["product"]["id"],
-            "quantity": quantity,
-            "unit": order["unit"]["id"],
-            "from_location": order["location"]["id"],
-            "to_location": self._scrap_location(order),
-            "company": order["company"]["id"],
-            **({"lot": good["lot"]["id"]} if good["lot"] else {}),
-        }
+    def _by_lot(self, command: ReportQuantity, order: Row, good: list[Row], scrap: list[Row], what: str) -> None:
+        """One move for the good and one for the scrapped pieces of each lot."""
+        lots = {one.lot: self._lot_id(order["product"], one.lot, what) for one in command.lots}
+        plan = moves.plan(good, {one.lot: one.good for one in command.lots})
+        by_hand = [move for move in plan.left if not self._by_us(move)]
+        if by_hand:
+            msg = (
+                f"order {command.order} has {len(good)} moves of {code_of(order['product'])} in Tryton, not all of them "
+                f"ours; the quantities of lots {', '.join(filter(None, lots))} must be booked there"
+            )
+            raise ErpRefuses(msg)
+        for move, lot, quantity in plan.write:
+            self._wire.write("stock.move", move["id"], {"quantity": quantity, "lot": lots[lot]}, what)
+        for lot, quantity in plan.create:
+            self._wire.create("stock.move", moves.made(order, good[0], quantity, lots[lot]), what)
+        spoilt = moves.plan(scrap, {one.lot: one.scrap for one in command.lots if one.scrap})
+        for move, lot, quantity in spoilt.write:
+            self._wire.write("stock.move", move["id"], {"quantity": quantity, "lot": lots[lot]}, what)
+        for lot, quantity in spoilt.create:
+            place = self._scrap_location(order)
+            self._wire.create("stock.move", moves.scrapped(order, place, quantity, lots[lot]), what)
+        for move in [*plan.left, *spoilt.left]:
+            self._wire.delete("stock.move", move["id"], what)
 
     def _lot(self, command: ReportLot, order: Row) -> Receipt:
         what = f"book lot {command.lot} of {command.material} on order {command.order}"
-        moves = _carrying(order, command)
-        if not moves:
+        carrying = moves.carrying(order, command)
+        if not carrying:
             msg = f"order {command.order} has no {command.material} in Tryton; lot {command.lot} cannot be booked"
             raise ErpRefuses(msg)
         if command.direction == "in":
             # A reservation looks for stock of the move's own lot, so the lot is written behind it.
-            moves = _carrying(self._reserved(order), command)
-        taken = {(move["lot"] or {}).get("number") for move in moves} - {None, command.lot}
-        if taken or any(move["state"] in ("done", "cancelled") for move in moves):
+            carrying = moves.carrying(self._reserved(order), command)
+        taken = {(move["lot"] or {}).get("number") for move in carrying} - {None, command.lot}
+        if taken or any(move["state"] in ("done", "cancelled") for move in carrying):
             held = f"carries lot {', '.join(sorted(map(str, taken)))}" if taken else "is already booked"
             msg = (
                 f"{command.material} of order {command.order} {held} in Tryton; lot {command.lot} must be booked there"
             )
             raise ErpRefuses(msg)
         product = self._one("product.product", command.material, "product", "the material", field="code")
-        known = self._wire.search("stock.lot", [["product", "=", product], ["number", "=", command.lot]], ["number"])
-        lot = known[0] if known else self._wire.create("stock.lot", {"product": product, "number": command.lot}, what)
-        for move in moves:
-            self._wire.write("stock.move", move["id"], {"lot": lot["id"]}, what)
-        return Receipt(reference=f"stock.lot,{lot['id']}")
+        lot = self._lot_id({"id": product}, command.lot, what)
+        for move in carrying:
+            self._wire.write("stock.move", move["id"], {"lot": lot}, what)
+        return Receipt(reference=f"stock.lot,{lot}")
+
+    def _lot_id(self, product: Row, number: str, what: str) -> int | None:
+        """Tryton's lot of a product by its number, made where it has none; None for no number."""
+        if not number:
+            return None
+        wanted = {"product": product["id"], "number": number}
+        known = self._wire.search("stock.lot", [[field, "=", value] for field, value in wanted.items()], ["number"])
+        return int((known[0] if known else self._wire.create("stock.lot", wanted, what))["id"])
 
     def _finish(self, order: Row) -> Receipt:
         self._must_run(order)
@@ -361,6 +388,14 @@ class Tryton:
         own = [move for move in order["outputs"] if move["product"]["id"] == order["product"]["id"]]
         good = [move for move in own if move["to_location"]["id"] not in waste and move["state"] != "cancelled"]
         return sorted(good, key=lambda move: int(move["id"]))
+
+    def _reported(self, order: Row) -> bool:
+        """Whether anybody has said how much was made: until then Tryton's move holds what was planned."""
+        if order["state"] != "running":
+            return bool(order["state"] == "done")
+        good = self._good(order)
+        ours = any((move["write_uid"] or {}).get("login") == self._section.user for move in good)
+        return ours or sum(move["quantity"] for move in good) != order["quantity"]
 
     def _scrap(self, order: Row) -> list[Row]:
         good = {move["id"] for move in self._good(order)}
@@ -411,10 +446,3 @@ def _work(order: Row, command: ReportTime) -> Row:
     wanted = f"{command.sequence or ''} {command.operation}".strip() or "without a name"
     msg = f"order {command.order} has no single step {wanted} in Tryton; its steps are: {steps}"
     raise ErpRefuses(msg)
-
-
-def _carrying(order: Row, command: ReportLot) -> list[Row]:
-    if command.direction == "in":
-        return [move for move in order["inputs"] if code_of(move["product"]) == command.material]
-    own = code_of(order["product"]) == command.material
-    return [move for move in order["outputs"] if own and move["product"]["id"] == order["product"]["id"]]

@@ -39,6 +39,7 @@ _ORDER: Final = [
     "planned_start_date",
     "planned_date",
     "product.code",
+    "product.lot_required",
     "unit.symbol",
     "cost",
     "last_modified_at",
@@ -50,6 +51,7 @@ _ORDER: Final = [
     "inputs.product.code",
     "inputs.quantity",
     "inputs.unit.symbol",
+    "inputs.product.lot_required",
     "inputs.last_modified_at",
     "outputs.last_modified_at",
 ]
@@ -106,14 +108,23 @@ def _ordered(plant: Plant, row: Row) -> JobOrdered:
         steps=tuple(sorted(steps, key=lambda step: (step.sequence, step.operation))),
         materials=tuple(
             Component(
-                material=code_of(move["product"]), quantity=text_of(move["quantity"]), unit=move["unit"]["symbol"]
+                material=code_of(move["product"]),
+                quantity=text_of(move["quantity"]),
+                unit=move["unit"]["symbol"],
+                lot_tracked=_lot_tracked(move["product"]),
             )
             for move in sorted(row["inputs"], key=lambda move: (code_of(move["product"]), move["id"]))
         ),
         reference=row["reference"] or "",
         external_id=f"production,{row['id']}",
         cost=str(decimal_of(row["cost"])),
+        lot_tracked=_lot_tracked(row["product"]),
     )
+
+
+def _lot_tracked(product: Row) -> bool:
+    """Whether Tryton demands a lot where the product goes into production or comes out of it."""
+    return bool({"storage", "production"} & set(product.get("lot_required") or ()))
 
 
 def inbound(wire: Wire, plant: Plant) -> list[MaterialExpected]:
