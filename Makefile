@@ -45,7 +45,7 @@ demo: setup ## a living plant in the browser
 	$(PY) -m isthmus demo
 
 lock: ## pin what setup installs
-	$(PY) -m piptools compile --quiet --extra audit --extra opcua --extra site --extra sim --extra dev --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --output-file locks/dev.txt pyproject.toml
+	$(PY) -m piptools compile --quiet --extra audit --extra opcua --extra site --extra sim --extra nats --extra postgresql --extra dev --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --output-file locks/dev.txt pyproject.toml
 
 clean: ## forget what was built here
 	rm -rf .venv .peers var

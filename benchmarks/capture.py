@@ -92,8 +92,8 @@ def readers(path: Path) -> dict[str, list[str]]:
 def main() -> None:
     given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     given.add_argument("--capture", type=Path, help="measure on this one instead")
-    given.add_argument("--rounds", type=int, default=3)
-    given.add_argument("--megabytes", type=int, default=40, help="size of the capture that is made")
+    given.add_argument("--rounds", type=int, default=5)
+    given.add_argument("--megabytes", type=int, default=100, help="size of the capture that is made")
     args = given.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = args.capture or Path(folder) / "capture.pcap"

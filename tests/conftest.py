@@ -6,11 +6,13 @@ import importlib.util
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from postgres import Cluster, private_cluster
 
 # A busy machine must not fail a law: time is bounded by the test's own timeout.
 hypothesis.settings.register_profile(
@@ -61,3 +63,10 @@ def free_port() -> Callable[[], int]:
             return int(sock.getsockname()[1])
 
     return pick
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """One private PostgreSQL for all tests that ask for it; they carry the peer's marker."""
+    with private_cluster() as made:
+        yield made

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from isthmus.model.query import Last, Operator, Raw
 from isthmus.model.samples import Batch, TagInfo, ValueKind, kind_of
+from isthmus.site.historian.corrections import Correction
 
 _ANSWER = pa.schema(
     [
@@ -86,7 +87,10 @@ class MemoryHistorian:
     def taken(self, source: int, epoch: int, seq: int) -> bool:
         return (source, epoch, seq) in self._taken
 
-    def query(self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
+    def query(
+        self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int, *, known_ns: int | None = None
+    ) -> pa.Table:
+        assert known_ns is None
         assert isinstance(operator, Raw | Last), operator
         found = []
         with self._lock:
@@ -101,6 +105,17 @@ class MemoryHistorian:
         return pa.table(
             [pa.array([row[at] for row in found], kind.type) for at, kind in enumerate(_ANSWER)], schema=_ANSWER
         )
+
+    def bursts(self, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
+        """This one keeps none."""
+        raise NotImplementedError((tags, start_ns, end_ns))
+
+    def correct(self, said: Sequence[Correction]) -> None:
+        """Nobody puts anything right here."""
+        raise NotImplementedError(said)
+
+    def corrections(self) -> list[Correction]:
+        return []
 
     def maintain(self) -> None:
         """Nothing is ever due."""

@@ -67,6 +67,7 @@ class Spine:
         folds: Mapping[str, Sequence[Fold]] | None = None,
         future_s: float = 300,
         plant: Plant | None = None,
+        keep: Any = None,  # noqa: ANN401
     ) -> None:
         self.now_ns = now_ns
         self.historian = historian if historian is not None else MemoryHistorian()
@@ -76,7 +77,9 @@ class Spine:
             folds = {PATH: folds_of(plant, PATH, "plc"), OTHER: folds_of(plant, OTHER, "other")}
         self.site = Site(plant, folder, self.historian, self.tags, folds=folds)
         self.runner = FoldRunner(self.site, lateness_s=5, now_ns=lambda: self.now_ns)
-        self.ingest = Ingest(self.site, future_s=future_s, arrived=self.runner.arrived, now_ns=lambda: self.now_ns)
+        self.ingest = Ingest(
+            self.site, future_s=future_s, arrived=self.runner.arrived, keep=keep, now_ns=lambda: self.now_ns
+        )
         self._seq: dict[str, int] = {}
 
     def send(self, events: Sequence[Event], source: str = "plc") -> None:

@@ -32,6 +32,7 @@ from isthmus.model.states import State
 from isthmus.model.time import NS_PER_MINUTE, NS_PER_S
 from isthmus.site.historian.store import Store
 from isthmus.site.namespace import Last
+from isthmus.site.postgresql import PostgresDatabase
 from isthmus.site.site import Site
 from isthmus.web.accounts import Accounts, Cost, Person
 from isthmus.web.app import make_app
@@ -156,15 +157,15 @@ class Visitor:
 
 
 @contextmanager
-def world(folder: Path, *, told: bool = True) -> Iterator[World]:
+def world(folder: Path, *, told: bool = True, database: PostgresDatabase | None = None) -> Iterator[World]:
     """The plant on disk in `folder`; without `told` nothing has ever been heard."""
     now = time.time_ns()
     described = plant(now)
     shift = shift_at(described.calendars["three"], described.zone, now)
     assert shift is not None
     store = Store(folder / "history", background=False)
-    site = Site(described, folder / "site", store, store.tags)
-    cheap = Accounts(folder / "web", time.time_ns, cost=Cost(n=16, r=1, p=1))
+    site = Site(described, folder / "site", store, store.tags, database=database)
+    cheap = Accounts(database or folder / "web", time.time_ns, cost=Cost(n=16, r=1, p=1))
     for role in ROLES:
         cheap.add(Person(name=role, full_name=f"A {role}", role=role), PASSWORD)
     cheap.close()

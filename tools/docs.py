@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from manual import commands, flow, northgate, plant_file, records, words
+from manual import commands, flow, history, northgate, plant_file, records, words
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES = {
@@ -14,6 +14,7 @@ PAGES = {
     "reference/plant-file.md": plant_file.page,
     "reference/commands.md": commands.page,
     "reference/records.md": records.page,
+    "reference/history.md": history.history_page,
     "reference/status.md": words.status_page,
     "reference/indicators.md": words.indicators_page,
     "reference/failures.md": words.failures_page,

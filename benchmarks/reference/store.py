@@ -10,9 +10,13 @@ from isthmus.site.historian.store import Store
 from reference.history import GROUPS
 
 
+def infos() -> list[TagInfo]:
+    """The reference plant's tags in the order of their numbers."""
+    return [TagInfo(name=f"{each.name}/{at}", kind=each.kind) for each in GROUPS for at in range(each.tags)]
+
+
 def opened(folder: Path) -> Store:
-    """A store in which the reference plant's tags have their numbers, 1 to 2000."""
+    """A store in which they have their numbers, 1 to 2000."""
     store = Store(folder, HistorianSection())
-    infos = [TagInfo(name=f"{each.name}/{at}", kind=each.kind) for each in GROUPS for at in range(each.tags)]
-    assert store.tags.intern_all(infos) == list(range(1, 2001))
+    assert store.tags.intern_all(infos()) == list(range(1, 2001))
     return store

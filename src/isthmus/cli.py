@@ -17,12 +17,14 @@ from difflib import get_close_matches
 
 from isthmus import __version__, commands
 from isthmus.model.errors import IsthmusError, UsageError
+from isthmus.run.lifeline import end_with_keeper
 
 _FAILED, _MISUSED, _STOPPED = 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. 0 done, 1 failed, 2 misused, 130 stopped by the user."""
+    end_with_keeper()
     given = list(sys.argv[1:] if argv is None else argv)
     top = parser()
     if not given:

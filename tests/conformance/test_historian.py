@@ -121,12 +121,16 @@ def test_every_text_says_what_the_reference_says(
     start_ns, end_ns = min(edges), max(edges) + 1
     with TemporaryDirectory(dir=MEMORY) as folder, written(Path(folder), batches) as store, store.view() as view:
         past = past_of(view.rows(None, 0, EVER), range(1, 5))
+        schemas: dict[type, pa.Schema] = {}
         for operator in asked:
             wanted = answer(Question(operator, {tag: past[tag] for tag in tags}, start_ns, end_ns))
             assert_same(store.query(operator, tags, start_ns, end_ns), wanted)
             chosen = np.array(sorted(tags), np.int32)
-            assert_same(store._engine.ask(view, operator, chosen, start_ns, end_ns), wanted)
-            assert_same(store._engine.ask(view, operator, chosen, start_ns, end_ns, rolled=False), wanted)
+            for rolled, arrays in ((True, True), (True, False), (False, True), (False, False)):
+                ask = store._engine.ask(view, operator, chosen, start_ns, end_ns, rolled=rolled, arrays=arrays)
+                assert_same(ask, wanted)
+                schemas.setdefault(type(operator), ask.schema)
+                assert ask.schema.equals(schemas[type(operator)])
 
 
 HISTORIANS: dict[str, Callable[[Path], Any]] = {"store": lambda folder: Store(folder, background=False)}

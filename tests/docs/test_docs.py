@@ -19,6 +19,7 @@ from isthmus.enterprise.erps import kinds as erp_kinds
 from isthmus.model import status
 from isthmus.model.records import kinds
 from isthmus.plantfile import KINDED, Sections, load
+from isthmus.site.buses import kinds as bus_kinds
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -82,9 +83,10 @@ def test_every_table_and_kind_of_the_plant_file_has_its_heading() -> None:
     told = headings(DOCS / "reference" / "plant-file.md")
     for field in msgspec.structs.fields(Sections):
         assert {f"[{field.encode_name}]", f"[[{field.encode_name}]]"} & set(told), field.encode_name
-    assert set(KINDED) == {"source", "erp"}
+    assert set(KINDED) == {"source", "erp", "bus"}
     assert {f'[[source]] kind = "{kind}"' for kind, cls in source_kinds().items() if shipped(cls)} <= set(told)
     assert {f'[erp] kind = "{kind}"' for kind, cls in erp_kinds().items() if shipped(cls)} <= set(told)
+    assert {f'[bus] kind = "{kind}"' for kind in bus_kinds()} <= set(told)
 
 
 def shipped(cls: type) -> bool:

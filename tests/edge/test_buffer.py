@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -310,7 +311,9 @@ assert drained(buffer) == list(range(40_000))
 
 
 @pytest.mark.usefixtures("small")
-def test_a_full_disk_lets_the_oldest_go_first_and_loses_nothing_uncounted(tmp_path: Path) -> None:
+def test_a_full_disk_lets_the_oldest_go_first_and_loses_nothing_uncounted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     place = tmp_path / "disk"
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)]
@@ -328,6 +331,9 @@ def test_a_full_disk_lets_the_oldest_go_first_and_loses_nothing_uncounted(tmp_pa
         assert kept == list(range(kept[0], 120_000))
         assert sum(record.rows for record in records) == kept[0]
         assert {record.why for record in records} == {"disk full"}
+        assert buffer.dropped_rows > 10_000
+        levels = Counter(record.levelname for record in caplog.records)
+        assert levels == {"ERROR": 1, "WARNING": 1}, "the trouble once and the loss once, and then seldom"
         buffer.close()
     finally:
         subprocess.run(["umount", "-l", str(place)], check=True)

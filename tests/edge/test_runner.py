@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -153,6 +154,16 @@ def bench(tmp_path: Path) -> Iterator[Make]:
         one.buffer.close()
 
 
+async def tried(device: Device, times: int) -> None:
+    upto = device.tries + times
+    await until(lambda: device.tries >= upto)
+
+
+async def read(device: Device, values: int) -> None:
+    upto = device.value + values
+    await until(lambda: device.value >= upto)
+
+
 def go(story: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(story, 40))
 
@@ -276,6 +287,40 @@ def test_a_bad_tag_is_named_and_hides_no_other(bench: Make) -> None:
     assert any(fault.tag == "cool" and fault.why for record in changes for fault in record.faults)
     assert changes[-1].faults == ()
     assert len(changes) <= 3
+
+
+def test_the_log_names_a_bad_tag_once_and_its_return_once_and_an_orderly_stop_in_one_line(
+    bench: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    made = bench("press", "saw")
+
+    async def story() -> None:
+        async with made:
+            device = made.devices["press"]
+            device.how = "one bad tag"
+            await until(lambda: device.value > 30)
+            for _ in range(2):  # the connection is lost twice and the tag is as bad as before
+                device.how = "away"
+                await tried(device, 2)
+                device.how = "one bad tag"
+                await read(device, 30)
+            await asyncio.sleep(0.3)
+            device.how = "well"
+            await read(device, 30)
+            await asyncio.sleep(0.3)
+
+    go(story())
+    said = [record.getMessage() for record in caplog.records]
+    path = f"{PLANT}#source/press"
+    assert [line for line in said if "cool" in line] == [
+        f"{path}: cannot read cool (the device has no such address)",
+        f"{path}: reads cool again",
+    ]
+    stops = [record for record in caplog.records if "stopped" in record.getMessage()]
+    assert [(stop.levelname, stop.getMessage()) for stop in stops] == [
+        ("INFO", "the edge was stopped: 2 sources let go of their devices")
+    ]
 
 
 def test_a_device_that_takes_the_connection_and_says_nothing_is_away(

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from isthmus.model.records.edge import LinkChanged
 from isthmus.model.samples import TagInfo, ValueKind, columns
+from isthmus.model.waveforms import bursts
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import Dictionary, Frame
 
@@ -44,6 +45,16 @@ def words() -> pa.RecordBatch:
     return columns(ValueKind.STR, [3] * 5, [START + n for n in range(5)], [0] * 5, ["RUN", "Störung", "RUN", "", None])
 
 
+def vibration() -> pa.RecordBatch:
+    return bursts(
+        [4, 4, 5, 6],
+        [START, START + 60_000_000_000, START, START],
+        [0, 0, 0x40000000, 0x80310000],
+        [39062.5, 39062.5, 1e6, 0.0],
+        [[0.5, -1.25, ODD_NAN, math.inf, -0.0], [], [-32768.0, 0.0, 32767.0], None],
+    )
+
+
 def dictionary() -> Frame:
     tags = (
         (0, TagInfo(name="press/force", kind=ValueKind.F64, unit="kN", step=False)),
@@ -68,6 +79,7 @@ CASES: Mapping[str, Callable[[], Frame]] = {
         name: lambda make=make, seq=seq: frames.of_samples(frames.source_id("press"), EPOCH, seq, make())  # type: ignore[misc]
         for seq, (name, make) in enumerate(BATCHES.items(), 1)
     },
+    "waveform": lambda: frames.of_samples(frames.source_id("press"), EPOCH, 7, vibration()),
     "dictionary": dictionary,
     "records": records,
 }

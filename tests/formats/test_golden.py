@@ -5,10 +5,10 @@ import struct
 
 import pyarrow as pa
 import pytest
-from frozen import COLUMNS, FRAMES
-from golden import BATCHES, CASES, EPOCH, ODD_NAN, START
+from frozen import BURSTS, COLUMNS, FRAMES
+from golden import BATCHES, CASES, EPOCH, ODD_NAN, START, vibration
 
-from isthmus.wire import columns
+from isthmus.wire import bursts, columns
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import FrameKind
 
@@ -42,10 +42,23 @@ def test_frames_written_long_ago_read_the_same(name: str) -> None:
     assert old._replace(payload=b"") == new._replace(payload=b"")
     if old.kind is FrameKind.SAMPLES:
         assert same(frames.samples(old), frames.samples(new))
+    elif old.kind is FrameKind.WAVEFORM:
+        assert bursts.encode(frames.samples(old)) == bursts.encode(frames.samples(new))
     elif old.kind is FrameKind.RECORDS:
         assert frames.records(old) == frames.records(new)
     else:
         assert frames.dictionary(old) == frames.dictionary(new)
+
+
+def test_bursts_are_written_as_they_always_were_and_read_the_same() -> None:
+    batch = vibration()
+    assert bursts.encode(batch).hex() == BURSTS
+    back = bursts.decode(bytes.fromhex(BURSTS), batch.num_rows)
+    assert bursts.encode(back) == bursts.encode(batch)
+    assert back.column("value").to_pylist()[1:] == [[], [-32768.0, 0.0, 32767.0], None]
+    for end in range(len(BURSTS) // 2):
+        with pytest.raises(ValueError, match=r"end too early|outside|bursts|interval"):
+            bursts.decode(bytes.fromhex(BURSTS)[:end], batch.num_rows)
 
 
 def test_the_header_stands_as_the_page_draws_it() -> None:

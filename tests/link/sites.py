@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -25,8 +25,8 @@ CONDUIT = f"{PLANT}#conduit/uplink"
 class Edge:
     """Buffer, gate and uplink as an edge joins them, without sources."""
 
-    def __init__(self, folder: Path, site: str, *, most_bytes: int = 2**28) -> None:
-        tags = {"line": [TagInfo(name="line/count", kind=ValueKind.I64)]}
+    def __init__(self, folder: Path, site: str, *, most_bytes: int = 2**28, sources: Sequence[str] = ("line",)) -> None:
+        tags = {name: [TagInfo(name=f"{name}/count", kind=ValueKind.I64)] for name in sources}
         self.folder = folder
         self.buffer = Buffer(folder / "buffer", PLANT, tags, most_bytes=most_bytes, most_days=30)
         self.gate = Gate(folder, CONDUIT, self.buffer.tell, reopen.record)
@@ -98,9 +98,9 @@ def make_joined(place: Place) -> Joined:
     """A site that listens and an edge that dials it."""
 
     @asynccontextmanager
-    async def both(**more: int) -> AsyncIterator[Edge]:
+    async def both(most_bytes: int = 2**28) -> AsyncIterator[Edge]:
         folder = place.enrolled()
-        async with place.listening(), Edge(folder, place.url, **more) as edge:
+        async with place.listening(), Edge(folder, place.url, most_bytes=most_bytes) as edge:
             yield edge
 
     return both

@@ -451,6 +451,7 @@ def test_the_door_says_what_it_does_not_take(place: Place, run: Run) -> None:
                 assert (await client.post(place.url + FRAMES, content=b"rubbish", headers=ours)).status_code == 400
                 assert (await client.post(place.url + FRAMES, content=b"", headers=ours)).json() == {
                     "acknowledged": [],
+                    "refused": [],
                     "cut": False,
                     "certificate": "",
                 }

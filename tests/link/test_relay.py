@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,7 +34,7 @@ def relay(place: Place, relay_port: int) -> Relay:
     folder = place.folder / "relay"
     place.certificates.prepare(["127.0.0.1"])
     key = ec.generate_private_key(ec.SECP256R1())
-    enrolled = place.certificates.admit("dmz", "relay", key.public_key())
+    enrolled = place.certificates.admit("dmz", "relay", key.public_key(), edges=["line-1"])
     tls.write_key(folder / "tls" / "own.key", key)
     tls.save_enrolled(folder / "tls", enrolled.certificate, enrolled.ca)
 
@@ -41,7 +45,7 @@ def relay(place: Place, relay_port: int) -> Relay:
                 folder,
                 listen=f"127.0.0.1:{relay_port}",
                 site=place.url,
-                edges=["line-1"],
+                edges={"line-1": ()},
                 conduit="dmz",
                 most_bytes=2**27,
             )
@@ -84,6 +88,60 @@ def test_a_relay_lets_in_nobody_that_it_was_not_started_for(
         async with Edge(place.enrolled("line-2"), f"https://127.0.0.1:{relay_port}") as edge:
             await until(lambda: "not started for line-2" in edge.uplink.now.cause)
         await end(task)
+
+    run(story())
+
+
+def _acknowledged(edge: Edge, size: int) -> bool:
+    """Whether so many bytes in all were answered for."""
+    return edge.uplink.now.sent_bytes > size
+
+
+@asynccontextmanager
+async def process_of(argv: list[str]) -> AsyncIterator[Process]:
+    process = await asyncio.create_subprocess_exec(*argv, stdout=DEVNULL, stderr=DEVNULL)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@pytest.mark.long
+def test_a_relay_killed_again_and_again_loses_nothing_that_it_acknowledged(
+    place: Place, relay_port: int, run: Run, relay: Relay, tmp_path: Path
+) -> None:
+    del relay  # it has enrolled the folder; here the relay is a process
+    file = tmp_path / "relay.toml"
+    file.write_text(
+        f'[plant]\nname = "N"\npath = "{PLANT}"\n[edge]\nsite = "{place.url}"\ndata = "{place.folder}/relay"\n'
+    )
+    argv = [sys.executable, "-m", "isthmus", "relay", str(file), "--listen", f"127.0.0.1:{relay_port}"]
+    argv += ["--edge", "line-1"]
+
+    async def story() -> None:
+        fed = 0
+        async with Edge(place.enrolled(), f"https://127.0.0.1:{relay_port}") as edge:
+            for life in range(4):
+                # The site is away in every other life, so that what the relay acknowledged is on its disk alone.
+                async with place.listening() if life % 2 else nullcontext(), process_of(argv) as process:
+                    await until(lambda: edge.uplink.now.up, 40)
+                    enough = edge.uplink.now.sent_bytes + 1500
+                    feeding = asyncio.create_task(feed(edge, 400, fed))
+                    await asyncio.sleep(0.07 * life)
+                    await until(partial(_acknowledged, edge, enough), 20)
+                    process.kill()
+                    await process.wait()
+                    await feeding
+                    fed += 40_000
+                    await until(lambda: not edge.uplink.now.up)
+            async with place.listening(), process_of(argv) as process:
+                await until(lambda: len(place.taker.values.get("line", [])) >= fed, 25)
+                process.terminate()
+                assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert sorted(place.taker.values["line"]) == list(range(fed))
+        assert place.taker.edges == {"dmz"}
 
     run(story())
 

@@ -54,6 +54,44 @@ def test_an_edge_that_dials_elsewhere_is_not_run_beside_this_site(running: Runni
     assert "is not where [site] listen" in running.said()
 
 
+@pytest.mark.usefixtures("device")
+def test_what_edge_and_site_keep_is_readable_by_their_user_alone(running: Running) -> None:
+    before = os.umask(0o022)
+    try:
+        (running.folder / "site").mkdir(mode=0o755)  # as an earlier version made it
+        running.start()
+        until(running.reads)
+        until((running.folder / "site" / "history").is_dir)
+        places = [running.folder / part for part in ("edge", "site", "web")]
+        found = [path for place in places for path in (place, *place.rglob("*"))]
+        assert len(found) > 20
+        assert [(str(path), oct(path.stat().st_mode)) for path in found if path.stat().st_mode & 0o077] == []
+        assert running.end() == 0
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.usefixtures("device")
+def test_no_process_outlives_the_one_that_kept_it_running(running: Running) -> None:
+    running.start()
+    until(running.reads)
+    children = children_of(running)
+    assert len(children) == 2
+    assert running.process is not None
+    running.process.kill()
+    running.process.wait(10)
+    until(lambda: not any(alive(child) for child in children), 30)
+    assert running.edge() == {}
+
+
+def alive(process: int) -> bool:
+    """Whether it runs; one that ended and nobody asked after is a zombie and does not."""
+    try:
+        return " Z " not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2][:4]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def children_of(running: Running) -> list[int]:
     assert running.process is not None
     listed = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text()

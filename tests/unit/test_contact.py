@@ -33,3 +33,16 @@ def test_an_edge_with_nothing_to_send_is_heard_by_its_question() -> None:
     contact.heard("line-1", ["cnc-01"], 0)
     contact.heard("line-1", [], SILENT_NS)
     assert contact.silent_since("cnc-01", SILENT_NS + 1) is None
+
+
+def test_a_conduit_names_the_edges_that_are_silent_behind_it() -> None:
+    contact = Contact()
+    contact.begin(0)
+    assert contact.silent("uplink", SILENT_NS + 1) == {"": 0}
+    contact.heard("line-1", [], 0)
+    contact.heard("line-2", [], NS_PER_S)
+    contact.dials("line-2", "other")
+    assert contact.silent("uplink", SILENT_NS + 2 * NS_PER_S) == {"line-1": 0}
+    assert contact.silent("other", SILENT_NS + 2 * NS_PER_S) == {"line-1": 0, "line-2": NS_PER_S}
+    contact.heard("line-1", [], SILENT_NS)
+    assert contact.silent("uplink", SILENT_NS + 2 * NS_PER_S) == {}

@@ -106,7 +106,8 @@ def test_people_can_do_it_all_from_the_command_line(
     data = ["history", "--data", str(history.parent)]
     assert main([*data, "show", "--tags", "3"]) == 0
     told = capsys.readouterr().out
-    assert "1 tags, 450 samples" in told
+    assert "1 of 1 source" in told
+    assert "450 samples in" in told
     assert "100 samples in the log" in told
     assert "plc/speed" in told
     assert main([*data, "compact"]) == 0

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from isthmus.model.errors import UsageError
-from isthmus.model.query import Aggregate, Last, Raw
+from isthmus.model.query import Aggregate, CounterDelta, Last, Raw
+from isthmus.model.records.people import SampleCorrected
+from isthmus.model.records.production import Counted
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
-from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S
+from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
+from isthmus.site.config import HistorianSection
+from isthmus.site.corrections import correct, tell
 from isthmus.site.historian.corrections import Correction, Value
 from isthmus.site.historian.reader import Reader
 from isthmus.site.historian.store import Store
+from spine import MONDAY, Event, Spine
 
 T0 = 20_400 * NS_PER_DAY
 EVER = 2**62
@@ -94,3 +100,71 @@ def test_a_correction_of_another_kind_or_without_who_and_why_is_refused(
     with pytest.raises(UsageError, match="plc/level"):
         store.correct([right(1, 5.0, 1), said])
     assert store.corrections() == []
+
+
+def story(start_ns: int, parts: int) -> list[Event]:
+    """A machine that runs and makes a part each minute."""
+    minutes = [start_ns + number * NS_PER_MINUTE for number in range(parts)]
+    return [(start_ns, "state", "RUN"), *((at, "parts", number) for number, at in enumerate(minutes))]
+
+
+def counted(spine: Spine) -> float:
+    return sum(fact.good for fact in spine.facts("Counted") if isinstance(fact, Counted))
+
+
+def test_a_counter_put_right_changes_the_production_figure_with_a_new_revision(tmp_path: Path) -> None:
+    with Store(tmp_path / "history", HistorianSection(future_s=1e9), background=False) as store:
+        spine = Spine(tmp_path / "site", historian=store, tags=store.tags)
+        spine.now_ns = MONDAY + NS_PER_HOUR
+        spine.send(story(MONDAY, 60))
+        spine.until(spine.now_ns + 10 * NS_PER_S)
+        assert counted(spine) == 59
+        before = spine.site.log.position
+        tag = store.tags.find("plc/parts")
+        assert tag is not None
+        # From 09:40 on the counter read what another machine made; after 30 parts it stood still.
+        wrong = [MONDAY + number * NS_PER_MINUTE for number in range(30, 60)]
+        said = [
+            Correction(tag=tag, time_ns=at, value=29, said_ns=spine.now_ns, by="J. Holt", why="wrong input wired")
+            for at in wrong
+        ]
+        correct(spine.site, said)
+        spine.settle()
+        assert counted(spine) == 29
+        logged = [record for _, record in spine.site.log.read(before)]
+        assert {one.by for one in logged if isinstance(one, SampleCorrected)} == {"J. Holt"}
+        revised = [one for one in logged if isinstance(one, Counted)]
+        assert revised
+        assert all(one.revision == 1 for one in revised)
+        [told] = spine.facts("Recomputed")
+        assert "SampleCorrected said afterwards" in str(told)
+        known = store.query(CounterDelta(bucket_ns=NS_PER_DAY), [tag], MONDAY, EVER, known_ns=spine.now_ns - 1)
+        assert known["delta"].to_pylist() == [59.0]
+        # The first hour as it really was: put right once more, the same sample is a higher revision.
+        spine.now_ns += NS_PER_S
+        correct(spine.site, [msgspec.structs.replace(said[0], value=30, said_ns=spine.now_ns)])
+        spine.settle()
+        rows = spine.site.views.query(
+            "SELECT revision, body ->> 'value' AS value FROM facts WHERE kind = 'SampleCorrected' AND time_ns = ?",
+            (wrong[0],),
+        )
+        assert [tuple(row) for row in rows] == [(1, "30")]
+        spine.close()
+
+
+def test_a_correction_that_a_crash_left_out_of_the_log_is_logged_at_the_next_start(tmp_path: Path) -> None:
+    with Store(tmp_path / "history", HistorianSection(future_s=1e9), background=False) as store:
+        spine = Spine(tmp_path / "site", historian=store, tags=store.tags)
+        spine.now_ns = MONDAY + NS_PER_HOUR
+        spine.send(story(MONDAY, 10))
+        spine.until(spine.now_ns + 10 * NS_PER_S)
+        tag = store.tags.find("plc/parts")
+        assert tag is not None
+        at = MONDAY + 9 * NS_PER_MINUTE
+        store.correct([Correction(tag=tag, time_ns=at, value=8, said_ns=1, by="J. Holt", why="read twice")])
+        assert spine.facts("SampleCorrected") == []
+        assert tell(spine.site) == 1
+        assert tell(spine.site) == 0
+        spine.settle()
+        assert counted(spine) == 8
+        spine.close()

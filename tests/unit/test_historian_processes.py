@@ -154,6 +154,7 @@ def test_a_killed_reader_holds_nothing(tmp_path: Path) -> None:
             store.compact()
             assert len(list((tmp_path / "segments").glob("*/*.parquet"))) > held
             process.kill()
+            process.wait(10)  # it holds its lease until it is gone, and a signal that was sent is not yet an end
         store.maintain()
         with store.view() as view:
             assert len(list((tmp_path / "segments").glob("*/*-L*.parquet"))) == len(view.segments)

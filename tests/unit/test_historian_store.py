@@ -21,6 +21,8 @@ from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR
 from isthmus.site.config import HistorianSection
 from isthmus.site.historian.check import Told, Trouble
+from isthmus.site.historian.corrections import Correction
+from isthmus.site.historian.reader import Reader
 from isthmus.site.historian.store import Store
 
 T0 = 20_400 * NS_PER_DAY
@@ -76,6 +78,11 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
         self.seq = 0
         self.sent: list[Batch] = []
         self.expected: dict[tuple[int, int], tuple[int, Any]] = {}
+        self.said = 0
+        self.righted: dict[tuple[int, int], tuple[int, Any]] = {}
+        """What people said; it stands above whatever arrives later."""
+        self.before: tuple[int, dict[tuple[int, int], tuple[int, Any]]] | None = None
+        """When the last correction was said, and what was known before; None once more arrived."""
 
     def opened(self) -> Store:
         return Store(self.folder, HistorianSection(future_s=1e18), told=self.told.append, background=False)
@@ -90,12 +97,35 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
         self.seq += 1
         self.sent.append(batch(self.seq, kind, rows))
         self.store.append([self.sent[-1]])
-        self.expected |= {(tag, time_ns): (status, value) for tag, time_ns, status, value in rows}
+        self.expected |= {(tag, time_ns): (status, value) for tag, time_ns, status, value in rows} | self.righted
+        self.before = None
 
     @rule(data=st.data())
     def send_again(self, data: st.DataObject) -> None:
         if self.sent:
             self.store.append([data.draw(st.sampled_from(self.sent))])
+
+    @rule(data=st.data())
+    def put_right(self, data: st.DataObject) -> None:
+        tag, kind = data.draw(st.sampled_from(list(zip(self.tags, KINDS, strict=True))))
+        time_ns, value = data.draw(TIMES), data.draw(st.none() | VALUES[kind])
+        self.said += 1
+        self.before = (self.said, dict(self.expected))
+        said = Correction(tag=tag, time_ns=time_ns, value=value, said_ns=self.said, by="Ann", why="wrong input")
+        self.store.correct([said])
+        self.righted[tag, time_ns] = (0, value)
+        self.expected[tag, time_ns] = (0, value)
+
+    @rule()
+    def what_was_known_before_the_last_correction(self) -> None:
+        if self.before is not None:
+            said, expected = self.before
+            assert answer(self.store.query(Raw(), self.tags, 0, EVER, known_ns=said - 1)) == expected
+
+    @rule()
+    def another_process_looks(self) -> None:
+        with Reader(self.folder) as reader:
+            assert answer(reader.query(Raw(), self.tags, 0, EVER)) == self.expected
 
     @rule()
     def seal(self) -> None:
@@ -147,7 +177,17 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
 
 
 TestStoreAgainstDictionary = StoreAgainstDictionary.TestCase
-TestStoreAgainstDictionary.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestStoreAgainstDictionary.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
+
+
+class StoreAgainstDictionaryAtLength(StoreAgainstDictionary):
+    """The same for longer lives."""
+
+
+TestStoreAgainstDictionaryAtLength = pytest.mark.long(
+    pytest.mark.timeout(1800)(StoreAgainstDictionaryAtLength.TestCase)
+)
+TestStoreAgainstDictionaryAtLength.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
 
 
 @pytest.fixture

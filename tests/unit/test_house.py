@@ -42,6 +42,7 @@ def test_the_contracts_hold(house: Path) -> None:
     ("module", "line", "contract"),
     [
         ("production/states.py", "import isthmus.assets", "The house"),
+        ("site/site.py", "import isthmus.centre.stock", "The house"),
         ("production/states.py", "import isthmus.wire.frame", "Wings and the simulated plant"),
         ("model/time.py", "import isthmus.wire.frame", "The house"),
         ("edge/sources/modbus.py", "import isthmus.edge.sources.opcua", "No source knows another source"),

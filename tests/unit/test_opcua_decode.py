@@ -20,7 +20,7 @@ from isthmus.edge.opcua_client.values import TICKS_1970
 from isthmus.model.samples import ValueKind, kind_of
 from isthmus.model.status import BAD_SENSOR_FAILURE, BAD_TYPE_MISMATCH, GOOD
 
-F64, I64, BOOL, STR = ValueKind
+F64, I64, BOOL, STR, _ = ValueKind
 NOW_NS = 1_700_000_000_000_000_000
 T = ua.VariantType
 
@@ -40,7 +40,7 @@ SCALARS: dict[ValueKind, st.SearchStrategy[tuple[Any, Any]]] = {
     BOOL: st.tuples(st.just(T.Boolean), st.booleans()),
     STR: st.tuples(st.just(T.String), st.text(max_size=9)),
 }
-ITEM = st.sampled_from(list(ValueKind)).flatmap(
+ITEM = st.sampled_from([F64, I64, BOOL, STR]).flatmap(
     lambda kind: st.tuples(
         st.just(kind),
         SCALARS[kind] | st.just((T.Null, None)),
@@ -181,3 +181,18 @@ def test_bytes_cut_short_or_turned_are_refused_and_never_loop(noise: bytes, cut:
             decoder.changes(raw, 0, NOW_NS)
         except (ValueError, struct.error, IndexError, KeyError, ua.UaError):
             continue
+
+
+def test_an_array_is_one_burst_for_a_waveform_and_unfit_for_a_number() -> None:
+    told: list[tuple[int, int]] = []
+    decoder = Decoder(
+        [Asked(ValueKind.WAVEFORM, interval_ns=39062.5), Asked(ValueKind.F64)], lambda *a: told.append(a[:2])
+    )
+    array = ua.Variant([0.5, -1.5, 2.0], T.Float, is_array=True)
+    items = [item(tag, array, None, TICKS_1970 + 10**16, None, pico=False) for tag in (0, 1)]
+    decoder.changes(changes(*items), 0, NOW_NS)
+    found = rows(decoder)
+    burst = {"tag": 0, "time_ns": 10**18, "status": GOOD, "interval_ns": 39062.5, "value": [0.5, -1.5, 2.0]}
+    assert found[ValueKind.WAVEFORM] == [burst]
+    assert found[ValueKind.F64][0]["value"] is None
+    assert [tag for tag, _ in told] == [1]

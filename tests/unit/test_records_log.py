@@ -10,6 +10,7 @@ import pytest
 
 from isthmus.model.records import Record
 from isthmus.model.records.edge import LinkChanged
+from isthmus.site import log_place, records_log
 from isthmus.site.records_log import Origin, RecordsLog, verify
 from isthmus.wire import frame as frames
 
@@ -182,10 +183,83 @@ def test_positions_stay_right_behind_a_damaged_frame(tmp_path: Path) -> None:
     data[60] ^= 4
     path.write_bytes(data)
     log = RecordsLog(tmp_path, segment_bytes=700)
-    assert len(log.damage) == 1
+    assert not log.damage, "what is old is looked at when it is read, so that a start does not grow with its age"
     log.append([fact(12)])
     told = [(position, record.time_ns) for position, record in log.read(0)]
+    assert len(log.damage) == 1
+    (tmp_path / "place").unlink()
+    assert len(log.verify()) == 2
     assert len(told) == 12
     assert all(position == time_ns + 1 for position, time_ns in told)
     assert [(position, record.time_ns) for position, record in log.read(11)] == [(12, 11), (13, 12)]
+    log.close()
+
+
+def state(log: RecordsLog) -> tuple[object, ...]:
+    taken = {name: list(ranges) for name, ranges in log.taken.items()}
+    return log.position, log.head, taken, times(log), [times(log, position) for position in (3, 9, log.position)]
+
+
+def test_a_log_opened_at_its_place_is_the_log_read_from_its_first_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records_log, "_INDEX_EVERY", 3)
+    log = RecordsLog(tmp_path, segment_bytes=700)
+    for number in range(30):
+        log.append([fact(number)], Origin(number % 2 + 1, 5, number // 2 + 1, number // 2 + 1))
+    log.close()
+    for more in range(3):
+        with_place = RecordsLog(tmp_path, segment_bytes=700)
+        found = state(with_place)
+        (tmp_path / "place").unlink()
+        without = RecordsLog(tmp_path, segment_bytes=700)
+        assert state(without) == found
+        assert with_place.verify() == []
+        without.append([fact(30 + more)])
+        without.close()
+
+
+def test_a_place_outlives_a_kill_and_what_came_after_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records_log, "_KEEP_EVERY", 10)
+    log = RecordsLog(tmp_path)
+    for number in range(25):
+        log.append([fact(number)])
+    found = log_place.read(tmp_path)
+    assert found is not None
+    assert found.position == 20
+    log._segments.close()  # a kill closes files, and says nothing more
+    again = RecordsLog(tmp_path)
+    assert (again.position, again.head) == (25, log.head)
+    assert times(again) == list(range(25))
+    assert again.append([fact(25)]) == 26
+    assert again.verify() == []
+    again.close()
+
+
+@pytest.mark.parametrize("how", ["torn", "another log", "an older copy"])
+def test_a_place_that_is_not_of_this_log_is_not_believed(tmp_path: Path, how: str) -> None:
+    folder, other = tmp_path / "log", tmp_path / "other"
+    filled(folder, 4)
+    place = (folder / "place").read_bytes()
+    if how == "torn":
+        (folder / "place").write_bytes(place[:-3])
+    elif how == "another log":
+        filled(other, 7)
+        (folder / "place").write_bytes((other / "place").read_bytes())
+    else:
+        old = {path.name: path.read_bytes() for path in folder.glob("*.seg")}
+        log = RecordsLog(folder, segment_bytes=700)
+        log.append([fact(4)])
+        log.close()
+        for path in folder.glob("*.seg"):
+            path.unlink()
+        for name, data in old.items():
+            (folder / name).write_bytes(data)
+    log = RecordsLog(folder, segment_bytes=700)
+    assert log.position == 4
+    assert times(log) == [0, 1, 2, 3]
+    log.append([fact(4)])
+    assert log.verify() == []
     log.close()

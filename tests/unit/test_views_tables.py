@@ -3,6 +3,8 @@
 import itertools
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,19 +22,27 @@ from isthmus.model.records.production import (
     StopExplained,
 )
 from isthmus.model.states import State
+from isthmus.site.database import Database, SqliteDatabase
+from isthmus.site.postgresql import PostgresDatabase
 from isthmus.site.views import found
 
 AT = "acme/north/area/line/m1"
 
 
-@pytest.fixture
-def db() -> Iterator[sqlite3.Connection]:
-    made = sqlite3.connect(":memory:", isolation_level=None)
-    made.row_factory = sqlite3.Row
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer("postgresql"))])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """Every claim holds whichever engine keeps the tables."""
+    database: Database = (
+        SqliteDatabase(tmp_path / "views.sqlite")
+        if request.param == "sqlite"
+        else PostgresDatabase(request.getfixturevalue("postgres").database())
+    )
+    made = database.connect()
     for view in found():
         made.executescript(view.schema)
     yield made
     made.close()
+    database.close()
 
 
 def fold(db: sqlite3.Connection, *records: Record) -> None:

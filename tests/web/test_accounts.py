@@ -14,6 +14,8 @@ from visits import make_silent  # noqa: F401  fixtures
 
 import web_world as worlds
 from isthmus.model.time import NS_PER_HOUR, NS_PER_S
+from isthmus.site.database import Database
+from isthmus.site.postgresql import PostgresDatabase
 from isthmus.web.accounts import AccountRefused, Accounts, Cost, Look, Person
 from isthmus.web.config import WebSection, mistakes_in
 from isthmus.web.server import address, first_link
@@ -36,9 +38,20 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer("postgresql"))])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | Database]:
+    """Every claim holds wherever people are kept."""
+    if request.param == "sqlite":
+        yield tmp_path
+        return
+    database = PostgresDatabase(request.getfixturevalue("postgres").database())
+    yield database
+    database.close()
+
+
 @pytest.fixture
-def accounts(tmp_path: Path, clock: Clock) -> Iterator[Accounts]:
-    made = Accounts(tmp_path, clock, cost=CHEAP)
+def accounts(place: Path | Database, clock: Clock) -> Iterator[Accounts]:
+    made = Accounts(place, clock, cost=CHEAP)
     yield made
     made.close()
 
@@ -128,21 +141,23 @@ def test_the_last_administrator_can_neither_leave_nor_change_role(accounts: Acco
             accounts.change(wanted)
 
 
-def test_the_file_holds_no_password_no_token_and_is_for_its_owner_alone(accounts: Accounts, tmp_path: Path) -> None:
+def test_the_file_holds_no_password_no_token_and_is_for_its_owner_alone(tmp_path: Path, clock: Clock) -> None:
+    accounts = Accounts(tmp_path, clock, cost=CHEAP)
     accounts.add(ADMIN, GOOD)
     token, link = accounts.log_in("ann", GOOD, "x"), accounts.link_for("ann")
+    accounts.close()
     held = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     for secret in (GOOD, token, link):
         assert secret.encode() not in held
     assert stat.S_IMODE((tmp_path / "accounts.sqlite").stat().st_mode) == 0o600
 
 
-def test_accounts_survive_and_keep_their_look(tmp_path: Path, clock: Clock) -> None:
-    made = Accounts(tmp_path, clock, cost=CHEAP)
+def test_accounts_survive_and_keep_their_look(place: Path | Database, clock: Clock) -> None:
+    made = Accounts(place, clock, cost=CHEAP)
     made.add(ADMIN, GOOD)
     made.change(Person(name="ann", full_name="Ann", role="administrator", look=Look(theme="dark", green=True)))
     made.close()
-    again = Accounts(tmp_path, clock)
+    again = Accounts(place, clock)
     found = again.find("Ann")
     again.close()
     assert found is not None

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from litestar.testing import TestClient
 from visits import make_fresh  # noqa: F401  fixtures
 
 import web_world as worlds
+from isthmus.model.query import Raw
 from isthmus.model.records import Record
-from isthmus.model.records.people import JobStarted, JobStopped, LotGiven, ParkedDecided, QuantityCorrected, ReasonGiven
+from isthmus.model.records.business import ErpDiffers
+from isthmus.model.records.people import (
+    JobStarted,
+    JobStopped,
+    LotGiven,
+    ParkedDecided,
+    QuantityCorrected,
+    ReasonGiven,
+    SampleCorrected,
+)
 from web_world import Visitor
 
 Visit = Callable[[str], Visitor]
@@ -210,6 +221,18 @@ def test_a_parked_report_is_decided_once_and_dropped_only_with_a_note(fresh: wor
     assert visit("operator").post("/act/decide", key="1046-quantity", decision="drop", note="x").status_code == 403
 
 
+def test_a_figure_that_the_erp_changed_shows_until_both_agree_again(fresh: worlds.World, visit: Visit) -> None:
+    told = ErpDiffers(
+        path=f"{worlds.PATH}#order/1045", time_ns=fresh.now_ns, order="1045", what="good", ours="312", theirs="300"
+    )
+    fresh.site.append([told])
+    page = visit("planner").get("/orders").text
+    assert "the ERP shows another good" in page
+    assert "confirmed 312 pcs to us and now shows 300 pcs" in page
+    fresh.site.append([msgspec.structs.replace(told, revision=1, gone=True)])
+    assert "shows another" not in visit("planner").get("/orders").text
+
+
 @pytest.mark.parametrize(
     ("what", "fields"),
     [
@@ -248,3 +271,30 @@ def test_a_machine_whose_figures_stand_still_says_so_where_people_say_things(fre
     assert f"Figures of {path} stand still at 11:42: production/states failed (ValueError: &lt;b&gt;)." in page
     assert "kept in the log" in page
     assert "stand still" in visitor.get("/plant").text
+
+
+def test_a_sample_is_put_right_by_who_may_and_the_old_one_is_kept(fresh: worlds.World, visit: Visit) -> None:
+    tag = fresh.site.tags.find("cnc-02/good")
+    assert tag is not None
+    rows = fresh.site.historian.query(Raw(), [tag], 0, fresh.now_ns).to_pylist()
+    at = rows[3]["time_ns"]
+    page = visit("quality").get(f"/machine/{BELOW}?from={at}&to={at + 1}").text
+    assert f'<option value="{at}">' in page
+    assert "Put a sample right" not in visit("operator").get(f"/machine/{BELOW}?from={at}&to={at + 1}").text
+    fields = {"tag": "cnc-02/good", "time_ns": str(at), "value": "77", "why": "sensor stuck"}
+    for wrong, status in (
+        ({"tag": "paint/load"}, 400),
+        ({"value": "much"}, 400),
+        ({"why": " "}, 400),
+        ({"time_ns": "x"}, 400),
+    ):
+        assert visit("quality").post(f"/act/sample/{BELOW}", **{**fields, **wrong}).status_code == status
+    assert visit("operator").post(f"/act/sample/{BELOW}", **fields).status_code == 403
+    assert visit("quality").post(f"/act/sample/{BELOW}", **fields).status_code == 303
+    after = fresh.site.historian.query(Raw(), [tag], 0, fresh.now_ns).to_pylist()
+    assert after[3]["i64"] == 77
+    assert [*after[:3], *after[4:]] == [*rows[:3], *rows[4:]]
+    [record] = said(fresh, SampleCorrected)
+    assert isinstance(record, SampleCorrected)
+    assert (record.tag, record.time_ns, record.value, record.why) == ("cnc-02/good", at, "77", "sensor stuck")
+    assert record.by == "quality"

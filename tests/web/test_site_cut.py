@@ -11,8 +11,11 @@ from visits import make_fresh  # noqa: F401  a fixture
 
 import web_world as worlds
 from isthmus.model.records.people import SiteCut
+from isthmus.model.records.site import SourceRefused
+from isthmus.model.time import NS_PER_S
 from isthmus.site.refusal import Refusal
 from isthmus.web.accounts import Person
+from isthmus.web.figures.connections import all_connections
 from web_world import Visitor
 
 Visit = Callable[[str], Visitor]
@@ -70,3 +73,27 @@ def test_who_may_not_cut_is_not_offered_the_button(visit: Visit, role: str) -> N
     assert visitor.post("/act/cut", conduit="uplink", reason="why not").status_code == 403
     assert "Cut the link to OT" in visit("administrator").get("/connections").text
     assert visit("administrator").post("/act/lift-cut", conduit="uplink", reason="alone").status_code == 403
+
+
+def test_a_conduit_whose_edge_is_not_heard_is_silent_and_not_open(fresh: worlds.World, visit: Visit) -> None:
+    fresh.site.contact.begin(fresh.now_ns - 3600 * NS_PER_S)
+    fresh.site.contact.heard("line-1", [], fresh.now_ns - 5 * NS_PER_S)
+    assert ">open<" in visit("supervisor").get("/connections").text
+    fresh.site.contact.heard("line-1", [], fresh.now_ns - 90 * NS_PER_S)
+    page = visit("supervisor").get("/connections").text
+    assert ">silent<" in page
+    assert ">open<" not in page
+    assert f"line-1 was last heard at {fresh.app.state.house.local.second(fresh.now_ns - 90 * NS_PER_S)}" in page
+
+
+def test_an_edge_that_speaks_for_anothers_source_is_named_in_the_conduits_row(
+    fresh: worlds.World, visit: Visit
+) -> None:
+    said = SourceRefused(
+        path=CONDUIT, time_ns=fresh.now_ns - NS_PER_S, edge="line-2", source="saw", why="saw is of line-1", frames=7
+    )
+    fresh.site.append([said])
+    assert "Refused from line-2: saw is of line-1." in visit("supervisor").get("/connections").text
+    later = fresh.now_ns + 16 * 60 * NS_PER_S
+    told = all_connections(fresh.app.state.house, later)
+    assert "line-2" not in told.conduits[0].words

@@ -66,7 +66,7 @@ class Matcher:
     def rows(self, asset: AssetKnown) -> tuple[list[Row], bool]:
         """The rows that speak of the asset, and whether by its order number."""
         sure = [field for field in asset.fields if field.confidence >= _SURE_ENOUGH and meaningful(field.value)]
-        models = tuple(dict.fromkeys(field.value for field in sure if field.name in ("model", "number_of_order")))
+        models = tuple(dict.fromkeys(field.value for field in sure if field.name in ("model", "order_number")))
         families = tuple(dict.fromkeys(field.value for field in sure if field.name == "family"))
         maker = maker_key(next((field.value for field in sure if field.name == "maker"), ""))
         key = (maker, models, families)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from isthmus.assets.addresses import is_group
-from isthmus.assets.decode.heard import Heard
+from isthmus.assets.decode.heard import Conversation, Heard
 from isthmus.assets.decode.said import Exposure, Identity, Use
 from isthmus.assets.record import OWN_CARD, joined
 from isthmus.model.equipment import beside
 from isthmus.model.inventory import digest
 from isthmus.model.records.assets import AssetSeen, FlowSeen, How
 
-_FIELDS = ("maker", "model", "firmware", "serial", "name", "os", "role")
+_FIELDS = ("maker", "model", "order_number", "firmware", "serial", "name", "os", "role")
 
 
 def facts_of(
@@ -24,6 +24,29 @@ def facts_of(
     """
     seen = joined([*_identities(plant, heard, source), *_neighbours(plant, heard, source, card)])
     return seen, [*_conversations(plant, heard, source), *_used(plant, heard, source)]
+
+
+def asked_facts(plant: str, heard: Heard, source: str) -> list[AssetSeen]:
+    """What devices said because we asked them: who they are, and nothing of our own part in it."""
+    servers = {talk.server for talk in heard.conversations}
+    told = (one for one in heard.identities if one.address in servers and one.role != "client")
+    return joined(
+        [
+            seen(
+                plant,
+                source=source,
+                frame=one.packet_frame,
+                first_ns=one.time_ns,
+                last_ns=one.time_ns,
+                how="queried",
+                method=f"asked: {one.method}",
+                address=one.address,
+                child=one.child,
+                fields=_told(one),
+            )
+            for one in told
+        ]
+    )
 
 
 def seen(  # noqa: PLR0913  a fact has many fields
@@ -66,7 +89,7 @@ def _identities(plant: str, heard: Heard, source: str) -> Iterator[AssetSeen]:
             source=source,
             frame=one.packet_frame,
             first_ns=one.time_ns,
-            last_ns=one.time_ns,
+            last_ns=max(one.time_ns, one.last_ns),
             how="observed",
             method=one.method,
             address=one.address,
@@ -96,8 +119,8 @@ def _neighbours(plant: str, heard: Heard, source: str, card: Callable[[str], str
             mac=one.mac,
             fields={"card": card(one.mac)} if one.claimed else {},
         )
-    for talk in heard.conversations:
-        if talk.transport == "l2" and not is_group(talk.client):
+    for talk, mac in _speakers(heard):
+        if not is_group(mac):
             yield seen(
                 plant,
                 source=source,
@@ -106,9 +129,17 @@ def _neighbours(plant: str, heard: Heard, source: str, card: Callable[[str], str
                 last_ns=talk.last_ns,
                 how="observed",
                 method="traffic",
-                mac=talk.client,
-                fields={"card": card(talk.client)},
+                mac=mac,
+                fields={"card": card(mac)},
             )
+
+
+def _speakers(heard: Heard) -> Iterator[tuple[Conversation, str]]:
+    """Who sent something below IP, by its card."""
+    for talk in heard.conversations:
+        if talk.transport == "l2":
+            yield from ((talk, talk.client),) if talk.asked else ()
+            yield from ((talk, talk.server),) if talk.answered else ()
 
 
 def _conversations(plant: str, heard: Heard, source: str) -> Iterator[FlowSeen]:
@@ -133,6 +164,7 @@ def _conversations(plant: str, heard: Heard, source: str) -> Iterator[FlowSeen]:
             packets=one.packets,
             bytes=one.octets,
             initiated=one.initiation != "port",
+            client_port=one.client_port,
         )
 
 

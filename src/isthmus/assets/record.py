@@ -68,11 +68,12 @@ def joined(seen: Iterable[AssetSeen]) -> list[AssetSeen]:
     out: dict[str, AssetSeen] = {}
     for one in seen:
         before = out.get(one.path)
-        out[one.path] = one if before is None else _over_both(before, one)
+        out[one.path] = one if before is None else over_both(before, one)
     return list(out.values())
 
 
-def _over_both(one: AssetSeen, other: AssetSeen) -> AssetSeen:
+def over_both(one: AssetSeen, other: AssetSeen) -> AssetSeen:
+    """The same statement said twice, over both times."""
     first = min(one, other, key=lambda each: (each.time_ns, each.frame))
     kept = {name: getattr(first, name) for name in first.__struct_fields__}
     return AssetSeen(**{**kept, "last_ns": max(one.last_ns, other.last_ns)})

@@ -24,6 +24,7 @@ from isthmus.assets.decode.heard import Heard
 from isthmus.assets.decode.said import Identity
 from isthmus.assets.findings import Look, find
 from isthmus.assets.heard import facts_of
+from isthmus.assets.oriented import oriented
 from isthmus.assets.record import record
 from isthmus.model.errors import IsthmusError
 from isthmus.model.records.assets import AssetFinding, AssetSeen, FlowSeen
@@ -213,6 +214,7 @@ def _judged(
         assets, talks = facts_of(_PLANT, one, digests[name])
         seen += assets
         flows += talks
+    flows = oriented(flows)
     found = find(Look(_PLANT, record(_PLANT, seen, flows, Places()), flows, Places()))
     due = missed = not_due = 0
     for row in findings:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import zip_longest
 from typing import Final, Literal, NamedTuple
 
-Operator = Literal["<", "<=", ">", ">=", "="]
+Operator = Literal["<", "<=", ">", ">=", "=", "if"]
 Order = Literal[-1, 0, 1]
 _ANY: Final = "*"
 _LATER: Final = {
@@ -38,12 +38,24 @@ _NEUTRAL: Final = (
     r"including|of|and)\b[\s:]*)*"
 )
 _PIECE: Final = (
-    r"(?:v|r|fw|ver\.?|version|rev\.?)?\s*\.?\s*\d+(?:[._-]?(?:\d+|[xX*]\b))*(?:\(\d+\w*\))?[a-zA-Z]{0,2}\d*"
+    r"(?:v|r|fw|ver\.?|version|rev\.?)?\s*\.?\s*\d+(?:[._-]?(?:\d+|[xX*]\b))*(?:\(\d+\w*\)\s?)?"
+    r"(?:[a-zA-Z]{1,2}(?![a-zA-Z])\d*(?:\.\d+)*)?"
 )
 _MORE: Final = (
-    r"(?:[\s_-]*(?:sp|upd|update|up|hf|hotfix|patch|p|qu|mp|fp|build|rev|r|cu|release)[\s._-]*\d+[a-z]?"
-    r"|\s+\(build\s+[\d.]+\))*"
+    r"(?:[\s_-]*(?:sp|upd|update|up|u|hf|hotfix|patch|p|qu|mp|fp|build|rev|r|cu|ir|release)[\s._-]*\d+(?:[._]\d+)*[a-z]?"
+    r"|-[a-z]\d+|\s[A-Z]\d+\b|\s+\(build\s+[\d.]+\))*"
 )
+_NAMED: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9]*[\s_.-]+){0,3}[A-Za-z]{0,12}[\s_.-]*(?=v?\d)", re.IGNORECASE)
+"""What a version may be told with: the same words must stand before a device's, or nothing is known."""
+_NO_NAME: Final = re.compile(
+    r"jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|date|first|digit|serial|with|all|and|or", re.IGNORECASE
+)
+_CONDITION: Final = re.compile(
+    r"(?:\s*\((?!formerly)([^()\d]*)\)|[\s_]+((?:only[\s_]+(?:when|if|with)|with|when|if)[\s_].+))$", re.IGNORECASE
+)
+_ALIAS: Final = re.compile(r"\s*\((build\s+nr\s*\.?\s*|v)?(\d[\d.]*)\)$", re.IGNORECASE)
+_OF: Final = re.compile(r"([A-Z]{2,6}\d?)\s+(?=<)")
+_BETWEEN: Final = re.compile(r"between\s+(\S+)\s+\((in|ex)cluding\)\s+and\s+(\S+)\s+\((in|ex)cluding\)", re.IGNORECASE)
 _VERSION: Final = re.compile(rf"{_PIECE}{_MORE}", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"\d+|[a-zA-Z]+|\*")
 _OPERATORS: Final = (("=<", "<="), ("=>", ">="), ("≤", "<="), ("≥", ">="), ("==", "="))
@@ -64,7 +76,7 @@ _AND_LATER: Final = re.compile(
 
 
 class Bound(NamedTuple):
-    """One side of a range."""
+    """One side of a range; of "if" a condition in words, of which nobody knows whether it holds."""
 
     operator: Operator
     version: str
@@ -111,7 +123,7 @@ def holds(bound: Bound, version: str) -> bool | None:
     (True, False, None)
     """
     have, limit = tokens(version), tokens(bound.version)
-    if not have or not limit or not isinstance(have[0], int) or _ANY in have:
+    if bound.operator == "if" or not _comparable(have, limit):
         return None
     place, order = _differ(have, limit)
     if place == "inside":
@@ -127,6 +139,14 @@ def holds(bound: Bound, version: str) -> bool | None:
         if order
         else None
     )
+
+
+def _comparable(have: tuple[int | str, ...], limit: tuple[int | str, ...]) -> bool:
+    """Whether both begin with a number, or with the same word."""
+    if not have or not limit or _ANY in have:
+        return False
+    numbers = isinstance(have[0], int) and (isinstance(limit[0], int) or limit[0] == _ANY)
+    return numbers or have[0] == limit[0]
 
 
 def _sided(operator: Operator, order: Order) -> bool:
@@ -183,7 +203,7 @@ def ranges(text: str) -> tuple[Range, ...] | None:
         for part in re.split(r"\s*[|;]\s*|,(?=\s*(?:[<>=v]|\d))|\s+\bor\b\s+(?=[<>=]|v?\d)", plain)
         if part.strip(" ,")
     ]
-    read = [_bounds(part) for part in parts]
+    read = [_conditional(part) for part in parts]
     if not read or any(one is None for one in read):
         return None
     return _paired([one for one in read if one is not None])
@@ -214,11 +234,57 @@ def _within(bounds: Range, version: str) -> bool | None:
 def _plain(text: str) -> str:
     out = text.replace("\N{NO-BREAK SPACE}", " ").strip().strip(".").strip()
     out = re.sub(r"^vers:\w+/", "", out, flags=re.IGNORECASE)
+    out = _BETWEEN.sub(lambda found: f"{_side('>', found[2])} {found[1]} {_side('<', found[4])} {found[3]}", out)
     for sign, plain in _OPERATORS:
         out = out.replace(sign, plain)
     for pattern, sign in _SPOKEN:
         out = re.sub(pattern, f" {sign} ", out, flags=re.IGNORECASE)
     return re.sub(rf"^{_NEUTRAL}(?=[<>=]|v?\d)", "", out.strip(), flags=re.IGNORECASE).strip()
+
+
+def _side(sign: str, word: str) -> str:
+    return f"{sign}=" if word.lower() == "in" else sign
+
+
+def _conditional(part: str) -> Range | None:
+    """The bounds of one part and the condition under which it speaks, if it names one.
+
+    >>> _conditional("< V5.3 only when running on ROX II")
+    (Bound(operator='<', version='V5.3'), Bound(operator='if', version='only when running on ROX II'))
+    """
+    conditions: list[Bound] = []
+    if found := _OF.match(part):
+        conditions.append(Bound("if", found[1]))
+        part = part[found.end() :]
+    if found := _CONDITION.search(part):
+        conditions.append(Bound("if", (found[1] or found[2] or "").strip()))
+        part = part[: found.start()]
+    if re.fullmatch(r"\s*all[\s_]+versions\s*", part, re.IGNORECASE):
+        return tuple(conditions)
+    if found := _ALIAS.search(part):
+        return _aliased(part[: found.start()], found[2], conditions, build=bool(found[1] and len(found[1]) > 1))
+    bounds = _bounds(part)
+    return None if bounds is None else (*bounds, *conditions)
+
+
+def _aliased(part: str, other: str, conditions: list[Bound], *, build: bool) -> Range | None:
+    """A version that is told twice, as in "1.3.0 (Build Nr. 1.3.0.1339)": the build says more where it begins alike."""
+    bounds = _bounds(part)
+    if bounds is None or len(bounds) != 1 or len(_alike(bounds[0].version, other)) < 2:  # noqa: PLR2004  two numbers
+        return None
+    if build:
+        return (bounds[0]._replace(version=other), *conditions)
+    return (*bounds, Bound("if", other), *conditions)
+
+
+def _alike(one: str, other: str) -> tuple[int | str, ...]:
+    """The pieces with which both begin."""
+    out: list[int | str] = []
+    for mine, its in zip(tokens(one), tokens(other), strict=False):
+        if mine != its:
+            break
+        out.append(mine)
+    return tuple(out)
 
 
 def _bounds(part: str) -> Range | None:
@@ -229,10 +295,11 @@ def _bounds(part: str) -> Range | None:
         sign = re.match(r"(<=|>=|<|>|=)\s*" + _NEUTRAL, rest, re.IGNORECASE)
         operator: Operator = sign[1] if sign else "="  # type: ignore[assignment]  # the pattern has no other
         rest = rest[sign.end() :] if sign else rest
-        found = _VERSION.match(rest)
+        named = _named(rest) if sign else ""
+        found = _VERSION.match(rest[len(named) :])
         if found is None or not _is_version(found[0]):
             return None
-        version, rest = found[0].strip(), rest[found.end() :]
+        version, rest = (named + found[0]).strip(), rest[len(named) + found.end() :]
         if later := (_AND_EARLIER.match(rest), _AND_LATER.match(rest)):
             earlier, after = later
             if earlier and operator in ("=", "<=", "<"):
@@ -247,6 +314,16 @@ def _bounds(part: str) -> Range | None:
         if rest and not re.match(r"[<>=]", rest):
             return None
     return tuple(out)
+
+
+def _named(text: str) -> str:
+    """The words before a version, "" for none; dates and serial numbers are no versions."""
+    found = _NAMED.match(text)
+    words = found[0] if found else ""
+    if not words or _VERSION.match(text) or _NO_NAME.search(words):
+        return ""
+    rest = _VERSION.match(text[len(words) :])
+    return words if rest and not re.search(r"\d-\d", rest[0]) else ""
 
 
 def _is_version(text: str) -> bool:

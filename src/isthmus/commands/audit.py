@@ -30,4 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """The sub-verb's exit code."""
+    from isthmus.run.private import keep_private  # noqa: PLC0415  beside what loads more
+
+    keep_private()
     return int(args.audit_run(args))

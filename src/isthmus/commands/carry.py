@@ -56,8 +56,10 @@ def run(args: argparse.Namespace) -> int:
 async def _take_in(folder: Path, plant: PlantFile) -> Carried:
     """Through the site's own door; a site that is stopped is started for as long as it takes."""
     from isthmus.run.carry import Door, carry_in  # noqa: PLC0415  as above
+    from isthmus.run.private import keep_private  # noqa: PLC0415  as above
     from isthmus.site.certificates import Certificates  # noqa: PLC0415  as above
 
+    keep_private()
     certificates = Certificates(Path(plant.site.data) / "tls", plant.plant.path, plant.edge.conduit)
     certificates.prepare([plant.site.listen.rpartition(":")[0].strip("[]")])
     with Door(f"https://{plant.site.listen}", certificates) as door:

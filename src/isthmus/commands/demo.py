@@ -66,7 +66,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 when it ended or was stopped."""
-    from isthmus.run.show.disturb import ordered  # noqa: PLC0415  as above
+    from isthmus.run.private import keep_private  # noqa: PLC0415  as below
+    from isthmus.run.show.disturb import ordered  # noqa: PLC0415  as below
     from isthmus.run.show.stage import Settings  # noqa: PLC0415  loads every room
     from isthmus.run.stop import run_until_stopped  # noqa: PLC0415  as above
 
@@ -82,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
     extra = [ordered(text) for text in args.fault]
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     folder = args.folder or Path(tempfile.mkdtemp(prefix="isthmus-demo-"))
+    keep_private(folder)
     settings = Settings(
         folder=folder.resolve(),
         seed=args.seed,

@@ -1,24 +1,55 @@
-"""What history holds: show, verify, compact, back up and restore it.
+"""What history holds: show, verify, back up, restore, put right and bring along.
 
-    isthmus history show               what is stored, by day; --tags for the largest tags
+    isthmus history show               what is stored, by day; --tags N for the N largest tags
+    isthmus history coverage 'press/*' how much of each day was observed, tag by tag
+    isthmus history slowest            the questions that took longest
     isthmus history verify             every file, byte and row against the manifest; 1 when something is wrong
     isthmus history compact            merge late data and small segments now (the site does so by itself)
     isthmus history backup FOLDER      bring a copy up to date, while the site goes on writing
     isthmus history restore FOLDER     put a backup back into an empty place, and verify it
-    isthmus history import FILE ...    bring a past along: CSV, Parquet, InfluxDB line protocol (.lp)
+    isthmus history import FILE ...    bring a past along, from PI, Ignition, InfluxDB or any table
+    isthmus history correct TAG ...    put a sample right; the old one is kept
+    isthmus history corrections        what people put right: when, who and why
+    isthmus history sql [FOLDER]       the same questions as SQL macros, for whoever has DuckDB
+    isthmus history ship FOLDER        put what is new where a group reads it (the site does so with ship_to)
 
-`show`, `verify` and `backup` may run while the site writes.
+All but `compact`, `restore`, `import` and `correct` may run while the site writes.
 """
 
 from __future__ import annotations
 
 import argparse
 import errno
+import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from isthmus.model.errors import IsthmusError, UsageError
-from isthmus.model.time import NS_PER_DAY, iso, to_datetime
 from isthmus.site.config import SiteSection
+
+_IMPORT: Final = """\
+Samples of files go into history as tags SOURCE/name. The dialect is found by the file's first lines;
+name it with --format where it is not. Stopped, even by kill -9, an import is just started again: what
+was taken in is passed over. Rows that do not fit are listed with line and reason in FILE.rejected.csv,
+and none is dropped in silence.
+
+  A table, a row a sample (CSV, .csv.gz, Parquet), its columns named by you:
+    isthmus history import past.csv --source oven --tag Point --time When --value Reading --zone Europe/London
+
+  PI, as piconfig or DataLink write it (tag, time, value, perhaps a status); "Bad Input", "No Data" and
+  their like become Bad samples that say why, digital states become texts:
+    isthmus history import pi-2019.csv --source pi --zone Europe/Berlin
+
+  Ignition, as shown (t_stamp and a column a tag) or its tables as they are in the database:
+    isthmus history import tags.csv --source ignition
+    isthmus history import sqlt_data_1_2026_01.csv --source ignition --tag-names sqlth_te.csv
+
+  InfluxDB: a query exported as CSV (annotated or not, of 1.x or 2.x), or line protocol (.lp):
+    isthmus history import query.csv --source influx
+    isthmus history import backup.lp --source influx
+"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,30 +59,72 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True)
     show = tasks.add_parser("show", help="what is stored")
-    show.add_argument("--tags", type=int, metavar="N", help="also the N tags with the most samples")
+    show.add_argument("--tags", type=int, default=0, metavar="N", help="also the N tags with the most samples")
+    show.add_argument("--days", type=int, default=14, metavar="N", help="the last N days; 0 for all (default: 14)")
+    cover = tasks.add_parser("coverage", help="how much of each day was observed")
+    cover.add_argument("pattern", nargs="?", default="*", help="tags by a pattern, 'press/*' (default: all)")
+    cover.add_argument("--days", type=int, default=30, metavar="N", help="the last N days (default: 30)")
+    tasks.add_parser("slowest", help="the questions that took longest")
     tasks.add_parser("verify", help="check every file, byte and row")
     tasks.add_parser("compact", help="merge late data and small segments now")
     copy = tasks.add_parser("backup", help="copy history while it is written")
     copy.add_argument("folder", type=Path, help="where the copy lies; only what is new is copied again")
     back = tasks.add_parser("restore", help="put a backup back")
     back.add_argument("folder", type=Path, help="where the backup lies")
-    bring = tasks.add_parser(
-        "import",
-        help="bring a past along",
-        description="Samples of files into history, as tags `SOURCE/name`. Stopped, it is just started again.",
+    ship = tasks.add_parser(
+        "ship",
+        help="put what is new where a group reads it",
+        description="New segments as they are, then one file that says what counts. Cut short, it is just run again.",
     )
+    ship.add_argument("target", help="the group's folder, or a URL as s3://bucket/group")
+    ship.add_argument("--site", required=True, help="[plant] path of this site, as acme/northgate")
+    ship.add_argument("--over-newer", action="store_true", help="let a history restored from a backup stand for a newer state there")  # fmt: skip
+    _import_arguments(
+        tasks.add_parser(
+            "import",
+            help="bring a past along",
+            description=_IMPORT,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    right = tasks.add_parser("correct", help="put a sample right; the old one is kept")
+    right.add_argument("tag", help="source/tag")
+    right.add_argument("time", help="the sample's time, 2026-11-22T06:00:00.250Z, with Z or an offset")
+    right.add_argument("value", help="what it really was; - for: there was none to believe")
+    right.add_argument("--by", required=True, help="who says so")
+    right.add_argument("--why", required=True, help="for what reason")
+    tasks.add_parser("corrections", help="what people put right")
+    macros = tasks.add_parser("sql", help="the questions of history as SQL macros for DuckDB")
+    macros.add_argument("folder", type=Path, nargs="?", help="a backup, or another history, instead of the site's")
+    macros.add_argument("--out", type=Path, help="write to this file instead of printing")
+
+
+def _import_arguments(bring: argparse.ArgumentParser) -> None:
     bring.add_argument("files", type=Path, nargs="+", metavar="FILE", help="CSV, .csv.gz, .parquet, or .lp")
     bring.add_argument("--source", required=True, help="the source that the tags shall belong to")
-    bring.add_argument("--tag", default="tag", metavar="COLUMN", help="column of the tag's name (default: tag)")
-    bring.add_argument("--time", default="time", metavar="COLUMN", help="column of the time (default: time)")
-    bring.add_argument("--value", default="value", metavar="COLUMN", help="column of the value (default: value)")
-    bring.add_argument("--status", default="", metavar="COLUMN", help="column of the OPC UA status, if there is one")
+    bring.add_argument(
+        "--format",
+        choices=["table", "pi", "ignition", "ignition-tables", "influx", "lines"],
+        default="",
+        help="the dialect (default: found by the first lines)",
+    )
     bring.add_argument("--zone", default="UTC", help="zone of times that name none, for example Europe/London")
+    bring.add_argument("--tag", default="tag", metavar="COLUMN", help="of a table: column of the name (default: tag)")
+    bring.add_argument("--time", default="time", metavar="COLUMN", help="of a table: column of the time")
+    bring.add_argument("--value", default="value", metavar="COLUMN", help="of a table: column of the value")
+    bring.add_argument("--status", default="", metavar="COLUMN", help="of a table: column of the OPC UA status, if any")
+    bring.add_argument("--tag-names", type=Path, metavar="FILE", help="of ignition-tables: a dump of sqlth_te")
+    bring.add_argument("--rejected", type=Path, metavar="FILE", help="where to list rows that do not fit")
 
 
 def run(args: argparse.Namespace) -> int:
     """Do the task."""
+    from isthmus.run.private import keep_private  # noqa: PLC0415  beside what loads more
+
+    keep_private()
     folder = args.data / "history"
+    if args.task == "sql" and args.folder is not None:
+        folder = args.folder / "history" if (args.folder / "history").is_dir() else args.folder
     if args.task not in {"restore", "import"} and not (folder / "manifest.sqlite").exists():
         msg = f"{folder} holds no history; give the site's data folder with --data"
         raise UsageError(msg)
@@ -65,33 +138,29 @@ def run(args: argparse.Namespace) -> int:
         raise IsthmusError(msg) from error
 
 
-def _show(folder: Path, args: argparse.Namespace) -> int:
-    from isthmus.site.historian.reader import Reader  # noqa: PLC0415  heavy
-
-    with Reader(folder) as reader, reader.view() as view:
-        segments = view.segments
-        sealed, size = sum(each.rows for each in segments), sum(each.bytes for each in segments)
-        waiting = sum(tail.size for tail in view.tails)
-        print(f"{folder}: {len(reader.tags.all())} tags, {sealed:,} samples in {len(segments)} segments")
-        if segments:
-            first, last = min(each.time_min for each in segments), max(each.time_max for each in segments)
-            print(f"from {iso(first)} to {iso(last)}, {size / 1e6:,.1f} MB, {size / sealed:.2f} bytes a sample")
-        print(f"{waiting:,} samples in the log, not sealed yet")
-        print("\nday          samples    MB     segments")
-        for day in sorted({each.day for each in segments}):
-            found = [each for each in segments if each.day == day]
-            rows, mb = sum(each.rows for each in found), sum(each.bytes for each in found) / 1e6
-            late = ", late data to be merged" if any(each.overlap for each in found) else ""
-            print(f"{to_datetime(day * NS_PER_DAY).date()} {rows:>11,} {mb:>6.1f} {len(found):>5}{late}")
-        if args.tags:
-            from isthmus.site.historian.sizes import by_tag  # noqa: PLC0415  as above
-
-            print("\nsamples        MB     from                 to                   tag")
-            for each in by_tag(view)[: args.tags]:
-                name = reader.tags.info(each.tag).name
-                times = f"{iso(each.first_ns)[:19]}Z {iso(each.last_ns)[:19]}Z"
-                print(f"{each.rows:>11,} {each.bytes / 1e6:>6.2f}   {times} {name}")
+def _tell(lines: Iterable[str]) -> int:
+    for line in lines:
+        print(line)
     return 0
+
+
+def _show(folder: Path, args: argparse.Namespace) -> int:
+    from isthmus.run.history import show  # noqa: PLC0415  heavy
+
+    return _tell(show(folder, tags=args.tags, days=args.days))
+
+
+def _coverage(folder: Path, args: argparse.Namespace) -> int:
+    from isthmus.run.history import coverage  # noqa: PLC0415  heavy
+
+    return _tell(coverage(folder, args.pattern, max(args.days, 1)))
+
+
+def _slowest(folder: Path, args: argparse.Namespace) -> int:
+    del args
+    from isthmus.run.history import slow  # noqa: PLC0415  heavy
+
+    return _tell(slow(folder))
 
 
 def _verify(folder: Path, args: argparse.Namespace) -> int:
@@ -139,26 +208,103 @@ def _restore(folder: Path, args: argparse.Namespace) -> int:
 
 
 def _import(folder: Path, args: argparse.Namespace) -> int:
-    from isthmus.site.historian.imports import Columns, Imported, import_file  # noqa: PLC0415  heavy
+    from isthmus.run.history import Listed, Progress  # noqa: PLC0415  heavy
+    from isthmus.site.historian.exports import Columns, tag_names  # noqa: PLC0415  as above
+    from isthmus.site.historian.imports import How, import_file  # noqa: PLC0415  as above
     from isthmus.site.historian.store import Store  # noqa: PLC0415  as above
 
-    named = Columns(args.tag, args.time, args.value, args.status)
+    names = tag_names(args.tag_names) if args.tag_names else {}
+    how = How(args.format, Columns(args.tag, args.time, args.value, args.status), args.zone, names)
     with Store(folder, told=lambda told: print(told.what)) as store:
         for path in args.files:
-
-            def progress(done: Imported, path: Path = path) -> None:
-                print(f"\r{path}: {done.rows:,} samples", end="", flush=True)
-
-            done = import_file(store, path, args.source, named=named, zone=args.zone, progress=progress)
-            print(f"\r{path}: {done.rows:,} samples, {done.odd:,} of them no numbers, {done.unread:,} lines unread")
+            listed = args.rejected or path.with_name(path.name + ".rejected.csv")
+            progress = Progress(path.name)
+            with Listed(listed, path) as unfit:
+                done = import_file(store, path, args.source, how, unfit=unfit, progress=progress)
+            progress.end()
+            print(f"{path}: {done.rows:,} samples")
+            if unfit.rows:
+                print(
+                    f"  {done.unread:,} rows left out, {done.odd:,} kept as Bad samples without a value;"
+                    f" each with line and reason in {listed}"
+                )
     return 0
+
+
+def _correct(folder: Path, args: argparse.Namespace) -> int:
+    from isthmus.model.time import parse  # noqa: PLC0415  heavy
+    from isthmus.site.historian.corrections import Correction, value_of  # noqa: PLC0415  as above
+    from isthmus.site.historian.store import Store  # noqa: PLC0415  as above
+
+    with Store(folder, told=lambda told: print(told.what), background=False) as store:
+        tag = store.tags.find(args.tag)
+        if tag is None:
+            msg = f"no tag is called {args.tag}; isthmus history show --tags 100 lists the largest"
+            raise UsageError(msg)
+        try:
+            time_ns = parse(args.time)
+            value = value_of(store.tags.info(tag).kind, args.value)
+        except ValueError as error:
+            msg = f"{args.tag}: {error}"
+            raise UsageError(msg) from error
+        status = 0 if value is not None else 0x8000_0000
+        said = Correction(
+            tag=tag, time_ns=time_ns, value=value, status=status, said_ns=time.time_ns(), by=args.by, why=args.why
+        )
+        store.correct([said])
+    print(f"{args.tag} at {args.time} is {args.value} from now on; the site folds again when it is started")
+    return 0
+
+
+def _corrections(folder: Path, args: argparse.Namespace) -> int:
+    del args
+    from isthmus.model.time import iso  # noqa: PLC0415  heavy
+    from isthmus.run.history import put_right  # noqa: PLC0415  as above
+    from isthmus.site.historian.reader import Reader  # noqa: PLC0415  as above
+
+    with Reader(folder) as reader:
+        for one in put_right(folder):
+            value = "no value" if one.value is None else one.value
+            name = reader.tags.info(one.tag).name
+            print(f"{iso(one.said_ns)[:19]}Z  {one.by}: {name} at {iso(one.time_ns)} is {value} ({one.why})")
+    return 0
+
+
+def _sql(folder: Path, args: argparse.Namespace) -> int:
+    from isthmus.site.historian.sql import script  # noqa: PLC0415  heavy
+
+    text = script(folder, time.time_ns())
+    if args.out is None:
+        sys.stdout.write(text)
+    else:
+        args.out.write_text(text, encoding="utf-8")
+        print(f"{args.out}: duckdb -init {args.out}, then FROM history_tags;")
+    return 0
+
+
+def _ship(folder: Path, args: argparse.Namespace) -> int:
+    from isthmus.site.historian.ship import open_shipper  # noqa: PLC0415  heavy
+
+    done = open_shipper(folder, args.target, args.site).ship(over_newer=args.over_newer)
+    for trouble in done.troubles:
+        print(trouble)
+    days = f"{len(done.root.days)} days, {done.days} of them with a new list"
+    print(f"{args.target}: {days}; {done.files} files sent, {done.bytes / 1e6:,.1f} MB")
+    print(f"{done.tail_rows:,} samples put into the tail; {done.deleted} files deleted that counted no more")
+    return int(bool(done.troubles))
 
 
 _TASKS = {
     "show": _show,
+    "coverage": _coverage,
+    "slowest": _slowest,
     "verify": _verify,
     "compact": _compact,
     "backup": _backup,
     "restore": _restore,
     "import": _import,
+    "correct": _correct,
+    "corrections": _corrections,
+    "sql": _sql,
+    "ship": _ship,
 }

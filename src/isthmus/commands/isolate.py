@@ -28,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     """0 when the conduit is closed and a running edge has proved it, or none runs; 1 otherwise."""
     from isthmus.edge import gate  # noqa: PLC0415  loads msgspec and the records
     from isthmus.plantfile import load  # noqa: PLC0415  loads every room's sections
+    from isthmus.run.private import keep_private  # noqa: PLC0415  as above
 
     plant = load(args.file)
     conduit = next((one for one in plant.conduits if one.name == plant.edge.conduit), None)
@@ -35,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{conduit.name} stays open: it is cut from level {conduit.isolation_level} on")
         return 0
     folder = Path(plant.edge.data)
+    keep_private()
     gate.close(folder, level=args.level, by=args.by, reason=args.reason)
     print(f"{plant.edge.conduit} is closed at level {args.level}")
     deadline = time.monotonic() + _WAIT_S

@@ -23,8 +23,10 @@ def run(args: argparse.Namespace) -> int:
     """0 when it is open."""
     from isthmus.edge.reopen import reopen  # noqa: PLC0415  loads msgspec and the records
     from isthmus.plantfile import load  # noqa: PLC0415  loads every room's sections
+    from isthmus.run.private import keep_private  # noqa: PLC0415  as above
 
     plant = load(args.file)
+    keep_private()
     first, second = [*args.by, "", ""][:2]
     reopen(Path(plant.edge.data), first, second, args.reason)
     print(f"{plant.edge.conduit} is open; a running edge dials within a second")

@@ -24,9 +24,12 @@ def run(args: argparse.Namespace) -> int:
     """0 when it was stopped."""
     from isthmus.plantfile import load  # noqa: PLC0415  loads every room's sections
     from isthmus.run.both import run_both  # noqa: PLC0415  loads cryptography
+    from isthmus.run.private import keep_private  # noqa: PLC0415  as above
     from isthmus.run.stop import run_until_stopped  # noqa: PLC0415  as above
 
     def tell(line: str) -> None:
         print(line, flush=True)
 
-    return run_until_stopped(run_both(args.file, load(args.file), tell))
+    file = load(args.file)
+    keep_private(file.edge.data, file.site.data, file.web.data)
+    return run_until_stopped(run_both(args.file, file, tell))

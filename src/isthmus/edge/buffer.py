@@ -34,16 +34,16 @@ from isthmus.edge.groups import FRAME_BYTES, GROUP_ROWS, grouped, joined
 from isthmus.edge.lane import Dropped, Lane
 from isthmus.edge.memory import MemoryLog
 from isthmus.model.errors import UsageError
+from isthmus.model.rarely import Rarely
 from isthmus.model.records import Record
 from isthmus.model.records.edge import ConduitCut, ConduitReopened, SamplesDropped
 from isthmus.model.samples import TagInfo
 from isthmus.model.time import NS_PER_DAY, NS_PER_S
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import Dictionary
-from isthmus.wire.link import Acknowledged
+from isthmus.wire.link import EDGE_OWN, Acknowledged
 
-OWN: Final = "_edge"
-"""The edge's own source, under which its records travel; no [[source]] can be called so."""
+OWN: Final = EDGE_OWN
 GROUP_S: Final = 0.2
 MOST_PENDING_ROWS: Final = 2_000_000
 MEMORY_BYTES: Final = 64 * 1024 * 1024
@@ -85,6 +85,7 @@ class Buffer:
         self._rows = 0
         self._overflow: dict[str, Dropped] = {}
         self._full = asyncio.Event()
+        self._rarely = Rarely()
         self._lock = Lock()
         self._flushing = Lock()
         self._held = hold(folder)
@@ -174,7 +175,9 @@ class Buffer:
         """Tell what will never reach the site."""
         for part in dropped:
             self.tell(self._record(part, why, detail))
-            _log.warning("buffer: %d rows of %s are let go (%s)", part.rows, part.source, why)
+            rows = self._rarely.due(f"{part.source} {why}", time.monotonic(), part.rows)
+            if rows is not None:
+                _log.warning("buffer: %d rows of %s are let go (%s)", rows, part.source, why)
 
     def take_acknowledgements(self, taken: Sequence[Acknowledged]) -> None:
         """Forget what the site says it has; used for acknowledgements that were carried by hand."""
@@ -331,7 +334,7 @@ class Buffer:
             if lane is not None:
                 self._begin(lane)
         for lane in self.lanes[:-1]:
-            if not lane.waiting:
+            if lane.settled:
                 self.lanes.remove(lane)
                 lane.remove()
         self._tell_damage()
@@ -341,7 +344,7 @@ class Buffer:
 
     def _drop(self, why: Why, among: Sequence[Lane] | None = None) -> bool:
         for lane in among or [lane for lane in self.lanes if lane.on_disk]:
-            if lane is not self.lanes[-1] and not lane.waiting:
+            if lane is not self.lanes[-1] and lane.settled:
                 self.lanes.remove(lane)
                 lane.remove()
                 return True
@@ -428,8 +431,9 @@ class Buffer:
         return None
 
     def _say(self, trouble: str) -> None:
-        if trouble != self.trouble:
-            _log.error("buffer: %s", trouble)
+        times = self._rarely.due(trouble.partition(".")[0], time.monotonic())
+        if times is not None:
+            _log.error("buffer: %s%s", trouble, f" ({times} times since this was last said)" if times > 1 else "")
         self.trouble = trouble
 
 

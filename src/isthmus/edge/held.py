@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from isthmus.model.samples import columns, kind_of
+from isthmus.model.samples import ValueKind, columns, kind_of
 from isthmus.model.status import bad_mask
 
 HELD: Final = 0x0402
@@ -36,6 +36,9 @@ class Held:
         """The batch, with a last row for each tag whose newest value in it is older than its mark."""
         tag = batch.column("tag").to_numpy()
         if not self._lost_ns[tag].any():
+            return batch
+        if kind_of(batch) is ValueKind.WAVEFORM:
+            self._lost_ns[tag] = 0  # a burst is of its own moment, and holds nothing
             return batch
         last = len(tag) - 1 - np.unique(tag[::-1], return_index=True)[1]
         lost_ns, time_ns = self._lost_ns[tag[last]], batch.column("time_ns").to_numpy()[last]

@@ -57,6 +57,8 @@ class Intake:
         """When the device last gave anything, by the steady clock."""
         self.answered = False
         """True once the device has answered since the last `begin`."""
+        self.bad: dict[int, TagFault] = {}
+        """Tags that could not be read when they were last heard of, whatever connections came and went since."""
         self._tags, self._buffer, self._changed = tuple(tags), buffer, changed
         self._deadband = Deadband(tags)
         self._held = Held(len(tags))
@@ -74,6 +76,8 @@ class Intake:
         if not batch.num_rows:
             return
         self._contact()
+        if self.bad:
+            self._look_for_returned(batch)
         batch = self._deadband.passing(self._held.after_loss(batch, self._now_ns()))
         if batch.num_rows:
             self._newest_ns = max(self._newest_ns, int(batch.column("time_ns").to_numpy().max()))
@@ -93,10 +97,11 @@ class Intake:
     def fault(self, tag: int, status: int, why: str) -> None:
         """One tag cannot be read, and why; a Good status takes it back."""
         if st.is_good(status):
-            if self.now.faults.pop(tag, None):
+            if self.now.faults.pop(tag, None) or self.bad.pop(tag, None):
+                self.bad.pop(tag, None)
                 self._changed(at_once=False)
             return
-        said = TagFault(self._tags[tag].name, status, why)
+        said = self.bad[tag] = TagFault(self._tags[tag].name, status, why)
         if self.now.faults.get(tag) != said:
             self.now.faults[tag] = said
             self._put_no_value([tag], self._now_ns(), status)
@@ -108,6 +113,15 @@ class Intake:
             self._marked = True
             self._put_no_value(range(len(self._tags)), self._now_ns() if at_ns is None else at_ns, status)
             self._deadband.forget()
+
+    def _look_for_returned(self, batch: pa.RecordBatch) -> None:
+        """A tag that was bad over a lost connection comes back with its first good sample."""
+        good = batch.column("status").to_numpy() < st.BAD
+        returned = (set(self.bad) - set(self.now.faults)) & set(batch.column("tag").to_numpy()[good].tolist())
+        for tag in returned:
+            del self.bad[tag]
+        if returned:
+            self._changed(at_once=False)
 
     def _contact(self) -> None:
         self.heard = time.monotonic()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, Protocol
 
 from isthmus.model.records import Record
 from isthmus.wire import frame as frames
-from isthmus.wire.frame import Frame, FrameKind
+from isthmus.wire.frame import Frame, FrameKind, Head
 from isthmus.wire.segment import Chunk, Damage, SegmentLog
 
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
@@ -76,6 +76,11 @@ class Lane:
         self.acknowledged = max(self._load(), log.first)
         self.frames = log.found
         """Frames that the site does not have, as found on opening and written since; at most a segment too many."""
+        self._held: dict[int, int] = {}
+        """By source that the site refuses from us, the position of its first frame that was passed over."""
+        self._again: set[int] = set()
+        """Sources that were refused once and are sent again, up to `_reached`; the site has the rest of that."""
+        self._reached = 0
 
     @property
     def on_disk(self) -> bool:
@@ -86,6 +91,11 @@ class Lane:
     def waiting(self) -> int:
         """Bytes that may be sent and that the site does not have yet."""
         return max(self.log.synced - self.acknowledged, 0)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the site has all of it, and refused nothing of it."""
+        return not self.waiting and not self._held
 
     @property
     def size(self) -> int:
@@ -115,19 +125,67 @@ class Lane:
             out.append(frames.pack(frame))
         return b"".join(out) or self._preamble
 
-    def acknowledge(self, chunk: Chunk, upto: Mapping[tuple[int, int], int]) -> bool:
-        """Take the site's word: `upto` is (source, epoch) to seq. True when something was acknowledged."""
-        position = self.acknowledged
+    def outgoing(self, chunk: Chunk, refused: Container[int]) -> bytes:
+        """What of a chunk is sent: not the sources that the site refuses, nor again what it has."""
+        start = chunk.end - len(chunk.data)
+        out, at = [], start
         for behind, head in chunk.heads:
-            if head.kind is not FrameKind.DICTIONARY and head.seq > upto.get((head.source, head.epoch), 0):
-                break
-            position = behind
+            if head.kind is FrameKind.DICTIONARY or (head.source not in refused and not self._known(behind, head)):
+                out.append(chunk.data[at - start : behind - start])
+            at = behind
+        return chunk.data if len(out) == len(chunk.heads) else b"".join(out)
+
+    def acknowledge(
+        self, chunk: Chunk, upto: Mapping[tuple[int, int], int], refused: Container[int] = frozenset()
+    ) -> bool:
+        """Take the site's word: `upto` is (source, epoch) to seq. True when it went on.
+
+        Frames of refused sources are passed over, and kept until they are let go by `release`.
+        """
+        position, at = self.acknowledged, chunk.end - len(chunk.data)
+        passed = 0
+        for behind, head in chunk.heads:
+            if head.kind is not FrameKind.DICTIONARY and not self._known(behind, head):
+                if head.source in refused:
+                    self._held.setdefault(head.source, at)
+                    passed += 1
+                elif head.seq > upto.get((head.source, head.epoch), 0):
+                    break
+            position = at = behind
         if position <= self.acknowledged:
             return False
-        self.frames = max(self.frames - sum(behind <= position for behind, _ in chunk.heads), 0)
+        self.frames = max(self.frames - sum(behind <= position for behind, _ in chunk.heads) + passed, 0)
         self._advance(position)
-        self.log.trim(position)
+        self.log.trim(self._kept)
         return True
+
+    def held(self, source: int) -> bytes | None:
+        """The first frame of a refused source that is kept here, as it was packed; None when there is none."""
+        if source not in self._held:
+            return None
+        for _, frame in self.log.read(self._held[source]):
+            if frame.source == source and frame.kind is not FrameKind.DICTIONARY:
+                return frames.pack(frame)
+        del self._held[source]
+        return None
+
+    def release(self, source: int) -> None:
+        """The site takes this source from us now: what of it was passed over is sent."""
+        position = self._held.pop(source, None)
+        if position is not None:
+            with self._lock:
+                self._reached = max(self._reached, self.acknowledged)
+                self._again.add(source)
+                self.acknowledged = position
+
+    def _known(self, behind: int, head: Head | Frame) -> bool:
+        """Whether a frame was acknowledged before the lane went back for another source's."""
+        return behind <= self._reached and head.source not in self._again
+
+    @property
+    def _kept(self) -> int:
+        """Everything from this position on may have to be sent."""
+        return min([self.acknowledged, *self._held.values()])
 
     def skip(self, chunk: Chunk, aside: Path) -> list[Dropped]:
         """Set the first frame of `chunk` aside, since the site cannot take it; what was let go."""
@@ -146,7 +204,7 @@ class Lane:
         What of it the site did not have: samples by source, and the edge's own records.
         """
         segments = self.log.segments
-        if not segments or (len(segments) == 1 and not (self.finished and self.waiting)):
+        if not segments or (len(segments) == 1 and (self.settled or not self.finished)):
             return None
         start, end = segments[0]
         lost: list[Frame] = []
@@ -154,11 +212,15 @@ class Lane:
         for behind, frame in self.log.read(start):
             if behind > end:
                 break
-            if behind > self.acknowledged and frame.kind is FrameKind.RECORDS:
+            passed = min(self.acknowledged, self._held.get(frame.source, self.acknowledged))
+            if behind <= passed or self._known(behind, frame):
+                continue
+            if frame.kind is FrameKind.RECORDS:
                 records += frames.records(frame)
-            elif behind > self.acknowledged:
+            else:
                 lost.append(frame)
         dropped = _count(lost, self._names(start))
+        self._held = {source: max(at, end) for source, at in self._held.items()}
         self._advance(end)
         self.log.trim(end)
         return dropped, records
@@ -166,7 +228,7 @@ class Lane:
     def oldest_ns(self) -> int | None:
         """When the oldest segment was last written, by this machine's clock; None where it cannot be let go."""
         segments = self.log.segments
-        if self._folder is None or not segments or (len(segments) == 1 and not (self.finished and self.waiting)):
+        if self._folder is None or not segments or (len(segments) == 1 and (self.settled or not self.finished)):
             return None
         with suppress(OSError):
             return (self._folder / f"{segments[0][0]:020d}.seg").stat().st_mtime_ns
@@ -203,10 +265,12 @@ class Lane:
     def _advance(self, position: int) -> None:
         with self._lock:
             self.acknowledged = max(self.acknowledged, position)
+            if self.acknowledged >= self._reached:
+                self._again.clear()
             if self._folder is not None:
                 with suppress(OSError):  # when it is not kept, the site is sent some frames twice and drops them
                     whole = self._folder / f".{_ACKED}"
-                    whole.write_text(str(self.acknowledged))
+                    whole.write_text(str(self._kept))
                     whole.replace(self._folder / _ACKED)
 
 

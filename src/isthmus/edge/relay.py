@@ -10,6 +10,7 @@ import asyncio
 import errno
 import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -21,20 +22,29 @@ from isthmus.model.errors import StoreDamaged
 from isthmus.model.records import Record
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import Dictionary, FrameKind
-from isthmus.wire.link import Acknowledged, Answer
+from isthmus.wire.link import EDGE_OWN, RELAY_OWN, Acknowledged, Answer, Refused
 
 _MOST_SAID: Final = 1024
 """Runs of numbers whose dictionaries are kept in mind; an edge says its own anew with each connection."""
 
 
 class RelayStore:
-    """What waits in a relay. `take` runs in a worker thread, the rest belongs to the event loop."""
+    """What waits in a relay. `take` runs in a worker thread, the rest belongs to the event loop.
 
-    def __init__(self, folder: Path, plant: str, name: str, *, most_bytes: int) -> None:
+    `sources` gives, by edge, the sources that it may speak for; an edge that is not in it may for any.
+    """
+
+    def __init__(
+        self, folder: Path, plant: str, name: str, *, most_bytes: int, sources: Mapping[str, Sequence[str]] = {}
+    ) -> None:
         self.fresh = asyncio.Event()
         self.unread = 0
         self._folder, self._plant, self._most_bytes = folder, plant, most_bytes
-        self._own = f"_relay.{name}"
+        self._own = RELAY_OWN + name
+        self._sources = {
+            edge: frozenset(frames.source_id(source) for source in (*named, EDGE_OWN))
+            for edge, named in sources.items()
+        }
         self._id, self._seq = frames.source_id(self._own), 0
         self._said: dict[tuple[int, int], dict[bytes, None]] = {}
         self._lock = Lock()
@@ -59,30 +69,43 @@ class RelayStore:
 
     def take(self, edge: str, body: bytes) -> Answer:
         """Keep a run of frames. Raises StoreDamaged when it is none, OSError when the relay is full."""
-        del edge
         upto: dict[tuple[int, int], int] = {}
         offset, count = 0, 0
         said = []
+        kept: list[bytes] = []
+        refused: dict[int, str] = {}
+        may = self._sources.get(edge)
         while offset < len(body):
             try:
                 head, end = frames.head_at(body, offset)
             except EOFError:
                 msg = f"the run of frames ends within the frame at offset {offset}"
                 raise StoreDamaged(msg) from None
-            if head.kind is FrameKind.DICTIONARY:
-                said.append((head.source, head.epoch, body[offset:end], head.kind))
+            if may is not None and head.source not in may:
+                refused[head.source] = (
+                    f"source {head.source:08x} is not one that this relay was started with for {edge}; "
+                    f"name it behind --edge {edge}="
+                )
             else:
-                upto[head.source, head.epoch] = head.seq
-            offset, count = end, count + 1
+                if head.kind is FrameKind.DICTIONARY:
+                    said.append((head.source, head.epoch, body[offset:end], head.kind))
+                else:
+                    upto[head.source, head.epoch] = head.seq
+                kept.append(body[offset:end])
+                count += 1
+            offset = end
         with self._lock:
-            if body:
-                self._make_room(len(body))
-                self.lanes[-1].log.append([body])
+            if kept:
+                self._make_room(sum(map(len, kept)))
+                self.lanes[-1].log.append(kept)
                 self.lanes[-1].log.sync()
                 self.lanes[-1].frames += count
             for one in said:
                 self._learn(*one)
-        return Answer(acknowledged=tuple(Acknowledged(*name, seq) for name, seq in upto.items()))
+        return Answer(
+            acknowledged=tuple(Acknowledged(*name, seq) for name, seq in upto.items()),
+            refused=tuple(Refused(source, why) for source, why in refused.items()),
+        )
 
     def tell(self, record: Record) -> None:
         """A record of the relay itself, under its own name."""
@@ -109,7 +132,7 @@ class RelayStore:
             said, self.fresh = self.fresh, asyncio.Event()
             said.set()
             for lane in self.lanes[:-1]:
-                if not lane.waiting:
+                if lane.settled:
                     self.lanes.remove(lane)
                     lane.remove()
             await asyncio.sleep(0.05)

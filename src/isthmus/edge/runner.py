@@ -22,7 +22,7 @@ from isthmus.edge.intake import Intake, SourceNow, State, tags_of
 from isthmus.edge.source import Limits, Source, SourceSection
 from isthmus.model import status as st
 from isthmus.model.errors import DeviceAway, DeviceRefuses
-from isthmus.model.records.edge import SourceChanged
+from isthmus.model.records.edge import SourceChanged, TagFault
 from isthmus.model.time import NS_PER_S
 
 FIRST_ANSWER_S: Final = 60.0
@@ -41,6 +41,7 @@ TELL_S: Final = 0.2
 AGAIN_S: Final = 60.0
 """While a device stays away, cause and next try are told again this often."""
 IDENTIFY_AT_ONCE: Final = 8
+_MOST_NAMED: Final = 20
 _log: Final = logging.getLogger(__name__)
 
 
@@ -58,10 +59,14 @@ class Runner:
 
     async def run(self) -> None:
         """Keep every source running until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for task in self._tasks:
-                group.create_task(task.run(), name=f"source {task.intake.now.name}")
-            await asyncio.Event().wait()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for task in self._tasks:
+                    group.create_task(task.run(), name=f"source {task.intake.now.name}")
+                await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            _log.info("the edge was stopped: %d sources let go of their devices", len(self._tasks))
+            raise
 
 
 class _Task:
@@ -76,6 +81,8 @@ class _Task:
         self._identified = False
         self._plan: Any = None
         self._telling: asyncio.TimerHandle | None = None
+        self._named: dict[int, TagFault] = {}
+        """Bad tags that the log has named."""
         self._tries = 0
         self._told = -math.inf
         self._away_since = time.monotonic()
@@ -161,7 +168,7 @@ class _Task:
         other = now.state != state or (now.cause != cause and steady - self._told > AGAIN_S / 6)
         now.state, now.cause = state, cause
         now.next_try_ns = None if wait_s is None else time.time_ns() + int(wait_s * NS_PER_S)
-        if other:
+        if other and state != "stopped":  # an orderly stop is said once for all
             _log.warning("%s: %s: %s", self._path, state, cause)
         if other or steady - self._told > AGAIN_S:
             self._tell()
@@ -178,6 +185,7 @@ class _Task:
             self._telling.cancel()
             self._telling = None
         self._told = time.monotonic()
+        self._name_bad_tags()
         now = self.intake.now
         self._buffer.tell(
             SourceChanged(
@@ -193,6 +201,22 @@ class _Task:
                 faults=tuple(now.faults.values()),
             )
         )
+
+    def _name_bad_tags(self) -> None:
+        """Say in the log which tags turned bad and which came back, each once."""
+        bad, named = self.intake.bad, self._named
+        turned = [fault for tag, fault in bad.items() if tag not in named or named[tag].why != fault.why]
+        back = [fault for tag, fault in named.items() if tag not in bad]
+        self._named = dict(bad)
+        if turned:
+            _log.warning("%s: cannot read %s", self._path, _listed([f"{fault.tag} ({fault.why})" for fault in turned]))
+        if back:
+            _log.info("%s: reads %s again", self._path, _listed([fault.tag for fault in back]))
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 class _Rested(Exception):

@@ -25,7 +25,7 @@ class Tag(Section, frozen=True, kw_only=True):
     """One signal of a source. Each protocol's own tag adds its address."""
 
     name: Annotated[Name, Meta(description="unique within the source; the whole name is source/tag")]
-    kind: Annotated[ValueKind, Meta(description="f64, i64, bool or str")] = ValueKind.F64
+    kind: Annotated[ValueKind, Meta(description="f64, i64, bool or str; waveform where the source can")] = ValueKind.F64
     unit: Annotated[str, Meta(description="the unit that the device speaks: kW, °C, mm/s")] = ""
     deadband: Annotated[float, Meta(ge=0, description="smallest change worth a sample; 0 keeps every change")] = 0.0
     heartbeat_s: Annotated[float, Meta(gt=0, description="with a deadband: a sample at least this often")] = 60.0
@@ -38,6 +38,8 @@ class SourceSection(Section, frozen=True, kw_only=True, tag_field="kind", tag=Tr
     """Whose clock stamps the samples."""
     schemes: ClassVar[tuple[str, ...]] = ()
     """How a URL begins that `isthmus init --from` turns into such a source."""
+    has_waveforms: ClassVar[bool] = False
+    """True where a tag may be of kind waveform: an array is one burst."""
     has_directory: ClassVar[bool] = True
     """False where the protocol cannot say which signals a device has."""
 
@@ -45,6 +47,9 @@ class SourceSection(Section, frozen=True, kw_only=True, tag_field="kind", tag=Tr
         str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="unique in the plant; pages and tags use it")
     ]
     zone: Annotated[str, Meta(description="name of the [[zone]] its device stands in; never a safety zone")] = "control"
+    edge: Annotated[
+        str, Meta(description="the enrolled edge that reads it, and alone may speak for it; one edge needs no name")
+    ] = ""
     serves: Annotated[str, Meta(description="the objective it serves, for the programme page")] = ""
 
     @classmethod

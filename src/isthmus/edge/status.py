@@ -148,6 +148,9 @@ def _gate(latch: Latch, at_ns: int) -> str:
 def _link(now: EdgeNow, at_ns: int) -> str:
     link = now.link
     alarm = f'<p class="bad">{escape(link.alarm)}</p>' if link.alarm else ""
+    alarm += "".join(
+        f'<p class="bad">{escape(why)}. What is read of it waits here.</p>' for why in link.refused.values()
+    )
     if link.up:
         return f"<p>The site at {escape(now.site)} is reached.</p>{alarm}"
     then = f" Next try {_in(link.next_try_ns, at_ns)}." if link.next_try_ns else ""

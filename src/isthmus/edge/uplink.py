@@ -42,6 +42,8 @@ DEADLINE: Final = httpx.Timeout(connect=5.0, read=20.0, write=20.0, pool=10.0)
 RETRY_S: Final = 0.5
 RETRY_MOST_S: Final = 5.0
 REFUSED_S: Final = 15.0
+ASK_S: Final = 600.0
+"""A source that the site refuses from this edge is asked for again so often, with one frame."""
 ANSWER_BYTES: Final = 1024 * 1024
 REFUSALS: Final = 3
 """A single frame that the site refuses so often is set aside."""
@@ -78,6 +80,8 @@ class LinkNow(msgspec.Struct, kw_only=True):
     sent_bytes: int = 0
     certificate_ends_ns: int = 0
     alarm: str = ""
+    refused: dict[int, str] = {}
+    """By source that the site does not take from this edge, why; its frames are kept here."""
 
 
 class _Failed(Exception):
@@ -130,6 +134,7 @@ class Uplink:
         self._spoken = 0.0
         self._told: bool | None = None
         self._stale: list[httpx.AsyncClient] = []
+        self._ask = asyncio.Event()
 
     async def run(self) -> None:
         """Carry frames whenever the gate is open; prove it whenever it closes."""
@@ -162,6 +167,7 @@ class Uplink:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sender(_Part("live")))
             group.create_task(self._sender(_Part("backlog")))
+            group.create_task(self._ask_again())
 
     async def _sender(self, part: _Part) -> None:
         """Send one part of the buffer, body after body, for ever."""
@@ -195,7 +201,11 @@ class Uplink:
         most = 1 if part.alone else max(min(part.most, MAX_BODY - len(opening)), 1)
         chunk = await asyncio.to_thread(lane.body, most)
         part.frames = len(chunk.heads)
-        answer = await self._post(opening + chunk.data)
+        data = lane.outgoing(chunk, self.now.refused)
+        if chunk.heads and not data:
+            await asyncio.to_thread(lane.acknowledge, chunk, {}, frozenset(self.now.refused))
+            return
+        answer = await self._post(opening + data)
         self._introduced.add(lane.epoch)
         part.alone, part.refusals = max(part.alone - 1, 0), 0
         part.most = min(part.most * 2, MAX_BODY)
@@ -229,7 +239,9 @@ class Uplink:
         upto = {(item.source, item.epoch): item.seq for item in answer.acknowledged}
         if answer.cut:
             self._gate.cut(level=2, by="the site", reason="the site asked for the conduit to be cut")
-        if chunk.heads and not await asyncio.to_thread(lane.acknowledge, chunk, upto):
+        self._note_refused(answer)
+        refused = frozenset(self.now.refused)
+        if chunk.heads and not await asyncio.to_thread(lane.acknowledge, chunk, upto, refused):
             msg = "the site took the frames and acknowledged none of them"
             raise _Failed("the site refuses the link" if answer.cut else msg)
         if not self.now.up and lane.waiting > IN_ORDER_BYTES:
@@ -237,6 +249,37 @@ class Uplink:
         self._say("")
         if answer.certificate:
             await self._renew(answer.certificate)
+
+    def _note_refused(self, answer: Answer) -> None:
+        for item in answer.refused:
+            if item.source not in self.now.refused:
+                _log.warning("%s: %s. What is read of it waits here", self._path, item.why)
+            self.now.refused[item.source] = item.why
+
+    async def _ask_again(self) -> None:
+        """For each refused source now and then, and when the site is reached anew: one frame, until it is taken."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ASK_S):
+                    await self._ask.wait()
+            self._ask.clear()
+            for source in list(self.now.refused):
+                with suppress(_Failed):  # the senders see the same, and say it
+                    if await self._taken(source):
+                        _log.warning("%s: the site takes this edge's %08x again", self._path, source)
+                        for lane in self._buffer.lanes:
+                            lane.release(source)
+                        del self.now.refused[source]
+
+    async def _taken(self, source: int) -> bool:
+        """Whether the site takes the oldest frame that waits of a refused source, or none waits. Raises _Failed."""
+        for lane in list(self._buffer.lanes):
+            frame = await asyncio.to_thread(lane.held, source)
+            if frame is not None:
+                answer = await self._post(await asyncio.to_thread(lane.dictionaries) + frame)
+                self._note_refused(answer)
+                return not answer.cut and any(item.source == source for item in answer.acknowledged)
+        return True
 
     async def _renew(self, pem: str) -> None:
         if await asyncio.to_thread(tls.take_renewed, self._tls, pem):
@@ -309,6 +352,8 @@ class Uplink:
         if self._told == up:
             return
         self._told = self.now.up = up
+        if up:
+            self._ask.set()
         self.now.since_ns = time.time_ns()
         _log.warning("%s: %s", self._path, cause or "the site is reached")
         self._buffer.tell(

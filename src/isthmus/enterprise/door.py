@@ -1,6 +1,6 @@
 """The one thread in which a site speaks with its business system. It never holds up the site.
 
-    door = Door(site, section.open(plant), section)
+    door = Door(site, opened(section, plant), section)
     door.start() ... door.stop()
 
 The ERP away is a state, not an error: what is settled meanwhile waits in the log.
@@ -20,7 +20,7 @@ from isthmus.enterprise.erp import Erp
 from isthmus.enterprise.inbox import Inbox
 from isthmus.enterprise.link import Clock, Link, OfSite
 from isthmus.enterprise.outbox import Outbox
-from isthmus.model.errors import ErpAway
+from isthmus.model.errors import DatabaseAway, ErpAway
 
 _LOG: Final = logging.getLogger(__name__)
 _LOOK_S: Final = 0.5
@@ -56,7 +56,14 @@ class Door:
 
     def _run(self) -> None:
         try:
-            _Rounds(self._site, self._erp, self._section, self._clock).go(self._stopping, self._compare_now)
+            while not self._stopping.is_set():
+                try:
+                    rounds = _Rounds(self._site, self._erp, self._section, self._clock)
+                except DatabaseAway as error:
+                    _LOG.warning("business system: nothing is read or sent before %s", error)
+                    self._stopping.wait(self._section.retry_most_s)
+                else:
+                    rounds.go(self._stopping, self._compare_now)
         finally:
             self._erp.close()
 
@@ -84,6 +91,10 @@ class _Rounds:
                 wait = self._pause(failures)
                 if self._link.down(str(error)):
                     _LOG.warning("business system: %s; next try in %.1f s, then again and again", error, wait)
+            except DatabaseAway as error:
+                failures += 1
+                wait = self._pause(failures)
+                _LOG.warning("business system: nothing is read or sent while %s", error)
             except Exception:  # noqa: BLE001  the one runner of this thread
                 # A full disk or a bug must not end the thread: what is not logged is not sent.
                 failures += 1

@@ -80,7 +80,9 @@ class Inbox:
 
     def _logged(self, kind: type[Record]) -> dict[str, Record]:
         rows = self._site.views.query(
-            "SELECT path, body, max(time_ns) FROM facts WHERE kind = ? AND gone = 0 GROUP BY path", (kind.__name__,)
+            "SELECT path, body FROM (SELECT path, body, row_number() OVER (PARTITION BY path ORDER BY time_ns DESC, "
+            "ordinal DESC) AS place FROM facts WHERE kind = ? AND gone = 0) AS newest WHERE place = 1",
+            (kind.__name__,),
         )
         decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(kind)
         return {row["path"]: decoder.decode(row["body"]) for row in rows}

@@ -41,13 +41,13 @@ _HEADS: Final = """
         FROM outbox_items
         WHERE gone = 0 AND state IN ('pending', 'sending', 'unknown', 'parked')
             AND (:order IS NULL OR order_number = :order)
-            AND NOT (command = 'time' AND state = 'parked' AND json_extract(body, '$.seconds') < 0)
+            AND NOT (command = 'time' AND state = 'parked' AND CAST(json_extract(body, '$.seconds') AS REAL) < 0)
             AND NOT (command = 'unstart' AND state = 'parked')
             AND NOT (command = 'lot' AND state = 'parked' AND EXISTS (
                 SELECT 1 FROM outbox_items AS begun WHERE begun.order_number = outbox_items.order_number
                 AND begun.command = 'start' AND begun.state = 'confirmed' AND begun.gone = 0
             ))
-    ) WHERE place = 1 ORDER BY order_number
+    ) AS lines WHERE place = 1 ORDER BY order_number
 """
 _SILENT_ORDERS: Final = 2
 _COMMAND: Final[msgspec.json.Decoder[AnyCommand]] = msgspec.json.Decoder(AnyCommand)
@@ -220,7 +220,7 @@ class Outbox:
         """How many reports of time on this step the ERP has confirmed."""
         rows = self._site.views.query(
             "SELECT count(*) AS n FROM outbox_items WHERE order_number = ? AND command = 'time' AND state = 'confirmed' "
-            "AND json_extract(body, '$.sequence') = ? AND json_extract(body, '$.operation') = ?",
+            "AND CAST(json_extract(body, '$.sequence') AS INTEGER) = ? AND json_extract(body, '$.operation') = ?",
             (command.order, command.sequence, command.operation),
         )
         return int(rows[0]["n"])

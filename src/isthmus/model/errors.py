@@ -8,6 +8,9 @@
     |       `-- NotApproved it shows a certificate that nobody has approved yet
     |-- ErpAway           the business system cannot be reached now; the outbox waits
     |   `-- ErpRefuses    it answers, and says no; the item is parked for a person
+    |-- BusAway           the plant's bus cannot be reached now; what is to be published waits on disk
+    |   `-- BusUnfit      it answers, and may lose what it acknowledges; nothing is published until that is mended
+    |-- DatabaseAway      the database of records and people cannot be reached now; the log goes on, tables catch up
     |-- FoldsDisagree     two folds emit one kind, or read each other in a ring; the code must be mended
     `-- StoreDamaged      bytes on disk are not what was written; they are set aside, never skipped silently
 
@@ -77,6 +80,18 @@ class ErpAway(IsthmusError):
 
 class ErpRefuses(ErpAway):
     """The business system understood and said no. Never retried by itself."""
+
+
+class BusAway(IsthmusError):
+    """The plant's bus cannot be reached now, or did not answer in time. The publisher waits and tries again."""
+
+
+class BusUnfit(BusAway):
+    """A bus answers, and is too old, syncs when it likes, or keeps too few copies. A person must mend it."""
+
+
+class DatabaseAway(IsthmusError):
+    """The database of records and people cannot be reached now. Nothing is lost: its tables are made from the log."""
 
 
 class FoldsDisagree(IsthmusError):

@@ -57,6 +57,7 @@ ATTRIBUTES: Final[Mapping[str, Attribute]] = {
 """The 14 high, 8 medium and 10 low attributes, in the guidance's order."""
 
 MORE: Final[Mapping[str, str]] = {
+    "order_number": "Order number",
     "chassis": "Chassis id",
     "behind": "Seen behind address",
     "card": "Network card made by",
@@ -104,6 +105,10 @@ SENSITIVE: Final = frozenset(
     {"firmware", "os_version", "address", "mac", "serial", "ports", "accounts", "chassis", "behind"}
 )
 """What makes the record an attacker's map; only some roles see it, and a redacted export has none of it."""
+
+
+ASKED: Final = "isthmus audit identify"
+"""Application name in a capture of what we asked ourselves: its answers were asked for, not overheard."""
 
 
 def spoken(field: str) -> str:

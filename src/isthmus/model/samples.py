@@ -7,7 +7,7 @@ One batch holds one value kind. Its columns are
     status   uint32   OPC UA StatusCode
     value    float64 | int64 | bool | string, null where the sample carries no value
 
-NaN never means bad; the status does. Rows stand in the order in which they arrived.
+A burst of a fast signal is one row, its value the list of its readings; see waveforms.py. NaN never means bad; the status does. Rows stand in the order in which they arrived.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ class ValueKind(StrEnum):
     I64 = "i64"
     BOOL = "bool"
     STR = "str"
+    WAVEFORM = "waveform"
+    """Bursts, one row each: kept beside samples, and never given to folds; see waveforms.py."""
 
 
 _ARROW: Final[Mapping[ValueKind, pa.DataType]] = {
@@ -38,16 +40,18 @@ _ARROW: Final[Mapping[ValueKind, pa.DataType]] = {
     ValueKind.I64: pa.int64(),
     ValueKind.BOOL: pa.bool_(),
     ValueKind.STR: pa.string(),
+    ValueKind.WAVEFORM: pa.list_(pa.float32()),
 }
+_FIRST: Final = (
+    pa.field("tag", pa.int32(), nullable=False),
+    pa.field("time_ns", pa.int64(), nullable=False),
+    pa.field("status", pa.uint32(), nullable=False),
+)
+_INTERVAL: Final = pa.field("interval_ns", pa.float64(), nullable=False)
 
 SCHEMA: Final[Mapping[ValueKind, pa.Schema]] = {
     kind: pa.schema(
-        [
-            pa.field("tag", pa.int32(), nullable=False),
-            pa.field("time_ns", pa.int64(), nullable=False),
-            pa.field("status", pa.uint32(), nullable=False),
-            pa.field("value", arrow, nullable=True),
-        ]
+        [*_FIRST, *([_INTERVAL] if kind is ValueKind.WAVEFORM else []), pa.field("value", arrow, nullable=True)]
     )
     for kind, arrow in _ARROW.items()
 }
@@ -94,6 +98,7 @@ def columns(
 
     `value` may be an Arrow array, a numpy array (no nulls), or a list with None for "no value".
     Raises ValueError when the lengths differ, and pyarrow's errors when a value is not of the kind.
+    For bursts take waveforms.bursts: here their interval is 0, which only one without a value may have.
     """
     arrow = value if isinstance(value, pa.Array) else pa.array(value, type=_ARROW[kind])
     arrays = [
@@ -102,6 +107,8 @@ def columns(
         pa.array(np.asarray(status, dtype=np.uint32)),
         arrow,
     ]
+    if kind is ValueKind.WAVEFORM:
+        arrays.insert(3, pa.array(np.zeros(len(arrow))))
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA[kind])
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from isthmus.edge.config import EdgeSection
+from isthmus.edge.identify.config import Approval
 from isthmus.edge.source import SourceSection
 from isthmus.edge.sources import kinds as source_kinds
 from isthmus.enterprise.config import ErpSection
@@ -22,6 +23,8 @@ from isthmus.plantfile.checks import faults_between, tags_of
 from isthmus.plantfile.draft import draft_of
 from isthmus.plantfile.lines import Place, line_at, lines_of
 from isthmus.plantfile.shape import Fault, element_type, faults_in, from_toml, nearest
+from isthmus.site.bus import BusSection
+from isthmus.site.buses import kinds as bus_kinds
 from isthmus.site.config import HistorianSection, SiteSection
 from isthmus.web.config import WebSection
 
@@ -47,6 +50,7 @@ class Sections(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     zone: tuple[Zone, ...] = ()
     conduit: tuple[Conduit, ...] = ()
     source: tuple[SourceSection, ...] = ()
+    identify: tuple[Approval, ...] = ()
     machine: tuple[Machine, ...] = ()
     product: tuple[Product, ...] = ()
     reason: tuple[Reason, ...] = ()
@@ -56,9 +60,10 @@ class Sections(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     historian: HistorianSection = HistorianSection()
     web: WebSection = WebSection()
     erp: ErpSection | None = None
+    bus: BusSection | None = None
 
 
-KINDED: Mapping[str, Callable[[], Mapping[str, Any]]] = {"source": source_kinds, "erp": erp_kinds}
+KINDED: Mapping[str, Callable[[], Mapping[str, Any]]] = {"source": source_kinds, "erp": erp_kinds, "bus": bus_kinds}
 """Tables whose class is named by their `kind`, found among the files of a folder."""
 
 
@@ -70,11 +75,13 @@ class PlantFile(msgspec.Struct, frozen=True, kw_only=True):
     zones: tuple[Zone, ...]
     conduits: tuple[Conduit, ...]
     sources: tuple[SourceSection, ...]
+    identify: tuple[Approval, ...]
     edge: EdgeSection
     site: SiteSection
     historian: HistorianSection
     web: WebSection
     erp: ErpSection | None
+    bus: BusSection | None = None
 
 
 def load(file: Path) -> PlantFile:
@@ -149,7 +156,8 @@ def _convert(raw: Mapping[str, Any]) -> Sections:
     plain = from_toml({key: value for key, value in raw.items() if key not in KINDED}, Sections)
     sources = tuple(from_toml(source, source_kinds()[source["kind"]]) for source in raw.get("source", ()))
     erp = from_toml(raw["erp"], erp_kinds()[raw["erp"]["kind"]]) if "erp" in raw else None
-    return msgspec.structs.replace(plain, source=sources, erp=erp)
+    bus = from_toml(raw["bus"], bus_kinds()[raw["bus"]["kind"]]) if "bus" in raw else None
+    return msgspec.structs.replace(plain, source=sources, erp=erp, bus=bus)
 
 
 def _joined(file: Path, sections: Sections) -> PlantFile:
@@ -176,11 +184,13 @@ def _joined(file: Path, sections: Sections) -> PlantFile:
         zones=sections.zone or STANDARD_ZONES,
         conduits=sections.conduit or STANDARD_CONDUITS,
         sources=sections.source,
+        identify=sections.identify,
         edge=sections.edge,
         site=sections.site,
         historian=sections.historian,
         web=sections.web,
         erp=sections.erp,
+        bus=sections.bus,
     )
 
 

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from isthmus.edge.config import EdgeSection
+from isthmus.edge.identify.approved import faults as approval_faults
+from isthmus.edge.identify.config import Approval
 from isthmus.edge.source import SourceSection, Tag
 from isthmus.model.calendar import Calendar, mistakes_in
 from isthmus.model.equipment import check_path
@@ -47,6 +49,7 @@ def faults_between(draft: Draft) -> Iterator[Fault]:
     yield from _unique(draft)
     yield from _zones(draft)
     yield from _sources(draft)
+    yield from _approvals(draft)
     yield from _machines(draft)
     yield from _products(draft)
     for what, mend in web_mistakes(draft.one("web", WebSection) or WebSection()):
@@ -134,9 +137,13 @@ def _sources(draft: Draft) -> Iterator[Fault]:
     safe = [zone for _, zone in draft.each("zone", Zone) if zone.kind is ZoneKind.SAFETY]
     zones = _zone_names(draft)
     numbers = Tally(source_id(name) for name in set(draft.names("source", "name")))
+    several = any(source.edge for _, source in draft.each("source", SourceSection))
     for place, source in draft.each("source", SourceSection):
         if numbers[source_id(source.name)] > 1:
             yield Fault((*place, "name"), f"{source.name} has the same number on the wire as another", "rename it")
+        if several and not source.edge:
+            what = f"source {source.name} names no edge, and others do"
+            yield Fault(place, what, 'write edge = "..." as the edge that reads it is enrolled')
         if source.zone not in zones:
             yield _unknown((*place, "zone"), "zone", source.zone, zones)
         elif kinds.get(source.zone) is ZoneKind.SAFETY:
@@ -145,6 +152,11 @@ def _sources(draft: Draft) -> Iterator[Fault]:
         else:
             yield from _in_safety(source, place, safe)
         yield from _tags(source, place)
+        if not source.has_waveforms:
+            for number, tag in enumerate(tags_of(source)):
+                if tag.kind is ValueKind.WAVEFORM:
+                    what = f"tag {tag.name}: a source of this kind reads no waveforms"
+                    yield Fault((*place, "tags", number, "kind"), what, "write f64, i64, bool or str")
 
 
 def _in_safety(source: SourceSection, place: Place, safe: Sequence[Zone]) -> Iterator[Fault]:
@@ -156,6 +168,22 @@ def _in_safety(source: SourceSection, place: Place, safe: Sequence[Zone]) -> Ite
         if any(_within(host, network) for network in zone.networks):
             what = f"source {source.name} dials {host}, which lies in the safety zone {zone.name}"
             yield Fault((*place, key), what, "Isthmus never reads safety systems")
+
+
+def _approvals(draft: Draft) -> Iterator[Fault]:
+    """What may be asked who it is: a mistake here would only show when somebody asks."""
+    zones = [zone for _, zone in draft.each("zone", Zone) if all(_is_network(text) for text in zone.networks)]
+    for place, approval in draft.each("identify", Approval):
+        for what in approval_faults(approval, zones):
+            yield Fault(place, what)
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _within(host: str | None, network: str) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ from isthmus.assets.csaf import Library
 from isthmus.assets.decided import baseline, with_decisions
 from isthmus.assets.findings import Look, find
 from isthmus.assets.heard import seen
-from isthmus.assets.record import record
+from isthmus.assets.oriented import oriented
+from isthmus.assets.record import over_both, record
 from isthmus.model.records import Record
 from isthmus.model.records.assets import (
     AssetAdvised,
@@ -24,7 +26,7 @@ from isthmus.model.records.assets import (
     FlowSeen,
 )
 from isthmus.model.records.edge import DeviceIdentified
-from isthmus.run.audit_store import AuditStore
+from isthmus.run.audit_facts import AuditFacts
 
 
 class Judged(NamedTuple):
@@ -36,11 +38,11 @@ class Judged(NamedTuple):
     """Facts that were logged because they are new or otherwise."""
 
 
-def judge(store: AuditStore, now_ns: int | None = None) -> Judged:
+def judge(store: AuditFacts, now_ns: int | None = None) -> Judged:
     """Judge anew and log what changed. The same statements give the same record."""
     now = time.time_ns() if now_ns is None else now_ns
     settings = store.settings
-    flows = store.all(FlowSeen)
+    flows = oriented(store.all(FlowSeen))
     decided = store.all(AssetDecided)
     statements = [*store.all(AssetSeen), *_asked(settings.path, store.all(DeviceIdentified))]
     assets = scored(with_decisions(record(settings.path, statements, flows, settings.places), decided))
@@ -63,7 +65,7 @@ def judge(store: AuditStore, now_ns: int | None = None) -> Judged:
     return Judged(assets, findings, len(changes))
 
 
-def hold_advisories(store: AuditStore, library: Library, now_ns: int | None = None) -> list[AssetAdvised]:
+def hold_advisories(store: AuditFacts, library: Library, now_ns: int | None = None) -> list[AssetAdvised]:
     """Hold the advisories against every asset and log what changed."""
     now = time.time_ns() if now_ns is None else now_ns
     matcher = Matcher(library)
@@ -74,12 +76,19 @@ def hold_advisories(store: AuditStore, library: Library, now_ns: int | None = No
     return answers
 
 
-def _asked(plant: str, devices: Iterable[DeviceIdentified]) -> Iterable[AssetSeen]:
-    """What our own sources learned when they asked, as statements."""
+def _asked(plant: str, devices: Sequence[DeviceIdentified]) -> list[AssetSeen]:
+    """What our own sources learned when they asked, as statements; the same answer again only makes it newer.
+
+    Where one address answers on several ports, each port is a device behind it, as behind a gateway.
+    """
+    ports: defaultdict[str, set[str]] = defaultdict(set)
     for one in devices:
-        address = one.address.rpartition("//")[2].partition("/")[0]
-        host = address.rpartition(":")[0] if address.count(":") == 1 else address
-        yield seen(
+        host, port = _host_port(one.address)
+        ports[host].add(port)
+    out: dict[str, AssetSeen] = {}
+    for one in devices:
+        host, port = _host_port(one.address)
+        told = seen(
             plant,
             source="our own sources",
             frame=0,
@@ -87,7 +96,8 @@ def _asked(plant: str, devices: Iterable[DeviceIdentified]) -> Iterable[AssetSee
             last_ns=one.time_ns,
             how="queried",
             method=f"asked by {one.protocol}",
-            address=host.strip("[]"),
+            address=host,
+            child=f"port {port}" if len(ports[host]) > 1 else "",
             fields={
                 "maker": one.maker,
                 "model": one.model,
@@ -96,6 +106,18 @@ def _asked(plant: str, devices: Iterable[DeviceIdentified]) -> Iterable[AssetSee
                 **one.more,
             },
         )
+        before = out.get(told.path)
+        out[told.path] = over_both(before, told) if before else told
+    return list(out.values())
+
+
+def _host_port(address: str) -> tuple[str, str]:
+    """The host and the port of an address or URL; the port "" where it names none."""
+    place = address.rpartition("//")[2].partition("/")[0]
+    if place.startswith("["):
+        host, _, port = place[1:].partition("]")
+        return host, port.removeprefix(":")
+    return (place.rpartition(":")[0], place.rpartition(":")[2]) if place.count(":") == 1 else (place, "")
 
 
 def _changes(

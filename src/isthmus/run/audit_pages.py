@@ -12,8 +12,9 @@ from litestar import Litestar
 
 from isthmus.model.errors import UsageError
 from isthmus.model.plant import KpiPolicy, Plant
+from isthmus.run.audit_facts import Settings
 from isthmus.run.audit_judge import judge
-from isthmus.run.audit_store import AuditStore, Settings
+from isthmus.run.audit_store import AuditStore
 from isthmus.site.historian.store import Store
 from isthmus.site.site import Site
 from isthmus.web.app import make_app

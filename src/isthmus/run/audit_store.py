@@ -14,61 +14,25 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 import msgspec
 
-from isthmus.assets.addresses import Places
 from isthmus.model.equipment import beside
 from isthmus.model.errors import IsthmusError, UsageError
 from isthmus.model.records import Record
 from isthmus.model.records.assets import (
-    AssetAdvised,
-    AssetDecided,
-    AssetFinding,
-    AssetKnown,
-    AssetSeen,
-    FlowSeen,
     SourceRead,
 )
-from isthmus.model.records.edge import DeviceIdentified
-from isthmus.model.zones import Conduit, Zone
+from isthmus.run.audit_facts import AuditFacts, Settings
 from isthmus.site import views as folder_of_views
 from isthmus.site.records_log import RecordsLog
 from isthmus.site.views_db import Views
 
-PLANT: Final = "audit/site"
 _CHUNK: Final = 1 << 20
-_TABLES: Final = {
-    AssetSeen: "SELECT body FROM assets_seen ORDER BY path",
-    FlowSeen: "SELECT body FROM assets_flows ORDER BY path",
-    AssetKnown: "SELECT body FROM assets_body ORDER BY id",
-    AssetFinding: "SELECT body FROM assets_findings ORDER BY rank, what, id",
-    AssetAdvised: "SELECT body FROM assets_advised ORDER BY id",
-    AssetDecided: "SELECT body FROM assets_decided ORDER BY said_ns, path",
-    DeviceIdentified: "SELECT body FROM facts WHERE kind = 'DeviceIdentified' AND gone = 0 ORDER BY path, time_ns",
-}
-R = TypeVar("R", bound=Record)
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the plant says of itself."""
-
-    path: str = PLANT
-    name: str = "Asset audit"
-    internal: tuple[str, ...] = ()
-    """Public ranges that the plant uses inside, CIDR."""
-    zones: tuple[Zone, ...] = ()
-    conduits: tuple[Conduit, ...] = ()
-    time_zone: str = "UTC"
-
-    @property
-    def places(self) -> Places:
-        """Whose an address is."""
-        return Places(self.zones, self.internal)
-
-
-class AuditStore:
+class AuditStore(AuditFacts):
     """An audit's folder, open. Raises UsageError for a folder that is another command's now."""
 
     def __init__(self, folder: Path, *, make: bool = True) -> None:
@@ -125,22 +89,14 @@ class AuditStore:
         waiting.write_bytes(msgspec.json.format(msgspec.json.encode(settings)))
         waiting.replace(self.folder / "settings.json")
 
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """Rows of the tables made from the log."""
+        return self.views.query(sql, parameters)
+
     def append(self, records: Sequence[Record]) -> None:
         """Log facts; in the tables when this returns."""
         self.log.append(records)
         self.views.catch_up(self.log)
-
-    def all(self, kind: type[R]) -> list[R]:
-        """Every fact of a kind that stands."""
-        decoder: msgspec.json.Decoder[R] = msgspec.json.Decoder(kind)
-        return [decoder.decode(row["body"]) for row in self.views.query(_TABLES[kind])]
-
-    def revision(self, record: Record) -> int:
-        """The highest revision that the record's key ever had; -1 when it was never said."""
-        rows = self.views.query(
-            "SELECT revision FROM facts WHERE kind = ? AND path = ? AND time_ns = ? AND ordinal = ?", record.key
-        )
-        return int(rows[0]["revision"]) if rows else -1
 
     def has_source(self, digest: str) -> bool:
         """Whether a file with these bytes was read before."""

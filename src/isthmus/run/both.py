@@ -82,5 +82,12 @@ def _enrol_on_first_start(file: PlantFile) -> bool:
     tls = file.edge.data / "tls"
     if (tls / "own.pem").exists():
         return False
-    certificates.enrol_here(tls, socket.gethostname() or "edge")
+    named = sorted({source.edge for source in file.sources} - {""})
+    if len(named) > 1:
+        msg = (
+            f"the plant file has sources of several edges ({', '.join(named)}), and `isthmus run` is one; "
+            "start `isthmus site` here and `isthmus edge` on each machine"
+        )
+        raise UsageError(msg)
+    certificates.enrol_here(tls, named[0] if named else socket.gethostname() or "edge")
     return True

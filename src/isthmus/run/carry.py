@@ -18,14 +18,13 @@ import msgspec
 
 from isthmus.edge.lane import Lane, epochs
 from isthmus.model.errors import StoreDamaged, UsageError
-from isthmus.site.certificates import Certificates
+from isthmus.site.certificates import BY_HAND, Certificates
 from isthmus.wire import frame as frames
 from isthmus.wire import tls
 from isthmus.wire.frame import FrameKind
 from isthmus.wire.link import CONTENT_TYPE, FRAMES, MAX_BODY, VERSION, VERSION_HEADER, Acknowledged, Answer
 from isthmus.wire.segment import SegmentLog
 
-NAME: Final = "carried-by-hand"
 _WAIT_S: Final = 60.0
 
 
@@ -117,14 +116,14 @@ class Door:
     def __enter__(self) -> Self:
         self._keys = tempfile.TemporaryDirectory()
         folder = Path(self._keys.name)
-        self._certificates.enrol_here(folder, NAME)
+        self._certificates.enrol_here(folder, BY_HAND)
         context = tls.client_context(folder)
         self._client = httpx.Client(verify=context, trust_env=False, timeout=_WAIT_S)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
-        self._certificates.remove(NAME)
+        self._certificates.remove(BY_HAND)
         self._keys.cleanup()
 
     def reached(self) -> bool:

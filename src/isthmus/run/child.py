@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from isthmus.run.lifeline import tied
+
 _STOP_S = 15.0
 _AGAIN_S, _AGAIN_MOST_S = 0.5, 15.0
 """A process that ended is started again after so long, twice as long each time that it ended at once."""
@@ -21,7 +23,7 @@ _MOST_LINE = 16 * 1024
 
 
 class Child:
-    """`isthmus VERB ...` as a process of its own, kept running.
+    """`isthmus VERB ...` as a process of its own, kept running; it does not outlive this one.
 
     What it says goes to the file `log`, or line by line to `hear` where that is given. `ended` is told of
     each end that nobody asked for: (exit code, seconds it lived, seconds until it is started again).
@@ -39,7 +41,7 @@ class Child:
     ) -> None:
         self.name, self.log = name, log
         self.starts = 0
-        self._arguments, self._environment = tuple(arguments), dict(environment)
+        self._arguments, self._environment = tuple(arguments), tied(environment)
         self._hear, self._ended = hear, ended
         self._heard: deque[str] = deque(maxlen=_LAST_LINES)
         self._process: Process | None = None

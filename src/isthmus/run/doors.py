@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
+from isthmus.enterprise.config import opened
 from isthmus.enterprise.door import Door
-from isthmus.model.errors import UsageError
+from isthmus.model.errors import DatabaseAway, UsageError
 from isthmus.web.app import make_app
 from isthmus.web.server import address, first_link, make_server
 
@@ -31,7 +32,11 @@ async def open_doors(file: PlantFile, site: Site, pages: socket.socket) -> Async
             while not server.started and not serving.done():  # noqa: ASYNC110  uvicorn tells it in no other way
                 await asyncio.sleep(0.02)
             print(f"pages at {address(file.web)}", flush=True)
-            link = first_link(app, file.web)
+            try:
+                link = first_link(app, file.web)
+            except DatabaseAway as error:
+                print(f"nobody can log in before {error}", flush=True)
+                link = None
             if link:
                 print(f"make the first administrator, once, within a day: {link}", flush=True)
             yield
@@ -61,7 +66,7 @@ def _erp(file: PlantFile, site: Site) -> Iterator[None]:
     if file.erp is None:
         yield
         return
-    door = Door(site, file.erp.open(file.plant), file.erp)
+    door = Door(site, opened(file.erp, file.plant), file.erp)
     door.start()
     try:
         yield

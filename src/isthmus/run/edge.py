@@ -16,13 +16,30 @@ from isthmus.edge.runner import Runner
 from isthmus.edge.source import SourceSection
 from isthmus.edge.status import EdgeNow
 from isthmus.edge.uplink import Uplink
+from isthmus.model.errors import UsageError
+from isthmus.wire import tls
+
+
+def read_by(sources: Sequence[SourceSection], folder: Path) -> Sequence[SourceSection]:
+    """Those of the plant file that the edge with the certificate in `folder` reads. Raises UsageError."""
+    if not any(source.edge for source in sources):
+        return sources
+    name = tls.own(folder).name
+    own = [source for source in sources if source.edge == name]
+    if not own:
+        edges = ", ".join(sorted({source.edge for source in sources}))
+        msg = f'this machine is enrolled as {name}, and no [[source]] has edge = "{name}"; the file has: {edges}'
+        raise UsageError(msg)
+    return own
 
 
 async def run_edge(plant: str, edge: EdgeSection, sources: Sequence[SourceSection]) -> None:
     """Run an edge until cancelled. `plant` is the plant's ISA-95 path.
 
-    Raises UsageError when another edge writes the same buffer, or the status page's port is taken.
+    Raises UsageError when another edge writes the same buffer, the status page's port is taken, or the
+    sources name their edges and none is this one.
     """
+    sources = read_by(sources, Path(edge.data) / "tls")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request is noise
     data = Path(edge.data)
     most_bytes = edge.buffer_mb * 1_000_000

@@ -6,7 +6,7 @@ Edges dial the relay, the relay dials the site; frames are on its disk before an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -60,16 +60,31 @@ class Keeper:
 
 
 async def run_relay(  # noqa: PLR0913  each is one line of the command
-    plant: str, data: Path, *, listen: str, site: str, edges: Sequence[str], conduit: str, most_bytes: int
+    plant: str,
+    data: Path,
+    *,
+    listen: str,
+    site: str,
+    edges: Mapping[str, Sequence[str]],
+    conduit: str,
+    most_bytes: int,
 ) -> None:
-    """Run a relay until cancelled. Raises UsageError when it is not enrolled or its address is taken."""
+    """Run a relay until cancelled. `edges` gives the sources of each; an only edge needs none.
+
+    Raises UsageError when it is not enrolled, its address is taken, or nobody could say whose a source is.
+    """
+    for edge, sources in edges.items():
+        if not sources and len(edges) > 1:
+            msg = f"several edges stand behind this relay, so say whose each source is: --edge {edge}=SOURCE,SOURCE"
+            raise UsageError(msg)
     name = tls.own(data / "tls").name
-    store = await asyncio.to_thread(RelayStore, data / "buffer", plant, name, most_bytes=most_bytes)
+    named = {edge: sources for edge, sources in edges.items() if sources}
+    store = await asyncio.to_thread(RelayStore, data / "buffer", plant, name, most_bytes=most_bytes, sources=named)
     path = f"{plant}#conduit/{conduit}"
     gate = Gate(data, path, store.tell, reopen.record)
     uplink = Uplink(site, data / "tls", path, store, gate, overtake=False)
     try:
-        async with LinkServer(listen, Keeper(data / "tls", edges), store.take), asyncio.TaskGroup() as group:
+        async with LinkServer(listen, Keeper(data / "tls", list(edges)), store.take), asyncio.TaskGroup() as group:
             for work in (store, gate, uplink):
                 group.create_task(work.run(), name=type(work).__name__)
     finally:

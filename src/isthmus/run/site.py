@@ -1,7 +1,8 @@
 """The site process: link, ingest, stores, folds and doors, joined.
 
 link server --take--> ingest --> historian, log --> views, namespace
-                         |                             ^
+                         |                 |           ^
+                         |                 '--> publisher --> the plant's bus, where there is one
                          '--arrived--> fold runner ----'
 """
 
@@ -10,20 +11,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from isthmus.model.equipment import beside
 from isthmus.model.errors import UsageError
+from isthmus.model.rarely import Rarely
 from isthmus.model.records import Record
 from isthmus.model.records.site import SamplesQuarantined
 from isthmus.model.time import from_datetime
 from isthmus.plantfile import PlantFile
+from isthmus.run.audit_site import keep_assets
+from isthmus.run.bus import Runs, runs_of, spool_of
+from isthmus.run.database import database_of
 from isthmus.run.doors import bound, open_doors
+from isthmus.run.ship import ship_history
 from isthmus.run.wings import folds_of
+from isthmus.site import corrections, handed
 from isthmus.site.certificates import Certificates
 from isthmus.site.folds import FoldRunner
 from isthmus.site.historian.check import Told
@@ -32,6 +40,7 @@ from isthmus.site.ingest import Ingest
 from isthmus.site.link import LinkServer
 from isthmus.site.refusal import Refusal
 from isthmus.site.site import Site
+from isthmus.site.speakers import Speakers
 from isthmus.wire.frame import source_id
 
 _log: Final = logging.getLogger(__name__)
@@ -53,7 +62,7 @@ async def open_site(file: PlantFile) -> AsyncIterator[Site]:
     """A site at work: it takes in what edges send and folds it, for as long as the context lasts."""
     with ExitStack() as stack:
         untold: deque[Told] = deque(maxlen=_MOST_UNTOLD)
-        site, runner, ingest = await asyncio.to_thread(_open, file, stack, untold)
+        site, runner, ingest, beside_it = await asyncio.to_thread(_open, file, stack, untold)
         certificates = Certificates(
             site.folder / "tls", file.plant.path, file.edge.conduit, lambda record: _append(site, record)
         )
@@ -62,13 +71,22 @@ async def open_site(file: PlantFile) -> AsyncIterator[Site]:
         server = LinkServer(file.site.listen, certificates, ingest.take, cut=refusal)
         async with _listening(server, file.site.listen), asyncio.TaskGroup() as group:
             folding = group.create_task(asyncio.to_thread(runner.run, stop), name="folds")
+            sharing = [group.create_task(asyncio.to_thread(bus.run, stop), name="bus") for bus in beside_it]
             telling = group.create_task(_tell(site, file, untold), name="what history tells")
+            shipping = group.create_task(
+                ship_history(site.folder / "history", file.historian, file.plant.path), name="shipping"
+            )
+            taking = group.create_task(_take_handed(site), name="what is handed over")
+            judging = group.create_task(keep_assets(site, file), name="the asset record")
             try:
                 yield site
             finally:
                 stop.set()
                 telling.cancel()
-                await asyncio.wait([folding], timeout=_STOP_S)
+                shipping.cancel()
+                taking.cancel()
+                judging.cancel()
+                await asyncio.wait([folding, *sharing], timeout=_STOP_S)
 
 
 @asynccontextmanager
@@ -82,7 +100,14 @@ async def _listening(server: LinkServer, listen: str) -> AsyncIterator[None]:
         yield
 
 
-def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> tuple[Site, FoldRunner, Ingest]:
+class _Opened(NamedTuple):
+    site: Site
+    runner: FoldRunner
+    ingest: Ingest
+    beside: Sequence[Runs]
+
+
+def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> _Opened:
     """Open the stores, from the disk upwards; the stack closes them the other way round."""
     plant, folder = file.plant, file.site.data
     try:
@@ -90,20 +115,36 @@ def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> tuple[Site,
     except OSError as error:
         raise UsageError(error.strerror or str(error)) from error
     folds = {path: folds_of(plant, machine) for path, machine in plant.machines.items()}
-    site = Site(plant, folder, store, store.tags, folds=folds)
+    site = Site(plant, folder, store, store.tags, folds=folds, database=database_of(file))
     stack.callback(site.close)
     site.recall()
+    corrections.tell(site)
     runner = FoldRunner(site, lateness_s=file.site.lateness_s, keep_days=file.historian.keep_days)
     stack.callback(runner.close)
     earliest = datetime.combine(file.historian.earliest, datetime.min.time(), tzinfo=UTC)
-    ingest = Ingest(site, future_s=file.historian.future_s, earliest_ns=from_datetime(earliest), arrived=runner.arrived)
+    spool = spool_of(file, folder)
+    if spool is not None:
+        stack.callback(spool.close)
+    ingest = Ingest(
+        site,
+        future_s=file.historian.future_s,
+        earliest_ns=from_datetime(earliest),
+        arrived=runner.arrived,
+        speakers=Speakers(
+            {source.name: source.edge for source in file.sources},
+            Certificates(folder / "tls", plant.path).members,
+            beside(plant.path, "conduit", file.edge.conduit),
+        ),
+        keep=spool.keep if spool else None,
+    )
     stack.callback(ingest.close)
-    return site, runner, ingest
+    return _Opened(site, runner, ingest, runs_of(file, site, ingest, spool))
 
 
 async def _tell(site: Site, file: PlantFile, untold: deque[Told]) -> None:
     """Log what history had to tell, from a thread of ours: it must not be called back from its own."""
     names = {source_id(source.name): source.name for source in file.sources}
+    rarely = Rarely()
     while True:
         records: list[Record] = []
         while untold:
@@ -121,8 +162,19 @@ async def _tell(site: Site, file: PlantFile, untold: deque[Told]) -> None:
                 await asyncio.to_thread(site.append, records)
                 break
             except OSError as error:
-                _log.error("what history tells waits: %s", error)
+                if (times := rarely.due("told", time.monotonic())) is not None:
+                    _log.error("what history tells waits: %s (%d times so far)", error, times)
                 await asyncio.sleep(_TELL_S)
+        await asyncio.sleep(_TELL_S)
+
+
+async def _take_handed(site: Site) -> None:
+    """Log what somebody on this machine hands over, such as an audit's record."""
+    while True:
+        try:
+            await asyncio.to_thread(handed.take, site)
+        except OSError as error:
+            _log.error("what was handed over waits: %s", error)
         await asyncio.sleep(_TELL_S)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from isthmus.sim.northgate import ARTICLES, MACHINES, NAME, PATH, REASONS, ZONE, past_cycle_s
-from isthmus.sim.servers.opcua import MACHINERY, PACKML
+from isthmus.sim.servers.opcua import MACHINERY, PACKML, RATE_HZ, WAVEFORM
 from isthmus.sim.world import MachineSpec
 
 _UNITS = {
@@ -225,6 +225,9 @@ def _opcua_tags(machine: MachineSpec) -> list[str]:
         kind = "i64" if signal in _WHOLE else "str" if signal in _WORDS else "f64"
         row = f'name = "{_NAMES[signal]}", node = "{root}/{path}", kind = "{kind}"'
         rows.append(row + (f', unit = "{_UNITS[signal]}"' if signal in _UNITS else ""))
+    rows.append(
+        f'name = "vibration-burst", node = "{root}/{WAVEFORM}", kind = "waveform", unit = "mm/s", rate_hz = {RATE_HZ}'
+    )
     return rows
 
 

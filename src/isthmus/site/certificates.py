@@ -30,6 +30,8 @@ from isthmus.wire import tls
 from isthmus.wire.link import Enrolled
 from isthmus.wire.tls import Peer, Role
 
+BY_HAND: Final = "carried-by-hand"
+"""The site's own hand at its own door, for what a person carried there; no machine can be enrolled so."""
 CODE_HOURS: Final = 24
 ALARM_DAYS: Final = 30
 """A certificate that ends sooner than this, and was not renewed, is told once a day."""
@@ -42,6 +44,8 @@ class Member(msgspec.Struct):
     role: Role
     serials: list[str]
     since_ns: int
+    edges: tuple[str, ...] = ()
+    """Of a relay: the edges that stand behind it, for whose sources it may speak."""
 
 
 class Code(msgspec.Struct):
@@ -50,6 +54,7 @@ class Code(msgspec.Struct):
     name: str
     role: Role
     ends_ns: int
+    edges: tuple[str, ...] = ()
 
 
 class Certificates:
@@ -72,12 +77,15 @@ class Certificates:
         tls.make_own(self.folder, f"{self._plant} site", "site")
         self._warn("site", tls.own(self.folder))
 
-    def new_code(self, name: str, role: Role = "edge") -> str:
-        """A code by which one machine may enrol as `name`."""
+    def new_code(self, name: str, role: Role = "edge", edges: Sequence[str] = ()) -> str:
+        """A code by which one machine may enrol as `name`; a relay stands for `edges`. Raises UsageError."""
+        if name == BY_HAND:
+            msg = f"{BY_HAND} is the site's own name for what people carry; call the machine something else"
+            raise UsageError(msg)
         secret = b32encode(secrets.token_bytes(10)).decode()
         ends = datetime.now(UTC) + timedelta(hours=CODE_HOURS)
         with self._changing("codes.json", Code) as codes:
-            codes[_hash(secret)] = Code(name, role, from_datetime(ends))
+            codes[_hash(secret)] = Code(name, role, from_datetime(ends), tuple(edges))
         return f"{secret}.{tls.fingerprint((self.folder / 'ca.pem').read_bytes())}"
 
     def enrol(self, secret: str, request: str) -> Enrolled:
@@ -88,12 +96,20 @@ class Certificates:
         if code is None or code.ends_ns < from_datetime(datetime.now(UTC)):
             msg = "this code was used before, or is older than a day; make a new one with `isthmus enrol code`"
             raise UsageError(msg)
-        return self.admit(code.name, code.role, key)
+        return self.admit(code.name, code.role, key, edges=code.edges)
 
-    def admit(self, name: str, role: Role, key: ec.EllipticCurvePublicKey, hosts: Sequence[str] = ()) -> Enrolled:
+    def admit(
+        self,
+        name: str,
+        role: Role,
+        key: ec.EllipticCurvePublicKey,
+        *,
+        hosts: Sequence[str] = (),
+        edges: Sequence[str] = (),
+    ) -> Enrolled:
         """Certify a key and enter it in the register."""
         pem = tls.sign(self.folder, name, role, key, hosts=hosts).decode()
-        self._enter(name, role, pem)
+        self._enter(name, role, pem, tuple(edges))
         return Enrolled(name, pem, (self.folder / "ca.pem").read_text())
 
     def enrol_here(self, edge_tls: Path, name: str) -> None:
@@ -132,9 +148,9 @@ class Certificates:
         if not tls.is_due(peer):
             return ""
         self._warn(peer.name, peer)
-        role = self.members()[peer.name].role
-        pem = tls.renewed(self.folder, peer, role)
-        self._enter(peer.name, role, pem)
+        member = self.members()[peer.name]
+        pem = tls.renewed(self.folder, peer, member.role)
+        self._enter(peer.name, member.role, pem, member.edges)
         return pem
 
     def _warn(self, subject: str, peer: Peer) -> None:
@@ -147,11 +163,12 @@ class Certificates:
             ends_ns = from_datetime(peer.ends)
             self._tell(CertificateExpiring(path=self._path, time_ns=now_ns, subject=subject, ends_ns=ends_ns))
 
-    def _enter(self, name: str, role: Role, pem: str) -> None:
+    def _enter(self, name: str, role: Role, pem: str, edges: tuple[str, ...] = ()) -> None:
         serial = f"{tls.peer_of_pem(pem).serial:x}"
         with self._changing("enrolled.json", Member) as members:
             before = members[name].serials if name in members else []
-            members[name] = Member(role, [*before, serial][-_SERIALS:], from_datetime(datetime.now(UTC)))
+            since_ns = from_datetime(datetime.now(UTC))
+            members[name] = Member(role, [*before, serial][-_SERIALS:], since_ns, edges)
 
     def _load(self, file: str, kind: type[Any]) -> dict[str, Any]:
         try:

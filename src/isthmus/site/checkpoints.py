@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
+from isthmus.model.time import NS_PER_DAY
 from isthmus.site.unit import Moment
 
 _SCHEMA: Final = """
@@ -27,6 +31,21 @@ _SCHEMA: Final = """
     CREATE TABLE IF NOT EXISTS known (one INTEGER PRIMARY KEY CHECK (one = 1), position INTEGER);
 """
 _BUSY_S: Final = 10.0
+
+
+_THINNED: Final = ((14 * NS_PER_DAY, NS_PER_DAY), (120 * NS_PER_DAY, 28 * NS_PER_DAY))
+"""(older than, one for each): two weeks whole, then one a day, after four months one in four weeks."""
+
+
+def superfluous(times: Sequence[int], now_ns: int) -> list[int]:
+    """Which of these moments, ascending, need not be kept at `now_ns`: the older, the sparser. Never the first."""
+    out: list[int] = []
+    for older, newer in zip(_THINNED, (*_THINNED[1:], None), strict=True):
+        upto = now_ns - older[0]
+        since = now_ns - newer[0] if newer else times[0] if times else 0
+        within = times[bisect_left(times, since) : bisect_left(times, upto)]
+        out += [at for before, at in pairwise(within) if at // older[1] == before // older[1]]
+    return sorted({*out} - {*times[:1]})
 
 
 class Late(NamedTuple):
@@ -103,6 +122,13 @@ class Checkpoints:
         states = msgspec.msgpack.encode(moment.states)
         with self._lock:
             self._db.execute("INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?)", (path, moment.time_ns, states))
+
+    def drop(self, path: str, times: Iterable[int]) -> None:
+        """Keep the states at these moments no longer."""
+        with self._lock:
+            self._db.execute("BEGIN")
+            self._db.executemany("DELETE FROM checkpoint WHERE path = ? AND time_ns = ?", ((path, at) for at in times))
+            self._db.execute("COMMIT")
 
     def late(self, path: str) -> Late | None:
         """What came late and is not folded in yet."""

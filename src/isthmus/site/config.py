@@ -9,6 +9,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from isthmus.model.plant import Section
+from isthmus.site.secret import Secret
 
 
 class SiteSection(Section, frozen=True, kw_only=True):
@@ -16,13 +17,21 @@ class SiteSection(Section, frozen=True, kw_only=True):
 
     listen: Annotated[str, Meta(description="address that edges and relays dial")] = "127.0.0.1:8700"
     data: Annotated[Path, Meta(description="folder of the log, the history and the certificates")] = Path("var/site")
+    database: Annotated[
+        str,
+        Meta(
+            pattern=r"^(postgresql://[^\s]+)?$",
+            description="postgresql://user@host/name, for records and people; without it both are SQLite files",
+        ),
+    ] = ""
+    database_password: Secret | None = None
     lateness_s: Annotated[
         float, Meta(gt=0, description="how long a machine's figures wait for its slowest source, s")
     ] = 5.0
 
 
 class HistorianSection(Section, frozen=True, kw_only=True):
-    """`[historian]`: how long what is kept."""
+    """`[historian]`: how long what is kept, and where a group reads it."""
 
     keep_days: Annotated[
         Annotated[int, Meta(ge=1)] | None, Meta(description="days of samples kept; none keeps all")
@@ -34,3 +43,10 @@ class HistorianSection(Section, frozen=True, kw_only=True):
     future_s: Annotated[float, Meta(gt=0, description="samples further in the future than this are set aside, s")] = (
         300.0
     )
+    ship_to: Annotated[
+        str,
+        Meta(description="folder or URL where a group reads this site's history, as /mnt/group; none ships nothing"),
+    ] = ""
+    ship_every_s: Annotated[
+        float, Meta(ge=1, description="how old the newest samples at the group may be, s; only with ship_to")
+    ] = 10.0

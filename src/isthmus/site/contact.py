@@ -24,6 +24,7 @@ class Contact:
         self._begun_ns: int | None = None
         self._heard_ns: dict[str, int] = {}
         self._edge_of: dict[str, str] = {}
+        self._conduits_of: dict[str, set[str]] = {}
 
     def begin(self, now_ns: int) -> None:
         """The site listens from now on: an edge that is not heard from now on is missed."""
@@ -35,6 +36,26 @@ class Contact:
         with self._lock:
             self._heard_ns[edge] = now_ns
             self._edge_of.update(dict.fromkeys(sources, edge))
+
+    def dials(self, edge: str, conduit: str) -> None:
+        """An edge said that it comes by the conduit of this path; a relay says so for those behind it, too."""
+        with self._lock:
+            self._conduits_of.setdefault(edge, set()).add(conduit)
+
+    def silent(self, conduit: str, now_ns: int) -> dict[str, int]:
+        """The edges of a conduit that are silent, and since when; "" stands for any, where none came since the start.
+
+        An edge that has not said by which conduit it comes may come by any.
+        """
+        with self._lock:
+            if not self._heard_ns:
+                missed = self._begun_ns is not None and now_ns - self._begun_ns > SILENT_NS
+                return {"": self._begun_ns} if self._begun_ns is not None and missed else {}
+            return {
+                edge: heard_ns
+                for edge, heard_ns in self._heard_ns.items()
+                if now_ns - heard_ns > SILENT_NS and conduit in self._conduits_of.get(edge, {conduit})
+            }
 
     def silent_since(self, source: str, now_ns: int) -> int | None:
         """Since when the edge behind a source is silent; None while it is heard, or nobody listens here.

@@ -16,7 +16,7 @@ from typing import Final
 
 from isthmus.model.calendar import shifts_between
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
-from isthmus.site.checkpoints import Checkpoints, Late
+from isthmus.site.checkpoints import Checkpoints, Late, superfluous
 from isthmus.site.unit import Moment, Unit
 
 _GRID_NS: Final = 15 * NS_PER_MINUTE
@@ -63,6 +63,11 @@ class Course:
     def newest(self) -> Moment:
         """The newest states, of before where something is being folded again."""
         return self._moment(self._times[-1])
+
+    def before(self, time_ns: int) -> Moment:
+        """The newest states at or before a moment, or the oldest there are."""
+        with self._lock:
+            return self._moment(self._times[max(bisect_right(self._times, time_ns) - 1, 0)])
 
     @property
     def again(self) -> bool:
@@ -126,7 +131,10 @@ class Course:
             self._insert(moment, keep=self._is_edge(moment.time_ns))
             self.cursor = moment
             self._forget(moment.time_ns)
-            return self.again and self._arrived(moment, old)
+            ended = self.again and self._arrived(moment, old)
+            if not self.again and moment.time_ns % NS_PER_DAY == 0:
+                self._thin(moment.time_ns)
+            return ended
 
     def _arrived(self, moment: Moment, old: Moment | None) -> bool:
         """Whether the rest stands as it is: the states are what they were and nothing late lies behind."""
@@ -175,6 +183,14 @@ class Course:
                 del self._recent[time_ns]
             else:
                 self._drop(time_ns)
+
+    def _thin(self, now_ns: int) -> None:
+        """Once a day: of what lies long behind, fewer moments. Later corrections there fold a little more again."""
+        gone = set(superfluous(self._times, now_ns))
+        if gone:
+            self._checkpoints.drop(self.unit.path, gone)
+            self._times = [time_ns for time_ns in self._times if time_ns not in gone]
+            self._recent = {time_ns: moment for time_ns, moment in self._recent.items() if time_ns not in gone}
 
     def _kept(self, time_ns: int) -> bool:
         return time_ns % _GRID_NS == 0 or self._is_edge(time_ns)

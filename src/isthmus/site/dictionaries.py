@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from threading import RLock
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from isthmus.model.samples import TagInfo, ValueKind
 from isthmus.site.tags import Tags
 from isthmus.wire import frame as frames
-from isthmus.wire.frame import Frame
+from isthmus.wire.frame import HEADER, Frame
 from isthmus.wire.segment import SegmentLog
 
 _KINDS: Final = tuple(ValueKind)
@@ -36,30 +37,44 @@ class Said(NamedTuple):
 
 
 class Dictionaries:
-    """All that was ever said, by (source, epoch). One thread at a time."""
+    """All that was ever said, by (source, epoch). One thread at a time may learn."""
 
     def __init__(self, folder: Path, tags: Tags) -> None:
         self._tags = tags
         self._said: dict[tuple[int, int], Said] = {}
-        self._stored = SegmentLog(folder)
-        for _, frame in self._stored.read(0):
-            self._take(frame)
+        self.log = SegmentLog(folder)
+        self._lock = RLock()
+        self._at: dict[tuple[int, int], list[int]] = {}
+        """Where on disk each (source, epoch) is that was not asked for yet: an epoch of last year is seldom spoken of."""
+        for behind, frame in self.log.read(0):
+            start = behind - HEADER.size - len(frame.payload)
+            self._at.setdefault((frame.source, frame.epoch), []).append(start)
 
     def find(self, source: int, epoch: int) -> Said | None:
         """What a source said in an epoch, None when it said nothing yet."""
-        return self._said.get((source, epoch))
+        name = (source, epoch)
+        if name in self._at:
+            with self._lock:
+                for position in self._at.get(name, ()):
+                    self._take(next(frame for _, frame in self.log.read(position)))
+                self._at.pop(name, None)
+        return self._said.get(name)
 
     def learn(self, frame: Frame) -> Said:
         """Take a dictionary frame in; what is new in it is on disk when this returns.
 
         Raises StoreDamaged when it does not decode, OSError when the disk is full.
         """
-        before = self._said.get((frame.source, frame.epoch))
+        with self._lock:
+            return self._learn(frame)
+
+    def _learn(self, frame: Frame) -> Said:
+        before = self.find(frame.source, frame.epoch)
         said = self._take(frame)
         if before is None or before.info != said.info or before.source != said.source:
             try:
-                self._stored.append([frames.pack(frame)])
-                self._stored.sync()
+                self.log.append([frames.pack(frame)])
+                self.log.sync()
             except OSError:
                 self._said.pop((frame.source, frame.epoch))
                 if before is not None:
@@ -69,7 +84,7 @@ class Dictionaries:
 
     def close(self) -> None:
         """Sync and close."""
-        self._stored.close()
+        self.log.close()
 
     def _take(self, frame: Frame) -> Said:
         spoken = frames.dictionary(frame)

@@ -12,17 +12,18 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 import numpy as np
 
+from isthmus.model.errors import DatabaseAway
+from isthmus.model.rarely import Rarely
 from isthmus.model.records import Key, Record
-from isthmus.model.records.production import StateChanged
+from isthmus.model.records.people import SampleCorrected
 from isthmus.model.records.site import Recomputed
 from isthmus.model.samples import Series
-from isthmus.model.states import State
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S, iso
 from isthmus.site.checkpoints import Checkpoints
 from isthmus.site.course import Course
@@ -30,6 +31,7 @@ from isthmus.site.ingest import Arrived
 from isthmus.site.merge import History, Want
 from isthmus.site.progress import Progress, target
 from isthmus.site.site import Site
+from isthmus.site.unheard import Unheard
 from isthmus.site.unit import FoldIsWrong, Moment, Unit, differences
 from isthmus.site.views import facts
 
@@ -63,10 +65,12 @@ class FoldRunner:
         self._courses: list[Course] = []
         self._by_source: defaultdict[str, list[Course]] = defaultdict(list)
         self._history = History(site.historian, site.tags)
+        self._unheard = Unheard(site, self._history)
         self._again: dict[str, _Again] = {}
         self._rests_until: dict[str, int] = {}
         self._position = self._stored_position = self._checkpoints.position
         self._previewed_ns = 0
+        self._rarely = Rarely()
         self.stopped: dict[str, str] = site.stopped
         """By work unit, why its figures stand still."""
         for path, folds in site.folds.items():
@@ -100,8 +104,10 @@ class FoldRunner:
                 if self._now_ns() - self._previewed_ns >= _PREVIEW_NS:
                     self._previewed_ns = self._now_ns()
                     self.preview()
-            except (OSError, sqlite3.OperationalError) as error:  # the disk is full, or a file is locked
-                _log.error("folding waits: %s; it is tried again each second", error)
+            except (OSError, sqlite3.OperationalError, DatabaseAway) as error:  # full disk, locked file
+                times = self._rarely.due("folding waits", time.monotonic())
+                if times is not None:
+                    _log.error("folding waits: %s; it is tried again each second (%d times so far)", error, times)
                 stop.wait(1)
             if not more:
                 stop.wait(_PAUSE_S)
@@ -127,11 +133,16 @@ class FoldRunner:
     def preview(self) -> None:
         """Show what is still open in each unit, as if it ended now."""
         now = self._now_ns()
-        shown = [
-            (course, course.newest)
+        near = [
+            course
             for course in self._courses
             if course.unit.path not in self.stopped and now - course.newest.time_ns <= _PREVIEW_MOST_NS
         ]
+        silent = {course.unit.path: self._unheard.silent(course.unit, now) for course in near}
+        for course in near:
+            if silent[course.unit.path]:
+                self._guarded(course, partial(self._preview_unheard, course, silent[course.unit.path], now))
+        shown = [(course, course.newest) for course in near if not silent[course.unit.path]]
         wants = [_want(course, moment, max(now, moment.time_ns)) for course, moment in shown]
         for (course, moment), want, series in zip(shown, wants, self._history.read_all(wants), strict=True):
             self._guarded(course, partial(self._preview, course, moment, want.end_ns, series))
@@ -206,15 +217,12 @@ class FoldRunner:
     def _preview(self, course: Course, moment: Moment, end: int, series: Mapping[str, Series]) -> None:
         unit = course.unit
         folded = unit.fold(moment, end, series, self._outside(course, moment, end))
-        previews = unit.previews(folded.states, end)
-        silent = [self._site.contact.silent_since(source, end) for source in unit.sources]
-        since_ns = min((each for each in silent if each is not None), default=None)
-        if since_ns is not None:
-            # The last that was heard may be RUN, and nobody knows whether it still is.
-            path = unit.path
-            unheard = StateChanged(path=path, time_ns=since_ns, state=State.UNKNOWN, native="its edge is not heard")
-            previews = [one for one in previews if not isinstance(one, StateChanged) or one.time_ns < since_ns]
-            previews.append(unheard)
+        self._show(unit, unit.previews(folded.states, end))
+
+    def _preview_unheard(self, course: Course, silent: Mapping[str, int], now: int) -> None:
+        self._show(course.unit, self._unheard.previews(course, silent, now, partial(self._outside, course)))
+
+    def _show(self, unit: Unit, previews: Sequence[Record]) -> None:
         self._site.namespace.put_previews(unit.path, [kind.__name__ for kind in unit.emits], previews)
 
     def _outside(self, course: Course, moment: Moment, end_ns: int) -> list[Record]:
@@ -236,7 +244,7 @@ class FoldRunner:
         now = self._now_ns()
         for position, record in self._site.log.read(self._position):
             for course in self._courses:
-                if record.time_ns < course.done_ns and course.unit.concerns(record):
+                if record.time_ns < course.done_ns and _concerns(course.unit, record):
                     first = max(record.time_ns, course.origin_ns)
                     self._mark(course, first, first, f"{type(record).__name__} said afterwards", now)
             self._position = position
@@ -254,6 +262,11 @@ class FoldRunner:
         oldest = 0 if self._keep_ns is None else now - self._keep_ns
         if last_ns >= oldest:
             course.mark(max(first_ns, oldest), last_ns, why, samples=samples)
+
+
+def _concerns(unit: Unit, record: Record) -> bool:
+    """Whether a record changes what a unit's folds are given: it is given to them, or puts one of their samples right."""
+    return unit.concerns(record) or (isinstance(record, SampleCorrected) and record.tag in unit.tags)
 
 
 def _want(course: Course, moment: Moment, end_ns: int) -> Want:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, Final, NamedTuple
@@ -21,23 +21,29 @@ from numpy.typing import NDArray
 from isthmus.model.equipment import beside
 from isthmus.model.errors import StoreDamaged
 from isthmus.model.records import Record
+from isthmus.model.records.edge import LinkChanged
 from isthmus.model.records.site import FramesMissing
-from isthmus.model.samples import Batch, kind_of
+from isthmus.model.samples import Batch, ValueKind, kind_of
 from isthmus.model.time import NS_PER_S
+from isthmus.model.waveforms import in_words
+from isthmus.site.certificates import BY_HAND
 from isthmus.site.dictionaries import Dictionaries, Said, kind_number
 from isthmus.site.namespace import Last
 from isthmus.site.quarantine import Quarantine
 from isthmus.site.ranges import Ranges
 from isthmus.site.records_log import Origin
 from isthmus.site.site import Site
+from isthmus.site.speakers import Speakers, Voice
 from isthmus.wire import frame as frames
-from isthmus.wire.frame import Frame, FrameKind
-from isthmus.wire.link import Acknowledged, Answer
+from isthmus.wire.frame import Dictionary, Frame, FrameKind
+from isthmus.wire.link import Acknowledged, Answer, Refused
+from isthmus.wire.segment import SegmentLog
 
 _Name = tuple[int, int]
 """(source, epoch)"""
 _FROM_THE_EDGE: Final = "edge/"
 _MOST_MISSED: Final = 100_000
+_MOST_NAMED: Final = 5
 _LARGEST: Final = (1 << 63) - 1
 
 
@@ -63,32 +69,39 @@ class _Aside(NamedTuple):
 class _Taking:
     """What one body holds for the stores, gathered before anything is stored."""
 
-    def __init__(self) -> None:
+    def __init__(self, voice: Voice | None) -> None:
+        self.voice = voice
         self.batches: list[tuple[str, Batch]] = []
         self.records: list[tuple[Sequence[Record], Origin]] = []
         self.aside: list[_Aside] = []
         self.missing: list[Record] = []
         self.seen: defaultdict[_Name, Ranges] = defaultdict(Ranges)
+        self.fresh: list[Frame] = []
         self.highest: dict[_Name, int] = {}
 
 
 class Ingest:
     """The site's one way in for samples. `take` may run in many threads; a source's frames stay in order.
 
-    `arrived` is told of samples after they are on disk and before they are acknowledged. Samples further
-    ahead than `future_s`, or from before `earliest_ns`, are set aside.
+    `arrived` is told of samples after they are on disk and before they are acknowledged; `keep` of whole
+    frames then, with the name of the edge, also of a repeat that this process did not see. Samples further
+    ahead than `future_s`, or from before `earliest_ns`, are set aside. Without `speakers` anybody may say
+    anything: for benches and replays alone, where nobody dials.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each is one thing that it is held against
         self,
         site: Site,
         *,
         future_s: float,
         earliest_ns: int = 0,
         arrived: Callable[[Arrived], None] = lambda _: None,
+        keep: Callable[[str, Sequence[Frame]], None] | None = None,
         now_ns: Callable[[], int] = time.time_ns,
+        speakers: Speakers | None = None,
     ) -> None:
-        self._site, self._arrived, self._now_ns = site, arrived, now_ns
+        self._site, self._arrived, self._keep, self._now_ns = site, arrived, keep, now_ns
+        self._speakers = speakers
         site.contact.begin(now_ns())
         self._future_ns, self._earliest_ns = int(future_s * NS_PER_S), earliest_ns
         self._dictionaries = Dictionaries(site.folder / "dictionaries", site.tags)
@@ -103,28 +116,43 @@ class Ingest:
         self.repeats = 0
         """Frames that came again, since the start."""
 
+    @property
+    def dictionaries(self) -> SegmentLog:
+        """Every dictionary that brought something new, in the order in which they came."""
+        return self._dictionaries.log
+
     def take(self, edge: str, body: bytes) -> Answer:
-        """Store a run of frames and say what is on disk.
+        """Store a run of frames and say what is on disk, and of which sources nothing is taken from this edge.
 
         Raises StoreDamaged when the body is no run of frames, OSError when the disk is full; nothing
         is acknowledged then, and nothing is half-taken that a repeat would not make whole.
         """
         try:
-            run = [(frame, _decoded(frame)) for frame in frames.unpack_all(body)]
+            whole = list(frames.unpack_all(body))
         except StoreDamaged as error:
             msg = f"what edge {edge} sent is no run of frames: {error}"
             raise StoreDamaged(msg) from error
-        if any(max(frame.epoch, frame.seq) > _LARGEST for frame, _ in run):
+        if any(max(frame.epoch, frame.seq) > _LARGEST for frame in whole):
             msg = f"edge {edge} sent a frame whose epoch or number no edge ever reaches"
             raise StoreDamaged(msg)
+        voice = self._speakers.voice(edge) if self._speakers else None
+        refused = self._refused(edge, voice, whole)
+        run = [(frame, _decoded(frame)) for frame in whole if frame.source not in refused]
         with ExitStack() as locks:
             for source in sorted({frame.source for frame, _ in run}):
                 locks.enter_context(self._lock_of(source))
-            taking = self._gather(run)
-            self._store(taking)
-        self._site.contact.heard(edge, {name for name, _ in taking.batches}, self._now_ns())
+            taking = self._gather(run, voice)
+            self._store(taking, edge)
+        if edge != BY_HAND:  # a person who carried something says nothing of how the edge fares
+            self._site.contact.heard(edge, {name for name, _ in taking.batches}, self._now_ns())
+            for conduit in {
+                one.path for records, _ in taking.records for one in records if isinstance(one, LinkChanged)
+            }:
+                self._site.contact.dials(edge, conduit)
         acknowledged = (Acknowledged(source, epoch, seq) for (source, epoch), seq in taking.highest.items())
-        return Answer(acknowledged=tuple(acknowledged))
+        return Answer(
+            acknowledged=tuple(acknowledged), refused=tuple(Refused(source, why) for source, why in refused.items())
+        )
 
     def close(self) -> None:
         """Close what it keeps on disk."""
@@ -134,8 +162,24 @@ class Ingest:
         with self._shared:
             return self._locks[source]
 
-    def _gather(self, run: Sequence[tuple[Frame, object]]) -> _Taking:
-        taking = _Taking()
+    def _refused(self, edge: str, voice: Voice | None, run: Sequence[Frame]) -> dict[int, str]:
+        """By source that this edge may not speak for, why; told in the log of the conduit."""
+        if voice is None or self._speakers is None:
+            return {}
+        counted = Counter(frame.source for frame in run if frame.kind is not FrameKind.DICTIONARY)
+        refused = {source: why for source in counted if (why := voice.refusal(source))}
+        told = [
+            record
+            for source, why in refused.items()
+            for record in self._speakers.tell(edge, source, why, counted[source], self._now_ns())
+        ]
+        if told:
+            self._site.append(told)
+        unsaid = {frame.source for frame in run} - counted.keys()
+        return refused | {source: why for source in unsaid if (why := voice.refusal(source))}
+
+    def _gather(self, run: Sequence[tuple[Frame, object]], voice: Voice | None) -> _Taking:
+        taking = _Taking(voice)
         for frame, content in run:
             name = (frame.source, frame.epoch)
             if frame.kind is FrameKind.DICTIONARY:
@@ -147,12 +191,16 @@ class Ingest:
                 continue
             self._note_gap(taking, frame)
             taking.seen[name].add(frame.seq, frame.seq)
+            taking.fresh.append(frame)
             self._sort(taking, frame, content)
         return taking
 
     def _learn(self, taking: _Taking, frame: Frame, content: object) -> None:
-        if isinstance(content, StoreDamaged):
-            taking.aside.append(_Aside(frame, str(frame.source), "its dictionary cannot be read", frame.rows))
+        why = "its dictionary cannot be read" if isinstance(content, StoreDamaged) else ""
+        if isinstance(content, Dictionary) and taking.voice and not _of_itself(frame, content):
+            why = "its dictionary names tags that are not of this source"
+        if why:
+            taking.aside.append(_Aside(frame, self._source(frame), why, frame.rows))
             return
         with self._shared:
             self._dictionaries.learn(frame)
@@ -185,8 +233,14 @@ class Ingest:
             foreign = sorted({type(one).__name__ for one in content if not one.emitter.startswith(_FROM_THE_EDGE)})
             if foreign:
                 taking.aside.append(_Aside(frame, source, f"an edge may not say {', '.join(foreign)}", frame.rows))
-            else:
-                taking.records.append((content, Origin(frame.source, frame.epoch, frame.seq, frame.seq)))
+                return
+            voice, plant = taking.voice, self._site.plant.path
+            own = [one for one in content if voice is None or voice.may_say(one, plant)]
+            if len(own) < len(content):
+                of = ", ".join(sorted({one.path for one in content if one not in own})[:_MOST_NAMED])
+                why = f"this edge may not speak of {of}"
+                taking.aside.append(_Aside(frame, source, why, len(content) - len(own)))
+            taking.records.append((own, Origin(frame.source, frame.epoch, frame.seq, frame.seq)))
         else:
             taking.aside.append(_Aside(frame, source, "it cannot be read by this version of the site", frame.rows))
 
@@ -229,7 +283,7 @@ class Ingest:
                 taking.aside.append(_Aside(frame, said.source, why, int(bad.sum()), names))
         return known & fits & early & late, mapped
 
-    def _store(self, taking: _Taking) -> None:
+    def _store(self, taking: _Taking, edge: str) -> None:
         """Disk first; then those who look on are told, then it counts as taken."""
         for aside in taking.aside:
             self._quarantine.keep(aside.frame)
@@ -241,6 +295,8 @@ class Ingest:
         own = taking.missing + [record for aside in taking.aside for record in self._tell(aside)]
         if own:
             self._site.append(own)
+        if self._keep is not None:
+            self._keep(edge, taking.fresh)
         self._show(taking)
         for name, seen in taking.seen.items():
             for first, last in seen:
@@ -283,7 +339,9 @@ class Ingest:
         tags, behind = np.unique(tag[order][::-1], return_index=True)
         rows = order[len(order) - 1 - behind]
         status = columns.column("status").to_numpy()[rows].tolist()
-        values: list[Any] = columns.column("value").take(pa.array(rows)).to_pylist()
+        chosen = columns.take(pa.array(rows))
+        bursts = kind_of(columns) is ValueKind.WAVEFORM
+        values: list[Any] = in_words(chosen) if bursts else chosen.column("value").to_pylist()
         names = (self._site.tags.info(number).name for number in tags.tolist())
         return {
             name: Last(at, code, value)
@@ -298,21 +356,27 @@ class Ingest:
         return beside(self._site.plant.path, "source", source)
 
 
-def _decoded(frame: Frame) -> pa.RecordBatch | list[Record] | StoreDamaged | None:
+def _decoded(frame: Frame) -> pa.RecordBatch | list[Record] | Dictionary | StoreDamaged | None:
     """What a frame holds. A payload that does not decode is an answer, not a failure of the body.
 
     Its checksum holds, so it is what the edge wrote: sending it again would change nothing.
     """
     try:
-        if frame.kind is FrameKind.SAMPLES:
+        if frame.kind in {FrameKind.SAMPLES, FrameKind.WAVEFORM}:
             return frames.samples(frame)
         if frame.kind is FrameKind.RECORDS:
             return frames.records(frame)
         if frame.kind is FrameKind.DICTIONARY:
-            frames.dictionary(frame)
+            return frames.dictionary(frame)
     except StoreDamaged as error:
         return error
     return None
+
+
+def _of_itself(frame: Frame, said: Dictionary) -> bool:
+    """Whether a dictionary is of the source that its frame is of, and names no tag of another one."""
+    prefix = f"{said.source}/"
+    return frames.source_id(said.source) == frame.source and all(info.name.startswith(prefix) for _, info in said.tags)
 
 
 def _without(

@@ -4,18 +4,21 @@
     POST /v1/enrol     a first contact, with a one-time code
     POST /v1/frames    a run of frames from an enrolled edge; the answer is an `Answer`
 
-Every body, every wait and the number of connections is bounded. Bodies are handed to `take` one
-after the other in one worker thread, in the order in which they arrived.
+Every body, every wait and the number of connections is bounded, by `places.py`: who shows no certificate
+can hold nothing that an edge needs. A body is read whole before it takes its turn; bodies are handed to
+`take` one after the other in one worker thread, in the order in which they arrived.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol, Self
 
@@ -23,6 +26,7 @@ import h11
 import msgspec
 
 from isthmus.model.errors import StoreDamaged, UsageError
+from isthmus.site.places import Places, Room
 from isthmus.wire import tls
 from isthmus.wire.frame import HEADER, MAX_PAYLOAD
 from isthmus.wire.link import (
@@ -38,18 +42,18 @@ from isthmus.wire.link import (
 )
 from isthmus.wire.tls import Peer
 
-MOST_CONNECTIONS: Final = 256
-MOST_BODIES: Final = 8
-"""Bodies held in memory at one time; the next waits at the socket."""
 IDLE_S: Final = 60.0
+STRANGER_S: Final = 5.0
+"""Who showed no certificate has so long to ask for something."""
 HEAD_S: Final = 15.0
 BODY_S: Final = 60.0
 WRITE_S: Final = 15.0
-HANDSHAKE_S: Final = 10.0
+HANDSHAKE_S: Final = 5.0
 MOST_ENROL: Final = 16 * 1024
 LONE_FRAME: Final = HEADER.size + MAX_PAYLOAD
 LOOK_S: Final = 3600.0
 _READ: Final = 256 * 1024
+_BACKLOG: Final = 256
 _log: Final = logging.getLogger(__name__)
 
 Take = Callable[[str, bytes], Answer]
@@ -91,45 +95,37 @@ class LinkServer:
         self._host, _, port = listen.rpartition(":")
         self._port = int(port)
         self._certificates, self._take, self._cut = certificates, take, cut
-        self._connections: set[asyncio.Task[None]] = set()
-        self._bodies = asyncio.Semaphore(MOST_BODIES)
+        self.places, self.room = Places(), Room()
         self._enrolling = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, "ingest")
 
     @property
     def port(self) -> int:
         """The port that it listens on; of use when 0 was asked for."""
-        return int(self._server.sockets[0].getsockname()[1])
+        return int(self._listeners[0].getsockname()[1])
 
     async def __aenter__(self) -> Self:
         self._certificates.prepare([self._host.strip("[]")])
         self._context = tls.server_context(self._certificates.folder)
         try:
-            self._server = await asyncio.start_server(
-                self._connected,
-                self._host.strip("[]"),
-                self._port,
-                ssl=self._context,
-                ssl_handshake_timeout=HANDSHAKE_S,
-                ssl_shutdown_timeout=2.0,
-                limit=_READ,
-                backlog=MOST_CONNECTIONS,
-            )
+            self._listeners = await _listening(self._host.strip("[]"), self._port)
         except OSError as error:
             msg = (
                 f"[site] listen = {self._host}:{self._port} cannot be listened on ({error.strerror}); "
                 "another site may run here, or choose another address"
             )
             raise UsageError(msg) from error
-        self._looking = asyncio.create_task(self._look_after())
+        self._work = [asyncio.create_task(self._look_after())]
+        self._work += [asyncio.create_task(self._accept(listener)) for listener in self._listeners]
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        tasks = [self._looking, *self._connections]
-        for task in tasks:
+        for task in self._work:
             task.cancel()
-        await asyncio.wait(tasks)
+        await asyncio.wait(self._work)
+        for listener in self._listeners:
+            listener.close()
+        await self.places.clear()
         await asyncio.to_thread(self._thread.shutdown)
 
     async def _look_after(self) -> None:
@@ -140,20 +136,44 @@ class LinkServer:
             self._context.load_cert_chain(folder / "own.pem", folder / "own.key")
             await asyncio.sleep(LOOK_S)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None or len(self._connections) >= MOST_CONNECTIONS:
-            writer.transport.abort()
-            return
-        self._connections.add(task)
+    async def _accept(self, listener: socket.socket) -> None:
+        """Take connections as they come; each has a place before it has shaken hands."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                taken, _ = await loop.sock_accept(listener)
+            except OSError as error:  # the process has no file handle left, or the other end went at once
+                _log.warning("link: a connection cannot be taken: %s", error.strerror)
+                await asyncio.sleep(0.1)
+                continue
+            task = asyncio.create_task(self._connected(taken))
+            task.add_done_callback(partial(_let_go, taken))  # a task cancelled at once has closed nothing
+            self.places.enter(task)
+
+    async def _connected(self, taken: socket.socket) -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        reader = asyncio.StreamReader(limit=_READ)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport: asyncio.Transport | None = None
         try:
-            der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-            await _Connection(self, reader, writer, tls.peer_of(der) if der else None).serve()
+            transport, _ = await loop.connect_accepted_socket(
+                lambda: protocol,
+                taken,
+                ssl=self._context,
+                ssl_handshake_timeout=HANDSHAKE_S,
+                ssl_shutdown_timeout=2.0,
+            )
+            writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+            der = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            peer = tls.peer_of(der) if der else None
+            if peer is not None and task is not None:
+                self.places.name(task, peer.name)
+            await _Connection(self, reader, writer, peer).serve()
         except (OSError, TimeoutError, h11.RemoteProtocolError, EOFError, asyncio.CancelledError) as error:
             _log.debug("link: a connection ended: %r", error)
         finally:
-            self._connections.discard(task)
-            writer.transport.abort()
+            if transport is not None:
+                transport.abort()
 
     async def frames(self, peer: Peer, body: bytes) -> Answer:
         """Hand a body on and add what the site itself has to say. Raises _Refused.
@@ -168,6 +188,8 @@ class LinkServer:
             answer = await loop.run_in_executor(self._thread, self._take, peer.name, body)
         except StoreDamaged as error:
             raise _Refused(400, str(error)) from error
+        except UsageError as error:
+            raise _Refused(503, str(error)) from error
         except OSError as error:
             raise _Refused(507, error.strerror or str(error)) from error
         self.seen[peer.name] = time.time_ns()
@@ -208,10 +230,31 @@ class LinkServer:
         """A renewed certificate where one is due."""
         return self._certificates.renewal(peer)
 
-    @property
-    def bodies(self) -> asyncio.Semaphore:
-        """Room for bodies in memory."""
-        return self._bodies
+
+async def _listening(host: str, port: int) -> list[socket.socket]:
+    """A listening socket for each address of `host`. Raises OSError when one is taken."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    out: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in dict.fromkeys(found):
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            out.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind(address)
+            listener.listen(_BACKLOG)
+            listener.settimeout(0)
+    except OSError:
+        for listener in out:
+            listener.close()
+        raise
+    return out
+
+
+def _let_go(taken: socket.socket, _: asyncio.Task[None]) -> None:
+    taken.close()
 
 
 class _Connection:
@@ -223,11 +266,13 @@ class _Connection:
         self._server, self._reader, self._writer, self._peer = server, reader, writer, peer
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=16 * 1024)
         self._renewed = False
+        self._holds = 0
+        """Bytes of a body that are in memory, as the server's room counts them."""
 
     async def serve(self) -> None:
         """Answer requests until the other end is done, silent too long, or wrong."""
         while True:
-            request = await self._event(IDLE_S)
+            request = await self._event(STRANGER_S if self._peer is None else IDLE_S)
             if not isinstance(request, h11.Request):
                 return
             try:
@@ -254,15 +299,21 @@ class _Connection:
         if headers.get(VERSION_HEADER.encode(), b"").decode("latin-1") != VERSION:
             raise _Refused(426, f"this site speaks version {VERSION} of the link")
         peer = self._server.welcome(self._peer)
-        async with self._server.bodies:
-            answer = await self._server.frames(peer, await self._body(MAX_BODY, LONE_FRAME))
+        try:
+            answer = await self._server.frames(peer, await self._body(MAX_BODY, LONE_FRAME, peer.name))
+        finally:
+            self._server.room.give(peer.name, self._holds)
+            self._holds = 0
         if not self._renewed:
             self._renewed = True
             answer = msgspec.structs.replace(answer, certificate=self._server.renewal(peer))
         return msgspec.json.encode(answer)
 
-    async def _body(self, most: int, lone: int = 0) -> bytes:
-        """The body. Raises _Refused when it is longer than `most`, or than a lone frame may make it."""
+    async def _body(self, most: int, lone: int = 0, peer: str = "") -> bytes:
+        """The body. Raises _Refused when it is longer than `most`, or than a lone frame may make it.
+
+        With a `peer` its bytes are counted as they come: who sends slowly holds no more than what came.
+        """
         parts: list[bytes] = []
         size = 0
         async with asyncio.timeout(BODY_S):
@@ -276,6 +327,9 @@ class _Connection:
                 size += len(event.data)
                 if size > max(most, lone):
                     raise _Refused(413, f"at most {most} bytes in one body")
+                if peer and not self._server.room.take(peer, len(event.data)):
+                    raise _Refused(503, "too much waits to be taken in; try again")
+                self._holds += len(event.data) if peer else 0
 
     async def _drain(self) -> None:
         """Let the rest of a refused body pass, so that the refusal is read and not lost in a reset."""

@@ -56,6 +56,7 @@ class Namespace:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._samples: dict[str, Last] = {}
+        self._newest: dict[str, int] = {}
         self._previews: dict[tuple[str, str], tuple[Record, ...]] = {}
         self._facts: dict[tuple[str, str], Record] = {}
         self._subscribers: set[_Subscriber] = set()
@@ -68,6 +69,10 @@ class Namespace:
         """Every tag that has a sample."""
         with self._lock:
             return sorted(self._samples)
+
+    def newest(self, source: str) -> int | None:
+        """Source time of the newest sample of any tag of a source, UTC ns; None when none ever came."""
+        return self._newest.get(source)
 
     def preview(self, path: str, kind: str) -> tuple[Record, ...]:
         """What is still open, told as if it ended now: the shift so far, the stop in progress."""
@@ -85,6 +90,9 @@ class Namespace:
                 tag: sample for tag, sample in samples.items() if tag not in have or sample.time_ns >= have[tag].time_ns
             }
             self._samples.update(newer)
+            for tag, sample in newer.items():
+                source = tag.partition("/")[0]
+                self._newest[source] = max(sample.time_ns, self._newest.get(source, sample.time_ns))
             self._tell("samples", newer)
 
     def put_previews(self, path: str, kinds: Iterable[str], previews: Sequence[Record]) -> None:

@@ -21,16 +21,20 @@ from typing import Final, NamedTuple
 
 from isthmus.model.errors import StoreDamaged
 from isthmus.model.records import Record
+from isthmus.site import log_place
+from isthmus.site.log_place import Place
 from isthmus.site.ranges import Ranges
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import Frame, FrameKind
-from isthmus.wire.segment import SEGMENT_BYTES, SegmentLog
+from isthmus.wire.segment import SEGMENT_BYTES, Damage, SegmentLog
 
 _LINK: Final = struct.Struct("<32sIQQQ")
 """hash of the frame before, then the origin: source, epoch, first seq, last seq; zeros for the site's own."""
 _TAIL: Final = 20_000
 _INDEX_EVERY: Final = 256
 _MOST_IN_A_FRAME: Final = 5_000
+_KEEP_EVERY: Final = 20_000
+"""Frames after which the place is kept anew: no more than these are read at the next start."""
 _NOTHING: Final = bytes(32)
 
 
@@ -58,9 +62,10 @@ class RecordsLog:
 
     def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
         self.folder = folder
-        self._segments = SegmentLog(folder, segment_bytes=segment_bytes)
-        self.damage = tuple(self._segments.damage)
-        """What was found damaged on opening, told once; `verify` tells it always."""
+        place = log_place.read(folder)
+        if place is not None and not _stands(folder, place):
+            place = None
+        self._segments = SegmentLog(folder, segment_bytes=segment_bytes, whole_to=place.end if place else 0)
         self._queue: list[_Entry] = []
         self._queueing, self._writing = threading.Lock(), threading.Lock()
         self._grown = threading.Condition()
@@ -69,12 +74,21 @@ class RecordsLog:
         self._index: list[tuple[int, int]] = []
         """(position, byte offset in the segments) of every so many frames, ascending."""
         self._position, self._number, self._head = 0, 0, _NOTHING
-        self._open()
+        self._start = self._kept = 0
+        """Where the newest frame begins, and the number of the frame at which the place was kept last."""
+        self.first = ""
+        """The hash of the first frame, by which one log is told from another; "" while there is none."""
+        self._open(place)
 
     @property
     def position(self) -> int:
         """The position behind the newest record."""
         return self._position
+
+    @property
+    def damage(self) -> tuple[Damage, ...]:
+        """What was found damaged on opening or on reading, told once; `verify` tells it always, and of the whole log."""
+        return tuple(self._segments.damage)
 
     @property
     def head(self) -> str:
@@ -133,11 +147,16 @@ class RecordsLog:
         """Sync and close."""
         with self._writing:
             self._segments.close()
+            if self._number > self._kept:
+                self._keep_place()
 
-    def _open(self) -> None:
-        offset = self._segments.first
+    def _open(self, place: Place | None) -> None:
+        """Take up what the place knows, and read what came after it."""
         recent: deque[Frame] = deque()
-        for end, frame in self._segments.read(0):
+        if place is not None:
+            self._take_up(place)
+        offset = place.end if place else self._segments.first
+        for end, frame in self._segments.read(offset):
             if frame.kind is FrameKind.CHAINED:
                 if frame.epoch != self._position:
                     recent.clear()  # a damaged frame lies between: what stands before it is read from disk
@@ -149,15 +168,42 @@ class RecordsLog:
         if recent:
             self._head = _hash(frames.pack(recent[-1]))
         for frame in recent:
-            self._tail.extend(_records(frame))
+            self._tail.extend(chained(frame))
+        if self._number - self._kept >= _KEEP_EVERY:
+            self._keep_place()
+
+    def _take_up(self, place: Place) -> None:
+        self._position, self._number, self._head = place.position, place.number, place.head
+        self._start, self._kept, self._index = place.start, place.number, list(place.index)
+        self.first = place.first
+        for source, epoch, ranges in place.taken:
+            for first, last in ranges:
+                self._taken[source, epoch].add(first, last)
+
+    def _keep_place(self) -> None:
+        self._kept = self._number
+        taken = [(source, epoch, list(ranges)) for (source, epoch), ranges in self._taken.items()]
+        place = Place(
+            start=self._start,
+            end=self._segments.end,
+            head=self._head,
+            first=self.first,
+            position=self._position,
+            number=self._number,
+            index=self._index,
+            taken=taken,
+        )
+        log_place.write(self.folder, place)
 
     def _remember(self, frame: Frame, offset: int) -> None:
+        if not self.first:
+            self.first = _hash(frames.pack(frame)).hex()
         if frame.seq % _INDEX_EVERY == 1 or not self._index:
             self._index.append((frame.epoch, offset))
         _, source, epoch, first, last = _LINK.unpack_from(frame.payload)
         if source:
             self._taken[source, epoch].add(first, last)
-        self._position, self._number = frame.epoch + frame.rows, frame.seq
+        self._position, self._number, self._start = frame.epoch + frame.rows, frame.seq, offset
 
     def _write(self, batch: Sequence[_Entry]) -> None:
         """Put the records of several writers on disk with one flush, and tell each how it went."""
@@ -204,6 +250,8 @@ class RecordsLog:
             self._head = _hash(made[-1][1])
             self._tail.extend(fresh)
             self._grown.notify_all()
+        if self._number - self._kept >= _KEEP_EVERY:
+            self._keep_place()
 
     def _read_disk(self, position: int, end: int) -> Iterator[tuple[int, Record]]:
         at = bisect_right(self._index, (position, 1 << 63)) - 1
@@ -212,7 +260,7 @@ class RecordsLog:
                 return
             if frame.kind is not FrameKind.CHAINED or frame.epoch + frame.rows <= position:
                 continue
-            for behind, record in enumerate(_records(frame), frame.epoch + 1):
+            for behind, record in enumerate(chained(frame), frame.epoch + 1):
                 if behind > position:
                     yield behind, record
 
@@ -258,6 +306,17 @@ def _walk(folder: Path, end: int | None) -> Iterator[Frame | str]:
                 yield frame
 
 
+def _stands(folder: Path, place: Place) -> bool:
+    """Whether the log has, where the place says, the frame that it names."""
+    start = max((int(path.stem) for path in folder.glob("*.seg") if int(path.stem) <= place.start), default=None)
+    if start is None:
+        return False
+    with (folder / f"{start:020d}.seg").open("rb") as file:
+        file.seek(place.start - start)
+        packed = file.read(place.end - place.start)
+    return _hash(packed) == place.head
+
+
 def _hash(packed: bytes) -> bytes:
     return blake2b(packed, digest_size=32).digest()
 
@@ -274,5 +333,6 @@ def _chained(position: int, number: int, head: bytes, origin: Origin | None, rec
     return plain._replace(kind=FrameKind.CHAINED, payload=link + plain.payload)
 
 
-def _records(frame: Frame) -> list[Record]:
+def chained(frame: Frame) -> list[Record]:
+    """The records of a frame of a log."""
     return frames.records(frame._replace(payload=frame.payload[_LINK.size :]))

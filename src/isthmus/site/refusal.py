@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from isthmus.model.errors import DatabaseAway
 from isthmus.model.records import Record
 from isthmus.model.records.people import SiteCut
 from isthmus.site.site import Site
@@ -28,5 +29,14 @@ class Refusal:
             self._closed = self._read()
 
     def _read(self) -> bool:
+        """From the log itself while the database is away: a cut holds whatever else does not."""
+        try:
+            return self._ask()
+        except DatabaseAway:
+            said = [one for _, one in self._site.log.read(0) if isinstance(one, SiteCut) and one.path == self._conduit]
+            newest = max(said, key=lambda one: (one.time_ns, one.ordinal), default=None)
+            return newest is not None and newest.step != "lifted"
+
+    def _ask(self) -> bool:
         rows = self._site.views.query("SELECT step FROM connections_site_cut WHERE path = ?", (self._conduit,))
         return bool(rows) and rows[0]["step"] != "lifted"

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from isthmus.model.errors import DatabaseAway
 from isthmus.model.fold import Fold
 from isthmus.model.plant import Plant
 from isthmus.model.query import Last
@@ -18,8 +20,10 @@ from isthmus.model.samples import ValueKind
 from isthmus.site import namespace as live
 from isthmus.site import views as folder_of_views
 from isthmus.site.contact import Contact
+from isthmus.site.far_views import FarViews
 from isthmus.site.historian import Historian
 from isthmus.site.namespace import Namespace
+from isthmus.site.postgresql import PostgresDatabase
 from isthmus.site.records_log import Origin, RecordsLog
 from isthmus.site.tags import Tags
 from isthmus.site.view import View
@@ -33,7 +37,8 @@ _FOR_EVER_NS: Final = 1 << 62
 class Site:
     """The plant's memory and its doors. Made once; `close` when done.
 
-    `folder` is the site's data folder. `views` defaults to every view in `site/views/`.
+    `folder` is the site's data folder. `views` defaults to every view in `site/views/`. While a `database`
+    is away, appending goes on, and questions to `views` raise DatabaseAway.
     """
 
     def __init__(  # noqa: PLR0913  one site is one place where the stores meet
@@ -45,6 +50,7 @@ class Site:
         *,
         folds: Mapping[str, Sequence[Fold]] | None = None,
         views: Sequence[View] | None = None,
+        database: PostgresDatabase | None = None,
     ) -> None:
         self.plant = plant
         self.folder = folder
@@ -59,7 +65,12 @@ class Site:
         self.namespace = Namespace()
         self.contact = Contact()
         self.log = RecordsLog(folder / "log")
-        self.views = Views(folder / "views.sqlite", folder_of_views.found() if views is None else views)
+        self.database = database
+        """Where records and people stand; None where both are files here."""
+        wanted = folder_of_views.found() if views is None else views
+        self.views: Views | FarViews = (
+            Views(folder / "views.sqlite", wanted) if database is None else FarViews(database, wanted, self.log)
+        )
         self._listeners: list[Callable[[Sequence[Record]], None]] = []
         self._catching_up = threading.Lock()
         self.views.catch_up(self.log)
@@ -80,7 +91,9 @@ class Site:
 
     def recall(self) -> None:
         """Fill the namespace with what was so when the site was last stopped."""
-        self.namespace.put_facts(facts.newest(self.views, list(self.plant.machines)))
+        if isinstance(self.views, FarViews):
+            self.views.back = self._recall_facts
+        self._recall_facts()
         known = self.tags.all()
         table = self.historian.query(Last(), list(known), 0, _FOR_EVER_NS)
         for row in table.to_pylist():
@@ -89,6 +102,10 @@ class Site:
             if info.kind is ValueKind.BOOL and value is not None:
                 value = bool(value)
             self.namespace.put_samples({info.name: live.Last(row["time_ns"], row["status"], value)})
+
+    def _recall_facts(self) -> None:
+        with suppress(DatabaseAway):  # they are recalled when it is back
+            self.namespace.put_facts(facts.newest(self.views, list(self.plant.machines)))
 
     def on_records(self, listener: Callable[[Sequence[Record]], None]) -> None:
         """Call `listener` with records after they are logged and in the views; it must return at once."""

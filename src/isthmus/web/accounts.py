@@ -1,4 +1,4 @@
-"""People who may log in, their sessions and their one-time links, in one SQLite file.
+"""People who may log in, their sessions and their one-time links: one SQLite file, or tables in PostgreSQL.
 
 Passwords are kept as scrypt hashes (RFC 7914) with their own salt; sessions and links only as
 SHA-256 of their token, so a stolen file opens nothing. There is no default account: while there is
@@ -18,8 +18,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from isthmus.model.errors import IsthmusError
+from isthmus.model.errors import DatabaseAway, IsthmusError
 from isthmus.model.time import NS_PER_HOUR, NS_PER_S
+from isthmus.site.database import Connection, Cursor, Database, SqliteDatabase
 from isthmus.web.roles import Role
 
 PASSWORD_AT_LEAST: Final = 10
@@ -85,13 +86,11 @@ class Session(NamedTuple):
 class Accounts:
     """The store of people and sessions; every method may be called from any thread."""
 
-    def __init__(self, folder: Path, clock: Callable[[], int], session_hours: float = 12.0, cost: Cost = USUAL) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = folder / "accounts.sqlite"
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-        self._db.row_factory = sqlite3.Row
-        path.chmod(0o600)
-        self._db.executescript("PRAGMA journal_mode = WAL;" + _SCHEMA)
+    def __init__(
+        self, place: Path | Database, clock: Callable[[], int], session_hours: float = 12.0, cost: Cost = USUAL
+    ) -> None:
+        self._place = place
+        self._db: Connection | None = self._opened(place) if isinstance(place, Path) else None
         self._lock = threading.Lock()
         self._clock = clock
         self._cost = cost
@@ -99,9 +98,9 @@ class Accounts:
         self._session_ns = int(session_hours * NS_PER_HOUR)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, or the connection."""
         with self._lock:
-            self._db.close()
+            self._let_go()
 
     # People
 
@@ -182,7 +181,7 @@ class Accounts:
         if until > now:
             msg = f"Too many failed tries. Try again in {-(-(until - now) // NS_PER_S)} s."
             raise AccountRefused(msg)
-        rows = self._all("SELECT * FROM person WHERE name = ? AND open", name)
+        rows = self._all("SELECT * FROM person WHERE name = ? AND open <> 0", name)
         # An unknown name costs the same time as a known one.
         if not _matches(password, rows[0]["secret"] if rows else self._nobody) or not rows:
             msg = "Name or password is wrong."
@@ -194,7 +193,7 @@ class Accounts:
         """The session of a token, or None when there is none or it has ended."""
         rows = self._all(
             "SELECT person.*, session.form AS form FROM session JOIN person USING (name) "
-            "WHERE token = ? AND ends_ns > ? AND open",
+            "WHERE token = ? AND ends_ns > ? AND open <> 0",
             _digest(token),
             self._clock(),
         )
@@ -215,7 +214,7 @@ class Accounts:
 
     def has_administrator(self) -> bool:
         """Whether somebody can keep accounts."""
-        return bool(self._all("SELECT 1 FROM person WHERE role = 'administrator' AND open LIMIT 1"))
+        return bool(self._all("SELECT 1 FROM person WHERE role = 'administrator' AND open <> 0 LIMIT 1"))
 
     def link_for(self, name: str) -> str:
         """A token by which a person logs in once and chooses a password."""
@@ -272,8 +271,8 @@ class Accounts:
         """Until when to wait, 0 for not at all. A try counts as failed before it is checked: many at once count as many."""
         marks = ", ".join("?" * len(whos))
         with self._lock:
-            self._db.execute("DELETE FROM failed WHERE until_ns < ?", (now - 24 * NS_PER_HOUR,))
-            found = self._db.execute(f"SELECT * FROM failed WHERE who IN ({marks})", whos).fetchall()  # noqa: S608  marks
+            self._execute("DELETE FROM failed WHERE until_ns < ?", (now - 24 * NS_PER_HOUR,))
+            found = self._execute(f"SELECT * FROM failed WHERE who IN ({marks})", whos).fetchall()  # noqa: S608  marks
             until = max((row["until_ns"] for row in found), default=0)
             if until > now:
                 return int(until)
@@ -282,16 +281,44 @@ class Accounts:
                 times = 1 + before.get(who, 0)
                 wait_s = min(_LONGEST_WAIT_S, 1 << (times - _FREE_TRIES)) if times > _FREE_TRIES else 0
                 row = (who, times, now + wait_s * NS_PER_S)
-                self._db.execute("INSERT OR REPLACE INTO failed VALUES (?, ?, ?)", row)
+                self._execute("INSERT OR REPLACE INTO failed VALUES (?, ?, ?)", row)
         return 0
 
     def _all(self, sql: str, *values: object) -> list[sqlite3.Row]:
         with self._lock:
-            return self._db.execute(sql, values).fetchall()
+            return self._execute(sql, values).fetchall()
 
     def _run(self, sql: str, *values: object) -> None:
         with self._lock:
-            self._db.execute(sql, values)
+            self._execute(sql, values)
+
+    def _execute(self, sql: str, values: Sequence[object]) -> Cursor:
+        """One statement; the lock is held. A connection that broke is made anew by the next one."""
+        if self._db is None:
+            self._db = self._opened(self._place)
+        try:
+            return self._db.execute(sql, values)
+        except DatabaseAway:
+            self._let_go()
+            raise
+
+    def _let_go(self) -> None:
+        if self._db is not None:
+            self._db.close()
+        self._db = None
+
+    @staticmethod
+    def _opened(place: Path | Database) -> Connection:
+        if isinstance(place, Path):
+            place.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path = place / "accounts.sqlite"
+            db: Connection = SqliteDatabase(path).connect()
+            path.chmod(0o600)
+            db.execute("PRAGMA synchronous = FULL")
+        else:
+            db = place.connect()
+        db.executescript(_SCHEMA)
+        return db
 
 
 def _person(row: sqlite3.Row) -> Person:

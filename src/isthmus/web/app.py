@@ -27,8 +27,9 @@ from litestar.static_files import create_static_files_router
 from litestar.types import Scope
 
 from isthmus import __version__
+from isthmus.model.errors import DatabaseAway
 from isthmus.site.site import Site
-from isthmus.web import api, guard, live, render, respond
+from isthmus.web import api, guard, history_api, live, render, respond
 from isthmus.web.accounts import Accounts, Session
 from isthmus.web.config import WebSection
 from isthmus.web.house import House
@@ -41,7 +42,7 @@ _STATIC: Final = Path(__file__).parent / "static"
 
 def make_app(site: Site, section: WebSection, *, clock: Callable[[], int] = time.time_ns) -> Litestar:
     """Make the application. It closes its accounts when it shuts down; the site is closed by who opened it."""
-    people = Accounts(section.data, clock, section.session_hours)
+    people = Accounts(site.database or section.data, clock, section.session_hours)
     house = House(site, section, people, clock)
     static = create_static_files_router(
         path="/static",
@@ -65,6 +66,7 @@ def make_app(site: Site, section: WebSection, *, clock: Callable[[], int] = time
             live.live_machine,
             live.live_page,
             *api.HANDLERS,
+            *history_api.HANDLERS,
         ],
         state=State({"house": house}),
         dependencies={
@@ -73,7 +75,7 @@ def make_app(site: Site, section: WebSection, *, clock: Callable[[], int] = time
         },
         middleware=[DefineMiddleware(guard.Guard, exclude_from_auth_key="exclude_from_auth")],
         before_request=guard.check_form,
-        exception_handlers={NotAuthorizedException: guard.to_log_in, HTTPException: _refused},
+        exception_handlers={NotAuthorizedException: guard.to_log_in, HTTPException: _refused, DatabaseAway: _away},
         before_send=[respond.add_headers],
         compression_config=CompressionConfig(backend="gzip", minimum_size=800, exclude=["^/live/"]),
         openapi_config=OpenAPIConfig(
@@ -91,8 +93,23 @@ def make_app(site: Site, section: WebSection, *, clock: Callable[[], int] = time
 
 async def _log_bug(error: Exception, scope: Scope) -> None:
     """What is no refusal is a bug: it is told with its whole trace."""
-    if not isinstance(error, HTTPException):
+    if not isinstance(error, (HTTPException, DatabaseAway)):
         _log.error("page %s failed", scope.get("path"), exc_info=error)
+
+
+def _away(request: Request[Any, Any, Any], error: DatabaseAway) -> Response[Any]:
+    """What is missing and what goes on, while records and people are in a database that cannot be reached."""
+    words = (
+        f"Records and people cannot be read: {error}. Samples, counts and states are taken in and kept all the same; "
+        "this page is complete again by itself once the database is back."
+    )
+    if request.url.path.startswith(("/api/", "/live/", "/static/")):
+        return Response({"detail": words}, status_code=503, headers={"retry-after": "5"})
+    house: House = request.app.state.house
+    text = render.plain("refused.html", house, session=None, here="", said_no=words)
+    answer = html(text, 503)
+    answer.headers["retry-after"] = "5"
+    return answer
 
 
 def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:

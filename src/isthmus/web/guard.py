@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -28,7 +29,8 @@ class Guard(AbstractAuthenticationMiddleware):
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
         """The session, or NotAuthorizedException."""
         house: House = connection.app.state.house
-        session = house.accounts.session(connection.cookies.get(COOKIE, ""))
+        # In a thread: people may stand in a database on another machine.
+        session = await asyncio.to_thread(house.accounts.session, connection.cookies.get(COOKIE, ""))
         if session is None:
             raise NotAuthorizedException
         return AuthenticationResult(user=session.person, auth=session)

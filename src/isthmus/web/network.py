@@ -52,6 +52,11 @@ def network(nodes: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any
     ).format(_WIDTH, max(top, 40), inner)
 
 
+def _lowered(role: str) -> str:
+    """A role within a line; HMI stays HMI."""
+    return role if role.isupper() else role[:1].lower() + role[1:]
+
+
 def place_of(zone: str) -> int:
     """Where a zone's band stands: the enterprise above, safety below, what is not declared last."""
     name = zone.lower()
@@ -86,7 +91,7 @@ def _node(node: Mapping[str, Any], place: tuple[float, float], longest: int, *, 
     elif single:
         label, address = str(node["label"] or role), f"/asset/{node['key']}"
     else:
-        label = f"{node['n']:,} {role.lower()}"
+        label = f"{_lowered(role)}, {node['n']:,}"
         address = f"/assets?zone={node['zone'] or '-'}&role={node['role'] or '-'}"
     short = label if len(label) <= longest else label[: longest - 1] + "…"
     radius = 6 if single or node["key"] == "*" else min(6 + node["n"] ** 0.3 * 2, 18)

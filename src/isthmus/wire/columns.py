@@ -39,7 +39,7 @@ def encode(batch: pa.RecordBatch) -> bytes:
     """The batch as bytes, before compression."""
     kind, rows = kind_of(batch), batch.num_rows
     parts = [bytes([_KINDS.index(kind)]), _U32.pack(rows)]
-    parts += [_encode_integers(batch.column(name).to_numpy().astype(np.int64)) for name in _INTEGER_COLUMNS]
+    parts += [encode_integers(batch.column(name).to_numpy().astype(np.int64)) for name in _INTEGER_COLUMNS]
     value = batch.column("value")
     valid = value.is_valid().to_numpy(zero_copy_only=False) if value.null_count else None
     parts.append(b"\0" if valid is None else b"\1" + np.packbits(valid).tobytes())
@@ -49,7 +49,7 @@ def encode(batch: pa.RecordBatch) -> bytes:
 
 def decode(data: bytes, rows: int) -> pa.RecordBatch:
     """The batch of `rows` samples that `encode` wrote. Raises ValueError when the bytes are no such thing."""
-    reader = _Reader(data)
+    reader = Reader(data)
     code = reader.take(1)[0]
     if code >= len(_KINDS):
         msg = f"value kind {code} is unknown"
@@ -59,7 +59,7 @@ def decode(data: bytes, rows: int) -> pa.RecordBatch:
         # Three bytes can claim four thousand million rows; memory is only given for what the header says too.
         msg = f"{found} rows where the frame says {rows} (at most {MAX_ROWS})"
         raise ValueError(msg)
-    tag, time_ns, status = (_decode_integers(reader, rows) for _ in range(3))
+    tag, time_ns, status = (decode_integers(reader, rows) for _ in range(3))
     if rows and not (tag.min() >= 0 and tag.max() < 2**31 and status.min() >= 0 and status.max() < 2**32):
         msg = "a tag number or a status is out of its range"
         raise ValueError(msg)
@@ -71,13 +71,14 @@ def decode(data: bytes, rows: int) -> pa.RecordBatch:
     return make_batch(kind, tag.astype(np.int32), time_ns, status.astype(np.uint32), value)
 
 
-class _Reader:
+class Reader:
     """Walks over the bytes; a read past the end is a ValueError, never a short answer."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
 
     def take(self, size: int) -> bytes:
+        """The next bytes."""
         if size < 0 or self._at + size > len(self._data):
             msg = "the columns end too early"
             raise ValueError(msg)
@@ -85,21 +86,26 @@ class _Reader:
         return self._data[self._at - size : self._at]
 
     def expect_end(self) -> None:
+        """Nothing may follow."""
         if self._at != len(self._data):
             msg = f"{len(self._data) - self._at} bytes stand behind the columns"
             raise ValueError(msg)
 
     def u32(self) -> int:
+        """The next u32."""
         return int(_U32.unpack(self.take(4))[0])
 
     def i64(self) -> int:
+        """The next i64."""
         return int(_I64.unpack(self.take(8))[0])
 
     def array(self, dtype: Any, count: int) -> NDArray[Any]:  # noqa: ANN401  numpy's own type for dtypes is as wide
+        """The next `count` numbers of a type."""
         return np.frombuffer(self.take(count * np.dtype(dtype).itemsize), dtype)
 
 
-def _encode_integers(values: NDArray[np.int64]) -> bytes:
+def encode_integers(values: NDArray[np.int64]) -> bytes:
+    """An integer column."""
     if not len(values) or (values == values[0]).all():
         return bytes([_CONSTANT]) + _I64.pack(int(values[0]) if len(values) else 0)
     plain = _planes(values)
@@ -110,7 +116,8 @@ def _encode_integers(values: NDArray[np.int64]) -> bytes:
     return bytes([_PLAIN]) + plain
 
 
-def _decode_integers(reader: _Reader, rows: int) -> NDArray[np.int64]:
+def decode_integers(reader: Reader, rows: int) -> NDArray[np.int64]:
+    """The integer column that stands next. Raises ValueError."""
     code = reader.take(1)[0]
     if code == _CONSTANT:
         return np.full(rows, reader.i64(), np.int64)
@@ -134,7 +141,7 @@ def _planes(values: NDArray[np.int64]) -> bytes:
     return _I64.pack(base) + bytes([width]) + np.ascontiguousarray(planes).tobytes()
 
 
-def _from_planes(reader: _Reader, rows: int) -> NDArray[np.int64]:
+def _from_planes(reader: Reader, rows: int) -> NDArray[np.int64]:
     base, width = reader.i64(), reader.take(1)[0]
     if width > 8:  # noqa: PLR2004  bytes in an int64
         msg = f"an integer of {width} bytes"
@@ -149,27 +156,27 @@ def _encode_values(kind: ValueKind, value: pa.Array) -> bytes:
         packed = pc.dictionary_encode(pc.fill_null(value, ""))
         words = [word.encode() for word in packed.dictionary.to_pylist()]
         lengths = np.array([len(word) for word in words], np.uint32).tobytes()
-        codes = _encode_integers(packed.indices.to_numpy().astype(np.int64))
+        codes = encode_integers(packed.indices.to_numpy().astype(np.int64))
         return codes + _U32.pack(len(words)) + lengths + b"".join(words)
     if kind is ValueKind.BOOL:
         return np.packbits(pc.fill_null(value, False).to_numpy(zero_copy_only=False)).tobytes()  # noqa: FBT003
     if kind is ValueKind.I64:
-        return _encode_integers(pc.fill_null(value, 0).to_numpy())
+        return encode_integers(pc.fill_null(value, 0).to_numpy())
     floats = pc.fill_null(value, 0.0).to_numpy() if value.null_count else value.to_numpy()
     return np.ascontiguousarray(floats.view(np.uint8).reshape(-1, 8).T).tobytes()
 
 
-def _decode_values(kind: ValueKind, reader: _Reader, rows: int, valid: NDArray[np.bool_] | None) -> pa.Array:
+def _decode_values(kind: ValueKind, reader: Reader, rows: int, valid: NDArray[np.bool_] | None) -> pa.Array:
     mask = None if valid is None else ~valid
     if kind is ValueKind.F64:
         planes = reader.array(np.uint8, rows * 8).reshape(8, rows)
         return pa.array(np.ascontiguousarray(planes.T).view(np.float64).ravel(), mask=mask)
     if kind is ValueKind.I64:
-        return pa.array(_decode_integers(reader, rows), mask=mask)
+        return pa.array(decode_integers(reader, rows), mask=mask)
     if kind is ValueKind.BOOL:
         bits = np.unpackbits(reader.array(np.uint8, (rows + 7) // 8), count=rows).astype(bool)
         return pa.array(bits, mask=mask)
-    codes = _decode_integers(reader, rows)
+    codes = decode_integers(reader, rows)
     lengths = reader.array(np.uint32, reader.u32())
     words = [reader.take(int(length)).decode() for length in lengths]
     if len(codes) and not (codes.min() >= 0 and codes.max() < len(words)):

@@ -21,8 +21,8 @@ from isthmus.model.errors import StoreDamaged
 from isthmus.model.records import Record
 from isthmus.model.records import decode as decode_records
 from isthmus.model.records import encode as encode_records
-from isthmus.model.samples import TagInfo
-from isthmus.wire import columns
+from isthmus.model.samples import TagInfo, ValueKind, kind_of
+from isthmus.wire import bursts, columns
 
 MAGIC: Final = b"ISF1"
 HEADER: Final = struct.Struct("<4sIIIQQqIHH")
@@ -43,7 +43,7 @@ class FrameKind(IntEnum):
     RECORDS = 3
     """msgpack array of records"""
     WAVEFORM = 4
-    """one burst of a fast signal (reserved by the format; see docs/formats/frame.md)"""
+    """bursts of fast signals, see bursts.py"""
     CHAINED = 5
     """records in the site's log, behind the hash of the frame before; see docs/formats/log.md"""
 
@@ -152,10 +152,14 @@ def unpack_all(data: bytes | memoryview) -> Iterator[Frame]:
 
 
 def of_samples(source: int, epoch: int, seq: int, batch: pa.RecordBatch) -> Frame:
-    """A frame of samples; `batch` as made by model.samples.columns."""
+    """A frame of samples, or of bursts; `batch` as made by model.samples.columns or waveforms.bursts."""
     time_ns = batch.column("time_ns")
     first_ns = time_ns[0].as_py() if batch.num_rows else 0
-    return Frame(source, epoch, seq, first_ns, batch.num_rows, FrameKind.SAMPLES, _deflate(columns.encode(batch)))
+    if kind_of(batch) is ValueKind.WAVEFORM:
+        kind, raw = FrameKind.WAVEFORM, bursts.encode(batch)
+    else:
+        kind, raw = FrameKind.SAMPLES, columns.encode(batch)
+    return Frame(source, epoch, seq, first_ns, batch.num_rows, kind, _deflate(raw))
 
 
 def of_records(source: int, epoch: int, seq: int, records: Sequence[Record]) -> Frame:
@@ -172,9 +176,10 @@ def of_dictionary(source: int, epoch: int, seq: int, dictionary: Dictionary) -> 
 
 
 def samples(frame: Frame) -> pa.RecordBatch:
-    """The columns of a frame of samples. Raises StoreDamaged when its payload does not decode."""
+    """The columns of a frame of samples or of bursts. Raises StoreDamaged when its payload does not decode."""
+    decode = bursts.decode if frame.kind is FrameKind.WAVEFORM else columns.decode
     try:
-        return columns.decode(_inflate(frame), frame.rows)
+        return decode(_inflate(frame), frame.rows)
     except (ValueError, struct.error, pa.ArrowException) as error:
         msg = f"the samples of source {frame.source}, seq {frame.seq} do not decode: {error}"
         raise StoreDamaged(msg) from error

@@ -20,6 +20,12 @@ MAX_BODY: Final = 8 * 1024 * 1024
 """Largest body an edge sends and a site takes, in bytes; a single larger frame goes alone."""
 
 
+EDGE_OWN: Final = "_edge"
+"""The source under which every edge sends its own records; no [[source]] can be called so."""
+RELAY_OWN: Final = "_relay."
+"""The same of a relay, followed by its name."""
+
+
 class Acknowledged(msgspec.Struct, frozen=True):
     """Every frame of (source, epoch) up to and with `seq` is on the site's disk."""
 
@@ -28,10 +34,20 @@ class Acknowledged(msgspec.Struct, frozen=True):
     seq: int
 
 
+class Refused(msgspec.Struct, frozen=True):
+    """Frames of this source are not taken from this peer; the rest of the run was."""
+
+    source: int
+    why: str
+    """In words, with the mend."""
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What the site says to a run of frames."""
 
     acknowledged: tuple[Acknowledged, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    """Sources for which this peer may not speak. It keeps their frames and asks seldom."""
     cut: bool = False
     """True closes the conduit on the OT side. Opening it again is a local act of two people there."""
     certificate: str = ""

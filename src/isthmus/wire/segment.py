@@ -49,7 +49,8 @@ class SegmentLog:
     """One writer, any number of reading threads. Two writers are the caller's to prevent.
 
     `preamble` is asked for the frames with which each new segment begins (its dictionaries).
-    With `write=False` nothing on disk is touched: another process may be writing it.
+    With `write=False` nothing on disk is touched: another process may be writing it. What lies before
+    `whole_to` is not looked at on opening, only when it is read; give the end of a frame.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class SegmentLog:
         segment_bytes: int = SEGMENT_BYTES,
         preamble: Callable[[], Sequence[bytes]] = tuple,
         write: bool = True,
+        whole_to: int = 0,
     ) -> None:
         self.folder = folder
         self.damage: list[Damage] = []
@@ -74,7 +76,7 @@ class SegmentLog:
         self._starts = sorted(int(path.stem) for path in folder.glob("*.seg"))
         self._file: BinaryIO | None = None
         self._end = self._starts[-1] if self._starts else 0
-        self._recover()
+        self._recover(whole_to)
         self._synced = self._end
         self._lock = RLock()
 
@@ -171,12 +173,15 @@ class SegmentLog:
 
     def trim(self, position: int) -> int:
         """Drop whole segments that end at or before `position`; return the bytes dropped."""
-        dropped = 0
+        gone: list[int] = []
         with self._lock:
+            first = self._starts[0] if self._starts else 0
             while len(self._starts) > 1 and self._starts[1] <= position:
-                dropped += self._starts[1] - self._starts[0]
-                self._path(self._starts[0]).unlink(missing_ok=True)
-                self._starts.pop(0)
+                gone.append(self._starts.pop(0))
+            dropped = self._starts[0] - first if gone else 0
+        # To delete a large file takes its time; whoever appends does not wait for it.
+        for start in gone:
+            self._path(start).unlink(missing_ok=True)
         return dropped
 
     def close(self) -> None:
@@ -263,16 +268,16 @@ class SegmentLog:
             path.unlink(missing_ok=True)
             raise
 
-    def _recover(self) -> None:
-        for start in self._starts:
-            self._end = start + self._check(start, last=start == self._starts[-1])
+    def _recover(self, whole_to: int) -> None:
+        for start, following in zip(self._starts, [*self._starts[1:], None], strict=False):
+            if following is None or following > whole_to:
+                self._end = start + self._check(start, max(whole_to - start, 0), last=following is None)
 
-    def _check(self, start: int, *, last: bool) -> int:
-        """Walk one segment; set damage aside; return its length afterwards."""
+    def _check(self, start: int, offset: int, *, last: bool) -> int:
+        """Walk one segment from `offset`; set damage aside; return its length afterwards."""
         path = self._path(start)
         data = path.read_bytes()
         bad: list[Damage] = []
-        offset = 0
         while offset < len(data):
             try:
                 _, end = frames.head_at(data, offset)

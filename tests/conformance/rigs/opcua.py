@@ -20,7 +20,7 @@ from rigs import Known, ServerProcess, free_port
 ROOT = Path(__file__).resolve().parents[3]
 SERVER = ROOT / "tests" / "peers" / "node_opcua" / "server.js"
 MOMENT_NS = parse("2024-02-03T04:05:06.7894567Z")
-F64, I64, BOOL, STR = ValueKind
+F64, I64, BOOL, STR, _ = ValueKind
 
 
 def known(name: str, kind: ValueKind, value: Any, status: int = 0, node: str = "", **more: Any) -> Known:  # noqa: ANN401

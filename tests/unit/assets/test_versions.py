@@ -82,12 +82,54 @@ def test_what_advisories_write(said: str, have: str, answer: bool | None) -> Non
     assert affected(said, have) is answer
 
 
+@pytest.mark.parametrize(
+    ("said", "have", "answer"),
+    [
+        # A condition that nobody can look up: outside the range it does not matter, inside nothing is known.
+        ("< V5.3 only when running on ROX II", "V5.2", None),
+        ("< V5.3 only when running on ROX II", "V5.3", False),
+        ("NMC2 <= 6.9.6", "6.9.6", None),
+        ("All versions with OIS Extension Module", "V1.0", None),
+        # A version told with a name compares only with one that is told with the same name.
+        ("< SE2021MP7", "SE2021MP6", True),
+        ("< SE2021MP7", "SE2021MP7", False),
+        ("< SE2021MP7", "222.00.07", None),
+        ("< ROS V4.3.4", "V4.3.5", None),
+        ("< ROS V4.3.4", "ROS V4.3.5", False),
+        ("<= D25", "E3", None),
+        # The build says more than the release.
+        ("< 1.3.0 (Build Nr. 1.3.0.1339)", "1.3.0", True),
+        ("< 1.3.0 (Build Nr. 1.3.0.1339)", "1.3.0.1339", False),
+        ("All versions between V3.0 (including) and V3.0.2 (excluding)", "V3.0.2", False),
+        ("All versions between V3.0 (including) and V3.0.2 (excluding)", "V3.0.1", True),
+    ],
+)
+def test_a_condition_or_a_name_never_becomes_a_guess(said: str, have: str, *, answer: bool | None) -> None:
+    assert affected(said, have) is answer
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["< May 2018", "<=production_date_July_2020", "1766-L32BWA", "< 1.49 (1.29 for NX7)", "< 12.4 (firmware 1.46)"],
+)
+def test_what_is_no_version_or_more_than_one_stays_unread(said: str) -> None:
+    assert ranges(said) is None
+
+
+@given(numbers, numbers, st.sampled_from(["< {} only when running on X", "< {} (only with debug)", "NMC2 < {}"]))
+def test_a_condition_never_calls_an_affected_version_unaffected(have: list[int], limit: list[int], top: str) -> None:
+    if below(have, limit):
+        assert affected(top.format(text(limit)), text(have)) is not False
+
+
 @pytest.mark.data("advisories")
 def test_nine_in_ten_of_the_real_version_texts_are_read(data: Path) -> None:
     rows = [row for row in load(data / "advisories").rows if row.version]
     read = sum(ranges(row.version) is not None for row in rows)
     assert len(rows) > 4000
     assert read / len(rows) >= 0.9
+    distinct = {row.version for row in rows}
+    assert sum(ranges(each) is not None for each in distinct) / len(distinct) >= 0.9
 
 
 @pytest.mark.data("advisories")

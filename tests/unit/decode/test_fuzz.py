@@ -14,6 +14,7 @@ from wire import BEGIN_NS, pcap, pcapng
 
 from isthmus.assets.decode.audit import hear
 from isthmus.assets.decode.capture import NoCapture
+from isthmus.assets.decode.ends import EndsHeard, hear_across
 
 SLOWEST_S, LARGEST_MB = 1.0, 300
 
@@ -79,12 +80,15 @@ def read_damaged(folder: Path, rounds: int, seed: int) -> None:
                 if len(data) > 8:
                     chance.choice(MUTATIONS)(data, chance)
             path.write_bytes(data)
-        begin = time.process_time()
+        begin, ends = time.process_time(), EndsHeard()
         try:
-            found = hear(path)
+            found = hear(path, ends)
         except NoCapture:
             refused += 1
             continue
+        if found.packets:
+            for _, across in hear_across([ends.ends("one"), ends.ends("other")]):
+                assert across.packets == 0
         took_s = time.process_time() - begin
         assert took_s < SLOWEST_S, f"round {number} of seed {seed} took {took_s:.2f} s"
         assert found.packets or found.told, f"round {number} of seed {seed}: nothing was read and nothing said"

@@ -12,8 +12,9 @@ from __future__ import annotations
 import gzip
 import struct
 from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -62,35 +63,60 @@ def windows(path: Path, told: Told, size: int = WINDOW_BYTES) -> Iterator[Window
     with path.open("rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        file: BinaryIO = gzip.GzipFile(fileobj=raw) if packed else raw  # type: ignore[assignment]  # reads alike
+        file = gzip.GzipFile(fileobj=raw) if packed else raw
         reader = _reader(path, _Blocks(file, size, told))
         yield from reader.windows()
+
+
+def application(path: Path) -> str:
+    """Which application a pcapng says it was written by; "" for none, or for another kind of file."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    order = "<" if head[8:12] == b"\x4d\x3c\x2b\x1a" else ">"
+    if head[:4] != _SECTION_MAGIC or len(head) < _SECTION_OPTIONS:
+        return ""
+    end = min(struct.unpack_from(order + "I", head, 4)[0], len(head)) - 4
+    at = _SECTION_OPTIONS
+    while at + 4 <= end:
+        code, size = struct.unpack_from(order + "HH", head, at)
+        if code == _APPLICATION:
+            return head[at + 4 : at + 4 + size].decode("utf-8", "replace")
+        at += 4 + size + (-size % 4)
+    return ""
 
 
 class _Blocks:
     """The file as blocks of bytes; what a reader left of one block stands before the next."""
 
-    def __init__(self, file: BinaryIO, size: int, told: Told) -> None:
+    def __init__(self, file: BufferedReader | gzip.GzipFile, size: int, told: Told) -> None:
         self._file, self._size, self.told = file, size, told
-        self.data = b""
+        self.data = memoryview(b"")
+        self.whole = np.zeros(MARGIN, np.uint8)
+        """`data` with MARGIN zeros behind it."""
         self.base = 0
         """Place in the file of the first byte of `data`."""
 
     def next(self, used: int) -> bool:
         """Drop `used` bytes and read on; False when the file has no more."""
+        left = len(self.data) - used
+        whole = np.empty(left + self._size + MARGIN, np.uint8)
+        whole[:left] = self.whole[used : used + left]
+        filled = left
         try:
-            more = self._file.read(self._size)
+            while filled < left + self._size and (more := self._file.readinto(whole[filled:-MARGIN].data)):
+                filled += more
         except (EOFError, gzip.BadGzipFile, OSError, struct.error) as error:
             self.told(f"the file breaks off: {error}")
-            more = b""
-        self.data = self.data[used:] + more
+        whole[filled : filled + MARGIN] = 0
+        self.whole = whole[: filled + MARGIN]
+        self.data = self.whole[:filled].data
         self.base += used
-        return bool(more)
+        return filled > left
 
 
 def _reader(path: Path, blocks: _Blocks) -> _Pcap | _PcapNg:
     blocks.next(0)
-    magic = blocks.data[:4]
+    magic = bytes(blocks.data[:4])
     if magic in _PCAP_MAGIC:
         return _Pcap(blocks)
     if magic == _SECTION_MAGIC:
@@ -109,9 +135,9 @@ class _Gathered:
         self.time_ns: list[int] = []
         self.link: list[int] = []
 
-    def window(self, data: bytes, first_frame: int) -> Window:
+    def window(self, data: NDArray[np.uint8], first_frame: int) -> Window:
         return Window(
-            np.frombuffer(data + bytes(MARGIN), np.uint8),
+            data,
             np.array(self.at, np.int64),
             np.array(self.caught, np.int64),
             np.array(self.length, np.int64),
@@ -131,6 +157,9 @@ _PCAP_MAGIC: Final = {
 }
 _PCAP_WIDE: Final = (b"\x34\xcd\xb2\xa1", b"\xa1\xb2\xcd\x34")
 _PCAP_HEADER: Final = 24
+_AT_ONCE, _WORTH = 512 * 1024, 64
+"""Bytes that are looked through for packets at once, few enough for the processor's cache; and fewer packets than
+that are sooner found one after the other."""
 
 
 class _Pcap:
@@ -138,8 +167,9 @@ class _Pcap:
 
     def __init__(self, blocks: _Blocks) -> None:
         self._blocks = blocks
-        self._order, self._fraction_ns = _PCAP_MAGIC[blocks.data[:4]]
-        self._record_bytes = 24 if blocks.data[:4] in _PCAP_WIDE else 16
+        magic = bytes(blocks.data[:4])
+        self._order, self._fraction_ns = _PCAP_MAGIC[magic]
+        self._record_bytes = 24 if magic in _PCAP_WIDE else 16
         self._link = 1
         if len(blocks.data) >= _PCAP_HEADER:
             self._link = struct.unpack_from(self._order + "I", blocks.data, 20)[0] & 0x0FFFFFFF
@@ -161,30 +191,71 @@ class _Pcap:
             self._blocks.told(f"packet {frame} is cut short at the end of the file")
 
     def _walk(self, offset: int) -> tuple[NDArray[np.int64], int, bool]:
-        """Where each packet's own header stands, where the next begins, and whether the file is sound so far.
+        """Where each packet's own header stands, where the next begins, and whether the file is sound so far."""
+        parts: list[NDArray[np.int64]] = []
+        steps, ends = _WORTH, False
+        while not ends:
+            chain = self._chain(offset)
+            steps = _WORTH if len(chain) else steps * 2
+            if not len(chain):
+                chain, ends = self._step(offset, steps)
+            parts.append(chain[:-1])
+            offset = int(chain[-1])
+        parts.append(np.array([offset], np.int64))
+        found, size, end = np.concatenate(parts), self._record_bytes, len(self._blocks.data)
+        # What the loop does not ask packet by packet is asked here: whether each is whole and of a length that exists.
+        fits = (np.diff(found) <= size + _MOST_CAUGHT) & (found[1:] <= end)
+        whole = len(fits) if fits.all() else int(np.argmin(fits))
+        offset = int(found[whole])
+        sound = whole == len(fits) or found[whole + 1] - found[whole] <= size + _MOST_CAUGHT
+        return found[:whole], offset, bool(sound)
 
-        The only thing done packet by packet in Python: each length says where the next packet is.
-        """
-        places: list[int] = []
-        data, size, keep = self._blocks.data, self._record_bytes, places.append
-        kept_at, end = struct.Struct(self._order + "8xI").unpack_from, len(self._blocks.data)
+    def _step(self, offset: int, most: int) -> tuple[NDArray[np.int64], bool]:
+        """Find packets one after the other, as each length says where the next is; True when there are no more."""
+        data, size, places = self._blocks.data, self._record_bytes, list[int]()
+        keep, kept_at = places.append, struct.Struct(self._order + "8xI").unpack_from
         try:
-            while True:
+            for _ in range(most):
                 kept = kept_at(data, offset)[0]
                 keep(offset)
                 offset += size + kept
         except struct.error:
-            places.append(offset)
-        # What the loop does not ask packet by packet is asked here: whether each is whole and of a length that exists.
-        found = np.array(places, np.int64)
-        fits = (np.diff(found) <= size + _MOST_CAUGHT) & (found[1:] <= end)
-        whole = len(fits) if fits.all() else int(np.argmin(fits))
-        offset = places[whole]
-        sound = whole == len(fits) or found[whole + 1] - found[whole] <= size + _MOST_CAUGHT
-        return found[:whole], offset, bool(sound)
+            return np.array([*places, offset], np.int64), True
+        return np.array([*places, offset], np.int64), False
+
+    def _chain(self, begin: int) -> NDArray[np.int64]:
+        """Find packets all at once: where the next of each is; empty when few are found so, the last is where it ends.
+
+        Headers of one day have the upper half of their seconds in common. Of all places with these two bytes,
+        those are headers that one reaches from the first by the lengths; a few others are stepped over.
+        """
+        data, at = self._blocks.whole, 2 if self._order == "<" else 0
+        end = min(len(data) - MARGIN, begin + _AT_ONCE)
+        if end - begin < _WORTH * self._record_bytes:
+            return np.zeros(0, np.int64)
+        likely = _again(data[begin + at : end + at]) + begin
+        if not _WORTH < len(likely) < (end - begin) // 14:
+            return np.zeros(0, np.int64)
+        anywhere: NDArray[np.uint32] = np.ndarray((len(data) - 3,), self._order + "u4", data.data, 0, (1,))
+        following = likely + anywhere[likely + 8] + self._record_bytes
+        astray = np.flatnonzero(following[:-1] != likely[1:])
+        if len(astray) > len(likely) // 8:
+            return np.zeros(0, np.int64)
+        true, last = np.ones(len(likely), bool), len(likely) - 1
+        reached = 0
+        for index in astray.tolist():
+            if index < reached:
+                continue
+            reached = int(np.searchsorted(likely, following[index]))
+            true[index + 1 : reached] = False
+            if reached == len(likely) or likely[reached] != following[index]:
+                last = index
+                break
+        chain = likely[: last + 1][true[: last + 1]]
+        return np.append(chain, following[last]) if len(chain) > _WORTH else np.zeros(0, np.int64)
 
     def _window(self, places: NDArray[np.int64], frame: int) -> Window:
-        data = np.frombuffer(self._blocks.data + bytes(MARGIN), np.uint8)
+        data = self._blocks.whole
         numbers = sliding_window_view(data, 16)[places].view(self._order + "u4").astype(np.int64)
         seconds, fraction, caught, length = numbers.T
         time_ns = seconds * NS_PER_S + fraction * self._fraction_ns
@@ -192,8 +263,19 @@ class _Pcap:
         return Window(data, places + self._record_bytes, caught, length, time_ns, link, frame)
 
 
+def _again(body: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Where the first two bytes stand again: in pairs from the first byte on, and in pairs from the second on."""
+    half = len(body) // 2 - 1
+    pairs, between = body[: 2 * half].view(np.uint16), body[1 : 2 * half + 1].view(np.uint16)
+    at, beside = np.flatnonzero(pairs == pairs[0]), np.flatnonzero(between == pairs[0])
+    out: NDArray[np.int64] = np.sort(np.concatenate([at * 2, beside * 2 + 1]))
+    return out
+
+
 _SECTION_MAGIC: Final = b"\x0a\x0d\x0d\x0a"
 _SECTION, _INTERFACE, _SIMPLE, _OLD, _ENHANCED = 0x0A0D0D0A, 1, 3, 2, 6
+_SECTION_OPTIONS, _APPLICATION = 24, 4
+"""Where a section header's options begin, and shb_userappl among them."""
 _LEAST_BLOCK: Final = 12
 _MOST_BLOCK: Final = 1 << 24
 
@@ -218,7 +300,7 @@ class _PcapNg:
         while going:
             found, used, sound = self._walk(used)
             if found.at:
-                yield found.window(self._blocks.data, frame)
+                yield found.window(self._blocks.whole, frame)
                 frame += len(found.at)
             if not sound:
                 where = self._blocks.base + used
@@ -249,16 +331,16 @@ class _PcapNg:
             offset += length
         return found, offset, True
 
-    def _begin_section(self, data: bytes, offset: int) -> bool:
+    def _begin_section(self, data: memoryview, offset: int) -> bool:
         """Take the section's byte order; False when it has none."""
-        mark = data[offset + 8 : offset + 12]
+        mark = bytes(data[offset + 8 : offset + 12])
         if mark not in (b"\x4d\x3c\x2b\x1a", b"\x1a\x2b\x3c\x4d"):
             return False
         self._order = "<" if mark == b"\x4d\x3c\x2b\x1a" else ">"
         self._interfaces = []
         return True
 
-    def _block(self, kind: int, data: bytes, start: int, stop: int, found: _Gathered) -> None:
+    def _block(self, kind: int, data: memoryview, start: int, stop: int, found: _Gathered) -> None:
         if kind == _INTERFACE and stop - start >= 8:  # noqa: PLR2004  its fixed part
             self._interfaces.append(self._interface(data, start, stop))
         elif kind in (_ENHANCED, _OLD) and stop - start >= 20:  # noqa: PLR2004  its fixed part
@@ -284,7 +366,7 @@ class _PcapNg:
         )
         found.link.append(interface.link)
 
-    def _interface(self, data: bytes, start: int, stop: int) -> _Interface:
+    def _interface(self, data: memoryview, start: int, stop: int) -> _Interface:
         link = struct.unpack_from(self._order + "H", data, start)[0]
         ticks, offset_s, at = 1_000_000, 0, start + 8
         while at + 4 <= stop:

@@ -42,6 +42,8 @@ class _Talk:
         self.labelled: Literal["content", "port", ""] = ""
         self.vlan = self.packets = self.octets = self.last_ns = 0
         self.first_frame = self.first_ns = 2**62
+        self.client_ports: set[int] = set()
+        self.asked = self.answered = False
 
 
 _Name = tuple[str, str, str, int]
@@ -133,6 +135,9 @@ def _add(
         talk.service, talk.labelled = service, labelled
     order: tuple[Initiation, ...] = ("port", "role", "syn")
     talk.initiation = max(talk.initiation, side.initiation, key=order.index)
+    if row["protocol"] and len(talk.client_ports) < 2:  # noqa: PLR2004  two are several
+        talk.client_ports.add(int(row[f"{from_end}_port"]))
+    talk.asked, talk.answered = talk.asked or side.asks, talk.answered or not side.asks
     talk.packets += int(row["packets"])
     talk.octets += int(row["bytes"])
     talk.first_frame = min(talk.first_frame, int(row["first_frame"]))
@@ -147,4 +152,5 @@ def _built(talks: dict[_Name, _Talk]) -> Iterator[Conversation]:
             transport=transport.partition("/")[0], port=port, service=talk.service, labelled=talk.labelled,
             initiation=talk.initiation, vlan=talk.vlan, packets=talk.packets, octets=talk.octets,
             first_frame=talk.first_frame, first_ns=talk.first_ns, last_ns=talk.last_ns,
+            asked=talk.asked, answered=talk.answered, client_port=next(iter(talk.client_ports)) if len(talk.client_ports) == 1 else 0,
         )  # fmt: skip

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -21,10 +22,10 @@ from isthmus.assets.decode.conversations import conversations
 from isthmus.assets.decode.flows import Directions, Sorted
 from isthmus.assets.decode.found import decoders, hinted, recognise
 from isthmus.assets.decode.headers import TCP, UDP, Headers, headers
-from isthmus.assets.decode.heard import Heard
+from isthmus.assets.decode.heard import Heard, Neighbour
 from isthmus.assets.decode.labels import Labels
 from isthmus.assets.decode.neighbours import Neighbours
-from isthmus.assets.decode.said import LEAD, Decoder, Look, Packet
+from isthmus.assets.decode.said import LEAD, Decoder, Look, Packet, Said
 from isthmus.assets.decode.sayings import Sayings
 from isthmus.assets.decode.streams import Fragments, Streams, Waiting
 
@@ -33,6 +34,8 @@ _TRIES: Final = 6
 _FEW, _MANY, _THEN = 4, 1024, 16
 """Messages read of a positive kind; of a negative kind, until only each _THEN-th is."""
 _MOST_KINDS, _MOST_ASKED, _ASKED_BYTES = 200_000, 20_000, 512
+_MOST_BEFORE, _LONGEST_BEFORE = 4096, 2048
+"""Messages remembered so that the same again need not be read again, and their bytes."""
 _MOST_MESSAGES = 64
 """Messages read out of one packet."""
 
@@ -84,6 +87,7 @@ class Ear:
         self._sayings, self._neighbours = Sayings(), Neighbours()
         self._kinds: dict[int, int] = {}
         self._asked: dict[int, bytes] = {}
+        self._before: dict[tuple[int, int, int], tuple[Packet, list[Said]]] = {}
         self._ends: dict[int, _Ends] = {}
         self._certain: dict[int, bool] = {}
         self._packets = self._skipped = self._faults = self._kinds_lost = 0
@@ -138,6 +142,46 @@ class Ear:
             last_ns=self._last_ns,
         )
 
+    @property
+    def directions(self) -> int:
+        """How many directions of conversations are kept now."""
+        return len(self._directions.rows)
+
+    def forget(self, before_ns: int) -> Heard:
+        """Forget conversations that were silent since, to make room; gives what they said as conversations.
+
+        All that devices said of themselves stays.
+        """
+        rows, opposite = self._directions.rows, self._directions.opposite
+        keep = rows["last_ns"] >= before_ns
+        keep |= (opposite >= 0) & keep[opposite]
+        moved = np.where(~keep, np.cumsum(~keep) - 1, -1)
+        theirs = np.where(opposite[~keep] >= 0, moved[opposite[~keep]], -1)
+        talks, _ = conversations(rows[~keep], theirs, self._labels.of(~keep))
+        gone = Heard(
+            identities=[], uses=[], exposures=[], conversations=talks, neighbours=_passing(rows[~keep]), told=[],
+            packets=0, first_ns=0, last_ns=0,
+        )  # fmt: skip
+        self._labels = self._labels.of(keep)
+        self._move(self._directions.forget(keep))
+        return gone
+
+    def _move(self, moved: NDArray[np.int64]) -> None:
+        """Directions have new numbers."""
+
+        def kind(key: int) -> int:
+            new = int(moved[key >> 32])
+            return -1 if new < 0 else (new << 32) | (key & 0xFFFFFFFF)
+
+        self._streams.move(moved)
+        self._fragments.move(moved)
+        self._sayings.move(kind)
+        self._kinds = {new: count for key, count in self._kinds.items() if (new := kind(key)) >= 0}
+        self._asked = {new: text for old, text in self._asked.items() if (new := int(moved[old])) >= 0}
+        self._before.clear()
+        self._ends.clear()
+        self._certain.clear()
+
     def _name(self, seen: _Seen, payload: NDArray[np.bool_]) -> None:
         """Show the first payloads of directions without a name to the decoders."""
         unnamed = self._labels.decoder[seen.direction] < 0
@@ -182,10 +226,11 @@ class Ear:
         at = np.flatnonzero(kinds)
         if not len(at):
             return []
-        keys = (seen.direction[packets[at]] << 32) | (kinds[at].astype(np.int64) & 0xFFFFFFFF)
-        names, first, inverse, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
-        order = np.argsort(inverse, kind="stable")
-        begins = np.cumsum(counts) - counts
+        direction, kind = seen.direction[packets[at]], kinds[at].astype(np.int64)
+        order = _sorting(direction * (int(kind.max()) - int(kind.min()) + 1) + (kind - kind.min()))
+        keys = (direction[order] << 32) | (kind[order] & 0xFFFFFFFF)
+        begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+        names, first, counts = keys[begins], order[begins], np.diff(np.append(begins, len(keys)))
         out: list[tuple[int, int]] = []
         for index in np.argsort(first).tolist():
             key, count = int(names[index]), int(counts[index])
@@ -290,7 +335,7 @@ class Ear:
             self._asked.get(opposite, b""),
         )
         try:
-            said = list(decoders()[decoder].read(given))
+            said = self._said(key, direction, decoder, given)
         except (IndexError, ValueError, struct.error):
             self._faults += 1
             return
@@ -302,6 +347,21 @@ class Ear:
         if len(self._asked) >= _MOST_ASKED:
             del self._asked[next(iter(self._asked))]
         self._asked[direction] = payload[:_ASKED_BYTES]
+
+    def _said(self, key: int, direction: int, decoder: int, given: Packet) -> list[Said]:
+        """What a message says; the same message again, as devices announce themselves, says the same again."""
+        name = (direction, key, len(given.payload))
+        before = self._before.get(name)
+        if before is not None:
+            packet, said = before
+            if (packet.payload, packet.asks, packet.asked) == (given.payload, given.asks, given.asked):
+                return [msgspec.structs.replace(one, packet_frame=given.frame, time_ns=given.time_ns) for one in said]
+        said = list(decoders()[decoder].read(given))
+        if len(given.payload) <= _LONGEST_BEFORE:
+            if len(self._before) >= _MOST_BEFORE:
+                del self._before[next(iter(self._before))]
+            self._before[name] = given, said
+        return said
 
     def _ends_of(self, direction: int) -> _Ends:
         row = self._directions.rows[direction]
@@ -339,6 +399,16 @@ class Ear:
         if row["target_port"] != row["source_port"]:
             return bool(row["target_port"] < row["source_port"])
         return not back or direction < opposite
+
+
+def _passing(rows: NDArray[np.void]) -> list[Neighbour]:
+    """Which addresses were seen behind which cards in these directions."""
+    return Neighbours().all(rows)
+
+
+def _sorting(numbers: NDArray[np.int64]) -> NDArray[np.intp]:
+    """The order that sorts them, equal ones as they stood; small numbers are sorted in one go over their digits."""
+    return np.argsort(numbers.astype(np.uint16) if numbers.max() < 1 << 16 else numbers, kind="stable")
 
 
 def _transport(row: NDArray[np.void]) -> str:

@@ -129,6 +129,18 @@ class Directions:
         self._count(Sorted(direction, rank, order, begins, rows), window, found, counts)
         return Sorted(direction, rank, order, begins, rows)
 
+    def forget(self, keep: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Keep only these rows, shape (directions,); gives the new row of each, -1 for what is forgotten."""
+        rows, opposite = self.rows[keep], self.opposite[keep]
+        moved = np.where(keep, np.cumsum(keep) - 1, -1).astype(np.int64)
+        size = max(len(rows), _GROWTH)
+        self._rows, self._opposite = np.zeros(size, DIRECTION), np.full(size, -1, np.int64)
+        self._rows[: len(rows)] = rows
+        self._opposite[: len(rows)] = np.where(opposite >= 0, moved[opposite], -1)
+        self._numbers = {name: new for name, old in self._numbers.items() if (new := int(moved[old])) >= 0}
+        self._by_ends = {name: new for name, old in self._by_ends.items() if (new := int(moved[old])) >= 0}
+        return moved
+
     def _numbered(
         self, names: NDArray[np.uint64], first: NDArray[np.intp], window: Window, found: Headers
     ) -> NDArray[np.int64]:

@@ -36,6 +36,12 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     first_frame: int
     first_ns: int
     last_ns: int
+    client_port: int = 0
+    """The client's, where it was the same throughout; 0 else."""
+    asked: bool = True
+    """The client sent something."""
+    answered: bool = False
+    """The server did."""
 
 
 class Neighbour(msgspec.Struct, frozen=True, kw_only=True):

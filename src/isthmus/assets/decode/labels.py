@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isthmus.assets.decode.said import Identity, Packet, Said
 
@@ -29,6 +30,14 @@ class Labels:
             self.decoder = np.concatenate([self.decoder, np.full(more, -1, np.int16)])
             self.content = np.concatenate([self.content, np.zeros(more, bool)])
             self.roles = np.concatenate([self.roles, np.zeros(more, np.int8)])
+
+    def of(self, keep: NDArray[np.bool_]) -> Labels:
+        """Those of these directions alone, in their order."""
+        out, size = Labels(), int(keep.sum())
+        out.grow(size)
+        for name in ("decoder", "content", "roles"):
+            getattr(out, name)[:size] = getattr(self, name)[: len(keep)][keep]
+        return out
 
     def set(self, direction: int, decoder: int, opposite: int) -> None:
         """Content told the protocol; the answers speak it too."""

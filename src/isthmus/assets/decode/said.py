@@ -76,6 +76,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     role: str = ""
     """One of the words of `ROLES`, or ""."""
     more: dict[str, str] = {}
+    last_ns: int = 0
+    """When it was last said the same; 0 where it was said once, as a decoder leaves it."""
 
 
 ROLES = (

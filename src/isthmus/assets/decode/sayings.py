@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -27,21 +27,29 @@ class Sayings:
     """All that decoders said of one capture."""
 
     def __init__(self) -> None:
-        self.identities: list[Identity] = []
+        self._identities: list[Identity] = []
+        self._said_ns: list[int] = []
+        self._identities_by_kind: dict[int, set[int]] = {}
         self.lost = 0
-        self._last: dict[tuple[str, ...], Identity] = {}
+        self._last: dict[tuple[str, ...], int] = {}
         self._uses: dict[tuple[str, str, int, str, str], _Count] = {}
         self._by_kind: dict[int, set[tuple[str, str, int, str, str]]] = {}
         self._owed: dict[int, tuple[int, int, int]] = {}
         self._exposures: dict[tuple[str, str, int, str], Exposure] = {}
 
     @property
+    def identities(self) -> list[Identity]:
+        """One for each thing that a device said and each change of it."""
+        self._settle()
+        return [
+            msgspec.structs.replace(one, last_ns=last) if last > one.time_ns else one
+            for one, last in zip(self._identities, self._said_ns, strict=True)
+        ]
+
+    @property
     def uses(self) -> list[Use]:
         """One per client, server, port, service and function."""
-        for kind, owed in self._owed.items():
-            for name in self._by_kind.get(kind, ()):
-                self._uses[name].add(*owed)
-        self._owed.clear()
+        self._settle()
         return [
             msgspec.structs.replace(one.use, count=max(one.count, 1), last_frame=one.last_frame, last_ns=one.last_ns)
             for one in self._uses.values()
@@ -52,6 +60,22 @@ class Sayings:
         """One per client, server, port and what."""
         return list(self._exposures.values())
 
+    def _settle(self) -> None:
+        for kind, owed in self._owed.items():
+            for name in self._by_kind.get(kind, ()):
+                self._uses[name].add(*owed)
+            for number in self._identities_by_kind.get(kind, ()):
+                self._said_ns[number] = max(self._said_ns[number], owed[2])
+        self._owed.clear()
+
+    def move(self, moved: Callable[[int], int]) -> None:
+        """Kinds have new numbers; those that `moved` calls -1 are forgotten, what they said stays."""
+        self._settle()
+        self._by_kind = {new: names for old, names in self._by_kind.items() if (new := moved(old)) >= 0}
+        self._identities_by_kind = {
+            new: numbers for old, numbers in self._identities_by_kind.items() if (new := moved(old)) >= 0
+        }
+
     def count(self, kind: int, count: int, frame: int, time_ns: int) -> None:
         """So many packets of a kind were seen; what its first said counts for all."""
         before = self._owed.get(kind, (0, 0, 0))
@@ -61,7 +85,7 @@ class Sayings:
         """Keep what a message said; `kind` is -1 when it counts for itself alone."""
         for one in said:
             if isinstance(one, Identity):
-                self._identity(one)
+                self._identity(one, kind)
             elif isinstance(one, Use):
                 self._use(one, kind)
             elif (name := (one.client, one.server, one.port, one.what)) not in self._exposures and self._room(
@@ -69,24 +93,26 @@ class Sayings:
             ):
                 self._exposures[name] = one
 
-    def _room(self, kept: dict[tuple[str, str, int, str], Exposure] | dict[tuple[str, ...], Identity]) -> bool:
+    def _room(self, kept: dict[tuple[str, str, int, str], Exposure]) -> bool:
         if len(kept) < _MOST:
             return True
         self.lost += 1
         return False
 
-    def _identity(self, one: Identity) -> None:
+    def _identity(self, one: Identity, kind: int) -> None:
         name = (one.address, one.mac, one.child, one.method)
-        before = self._last.get(name)
-        if before is not None:
-            same = msgspec.structs.replace(one, packet_frame=before.packet_frame, time_ns=before.time_ns)
-            if same == before:
+        number = self._last.get(name, -1)
+        before = self._identities[number] if number >= 0 else None
+        if before is None or not _alike(before, one):
+            if len(self._identities) >= _MOST:
+                self.lost += 1
                 return
-        if len(self.identities) >= _MOST:
-            self.lost += 1
-            return
-        self._last[name] = one
-        self.identities.append(one)
+            number = self._last[name] = len(self._identities)
+            self._identities.append(one)
+            self._said_ns.append(one.time_ns)
+        self._said_ns[number] = max(self._said_ns[number], one.time_ns)
+        if kind >= 0:
+            self._identities_by_kind.setdefault(kind, set()).add(number)
 
     def _use(self, one: Use, kind: int) -> None:
         name = (one.client, one.server, one.port, one.service, one.function)
@@ -100,3 +126,8 @@ class Sayings:
             held.add(1, one.packet_frame, one.time_ns)
         else:
             self._by_kind.setdefault(kind, set()).add(name)
+
+
+def _alike(one: Identity, other: Identity) -> bool:
+    """Whether they say the same of the same, whenever that was."""
+    return msgspec.structs.replace(other, packet_frame=one.packet_frame, time_ns=one.time_ns) == one

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isthmus.assets.decode.capture import Window
 from isthmus.assets.decode.headers import IPV4, Headers
@@ -94,6 +95,12 @@ class Streams:
         """Its message is whole."""
         self._waiting.pop(direction, None)
 
+    def move(self, moved: NDArray[np.int64]) -> None:
+        """Directions have new numbers; those of -1 are forgotten, and what waited there is given up."""
+        before = self._waiting
+        self._waiting = {new: one for old, one in before.items() if (new := int(moved[old])) >= 0}
+        self.given_up += len(before) - len(self._waiting)
+
 
 class _Datagram:
     def __init__(self, first: int) -> None:
@@ -134,6 +141,12 @@ class Fragments:
             if whole is not None:
                 out.append(whole)
         return out
+
+    def move(self, moved: NDArray[np.int64]) -> None:
+        """Directions have new numbers, -1 for none."""
+        for held in self._parts.values():
+            if held.direction >= 0:
+                held.direction = int(moved[held.direction])
 
     def _add(  # noqa: PLR0913  one fragment's fields
         self, key: tuple[int, ...], packet: int, offset: int, *, more: bool, part: bytes, direction: int

@@ -34,6 +34,7 @@ from isthmus.edge.opcua_client.values import (
 )
 from isthmus.model.samples import ValueKind, columns
 from isthmus.model.status import BAD_TYPE_MISMATCH, GOOD, is_bad
+from isthmus.model.waveforms import bursts
 
 _FORMATS: Final = {0: "", 1: "?", 2: "b", 3: "B", 4: "h", 5: "H", 6: "i", 7: "I", 8: "q", 9: "Q", 10: "f", 11: "d"} | {
     DATE_TIME: "q",
@@ -47,12 +48,14 @@ _NUMPY: Final[Mapping[ValueKind, type]] = {
     ValueKind.I64: np.int64,
     ValueKind.BOOL: np.bool_,
     ValueKind.STR: np.object_,
+    ValueKind.WAVEFORM: np.object_,
 }
 _PLAIN: Final[Mapping[ValueKind, frozenset[int]]] = {
     ValueKind.F64: TAKES[ValueKind.F64],
     ValueKind.I64: TAKES[ValueKind.I64] - {UINT64, DATE_TIME},
     ValueKind.BOOL: TAKES[ValueKind.BOOL],
     ValueKind.STR: frozenset(),
+    ValueKind.WAVEFORM: frozenset(),
 }
 """The types whose columns numpy converts exactly; the others are looked at one by one."""
 _SHORT: Final = 16
@@ -64,6 +67,8 @@ class Asked(NamedTuple):
 
     kind: ValueKind
     element: bool = False
+    interval_ns: float = 0.0
+    """Of a burst: the time between two of its readings."""
 
 
 class _Layout(NamedTuple):
@@ -101,6 +106,7 @@ class _Builder:
         self.kind = kind
         self._parts: list[pa.RecordBatch] = []
         self._rows: tuple[list[int], list[int], list[int], list[Any]] = ([], [], [], [])
+        self.interval_ns: list[float] = []
 
     def row(self, tag: int, time_ns: int, status: int, value: Any) -> None:  # noqa: ANN401  of the kind
         for column, one in zip(self._rows, (tag, time_ns, status, value), strict=True):
@@ -117,8 +123,12 @@ class _Builder:
 
     def _close_rows(self) -> None:
         if self._rows[0]:
-            self._parts.append(columns(self.kind, *self._rows))
-            self._rows = ([], [], [], [])
+            if self.kind is ValueKind.WAVEFORM:
+                tag, time_ns, status, value = self._rows
+                self._parts.append(bursts(tag, time_ns, status, self.interval_ns, value))
+            else:
+                self._parts.append(columns(self.kind, *self._rows))
+            self._rows, self.interval_ns = ([], [], [], []), []
 
 
 class Decoder:
@@ -228,6 +238,8 @@ class Decoder:
                 self._unfit.discard(tag)
                 self.fault(tag, GOOD, "")
         time_ns = (source and ns_of_ticks(source)) or (server and ns_of_ticks(server)) or message.now_ns
+        if asked.kind is ValueKind.WAVEFORM:
+            self._builders[asked.kind].interval_ns.append(asked.interval_ns)
         self._builders[asked.kind].row(tag, time_ns, status, value)
         return end
 

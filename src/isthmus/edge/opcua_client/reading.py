@@ -42,6 +42,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     queue: int = 1
     deadband: float = 0.0
     """Held back by the server; 0 where that is not asked for."""
+    interval_ns: float = 0.0
+    """Of a waveform: the time between two of its readings."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +61,9 @@ class Reading:
 
     def __init__(self, link: Link, plan: Plan, known: Known, sink: Sink) -> None:
         self._link, self._plan, self._known, self._sink = link, plan, known, sink
-        self._decoder = Decoder([Asked(item.kind, item.index is not None) for item in plan.items], sink.fault)
+        self._decoder = Decoder(
+            [Asked(item.kind, item.index is not None, item.interval_ns) for item in plan.items], sink.fault
+        )
         self._streams: dict[int, _Stream] = {}
         self._acknowledge: list[Any] = []
         self._turn = asyncio.Lock()

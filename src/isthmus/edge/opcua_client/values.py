@@ -4,6 +4,7 @@
     f64        Float, Double and every integer (an Int64 beyond 2**53 loses its last digits)
     i64        every integer, exactly; Boolean as 0 or 1; DateTime as ns since 1970; StatusCode
     bool       Boolean
+    waveform   an array of numbers: one burst
     str        everything: text as it stands, the rest as the word or the JSON that says it
 
 A value that does not fit is a Bad sample, and the tag's fault names the type that the server sent.
@@ -34,6 +35,7 @@ TAKES: Final[Mapping[ValueKind, frozenset[int]]] = {
     ValueKind.I64: _INTEGERS | {BOOLEAN, DATE_TIME, STATUS_CODE},
     ValueKind.BOOL: frozenset({BOOLEAN}),
     ValueKind.STR: _INTEGERS | {BOOLEAN, FLOAT, DOUBLE, STRING, DATE_TIME, STATUS_CODE},
+    ValueKind.WAVEFORM: frozenset(),
 }
 """The built-in types (Part 6, table 1) that are decoded without asyncua, for each kind of tag."""
 
@@ -107,6 +109,8 @@ def fit_other(kind: ValueKind, value: Any, *, element: bool) -> Any:  # noqa: AN
         return None
     if kind is ValueKind.STR:
         return value if isinstance(value, str) else _text(value)
+    if kind is ValueKind.WAVEFORM and isinstance(value, list) and all(type(one) in {int, float} for one in value):
+        return value or None  # an empty array is no burst
     if isinstance(value, bool) and kind in {ValueKind.BOOL, ValueKind.I64}:
         return value if kind is ValueKind.BOOL else int(value)
     if isinstance(value, int) and not isinstance(value, bool) and kind is ValueKind.I64 and value in _I64:

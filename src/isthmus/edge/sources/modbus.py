@@ -277,6 +277,7 @@ def _suits(kind: ValueKind, type_: str) -> bool:
         ValueKind.I64: type_[0] in "ui" or type_.startswith("bit"),
         ValueKind.BOOL: type_.startswith("b"),
         ValueKind.STR: type_.startswith("str"),
+        ValueKind.WAVEFORM: False,
     }[kind]
 
 

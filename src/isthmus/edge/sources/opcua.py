@@ -17,6 +17,8 @@ from isthmus.edge.opcua_client.link import Access, Memory, first_to_end, linked
 from isthmus.edge.opcua_client.reading import Item, Plan, Reading
 from isthmus.edge.opcua_client.security import Mode, Policy
 from isthmus.edge.source import Identity, Limits, Seconds, Sink, SourceSection, Tag, TagFound
+from isthmus.model.samples import ValueKind
+from isthmus.model.time import NS_PER_S
 
 NotNegative = Annotated[int, Meta(ge=0)]
 Milliseconds = Annotated[float, Meta(ge=0)]
@@ -40,6 +42,18 @@ class OpcuaTag(Tag, frozen=True, kw_only=True):
     sampling_ms: Annotated[
         Milliseconds | None, Meta(description="how often the server looks at it, ms; none takes the source's")
     ] = None
+    rate_hz: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="of a waveform: readings a second, 25600; its array is one burst, stamped at its first reading",
+        ),
+    ] = 0.0
+
+    def __post_init__(self) -> None:
+        if (self.kind is ValueKind.WAVEFORM) != (self.rate_hz > 0):
+            msg = f"{self.name}: kind = 'waveform' and rate_hz go together; the server does not say how fast its array was sampled"
+            raise ValueError(msg)
 
 
 class Opcua(SourceSection, frozen=True, kw_only=True, tag="opcua", dict=True):
@@ -56,6 +70,7 @@ class Opcua(SourceSection, frozen=True, kw_only=True, tag="opcua", dict=True):
     """
 
     schemes: ClassVar[tuple[str, ...]] = ("opc.tcp",)
+    has_waveforms: ClassVar[bool] = True
 
     url: Annotated[str, Meta(pattern=r"^opc\.tcp://[^/\s]+(/\S*)?$", description="opc.tcp://host:4840/path")]
     tags: Annotated[tuple[OpcuaTag, ...], Meta(description="[[source.tags]]: the variables to read")] = ()
@@ -131,6 +146,7 @@ class Opcua(SourceSection, frozen=True, kw_only=True, tag="opcua", dict=True):
                     sampling_ms=sampling,
                     queue=self.queue or _queue(self.publishing_ms, sampling),
                     deadband=tag.deadband if self.server_deadband else 0.0,
+                    interval_ns=NS_PER_S / tag.rate_hz if tag.rate_hz else 0.0,
                 )
             )
         return Plan(

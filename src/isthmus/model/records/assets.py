@@ -66,6 +66,8 @@ class FlowSeen(Record, frozen=True, kw_only=True):
     bytes: int = 0
     initiated: bool = False
     """True when the opening was seen, so that client and server are certain."""
+    client_port: int = 0
+    """Of the client, where it was the same throughout; 0 where it was not, or there is none."""
 
 
 class SourceRead(Record, frozen=True, kw_only=True):

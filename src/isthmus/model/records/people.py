@@ -107,3 +107,20 @@ class SiteCut(Record, frozen=True, kw_only=True):
     asked_by: str = ""
     """Of a lifting: who asked for it."""
     said_ns: int
+
+
+class SampleCorrected(Record, frozen=True, kw_only=True):
+    """A person put a sample right. Path: plant#source/name; `time_ns`: the sample's; ordinal: the site's tag id.
+
+    A later correction of the same sample is a higher revision. History keeps every version.
+    """
+
+    emitter: ClassVar[str] = "site/corrections"
+
+    tag: str
+    value: str
+    """As text; "" says that there was none to believe."""
+    status: int
+    why: str
+    by: str
+    said_ns: int

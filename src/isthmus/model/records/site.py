@@ -46,6 +46,19 @@ class FramesMissing(Record, frozen=True, kw_only=True):
     last_seq: int
 
 
+class SourceRefused(Record, frozen=True, kw_only=True):
+    """A peer spoke for a source that is not its own; nothing of it was taken in. Path: plant#conduit/name."""
+
+    emitter: ClassVar[str] = "site/ingest"
+
+    edge: str
+    """Name in the certificate of who spoke: an edge, or a relay."""
+    source: str
+    why: str
+    frames: int
+    """Frames refused since this was told last."""
+
+
 class CertificateExpiring(Record, frozen=True, kw_only=True):
     """A certificate of the link ends soon or has ended. Path: plant#conduit/name."""
 
@@ -53,3 +66,22 @@ class CertificateExpiring(Record, frozen=True, kw_only=True):
 
     subject: str
     ends_ns: int
+
+
+class BusChanged(Record, frozen=True, kw_only=True):
+    """The plant's bus was lost for longer than a moment, came back, or is not fit. Path: plant#bus/kind."""
+
+    emitter: ClassVar[str] = "site/publisher"
+
+    up: bool
+    cause: str
+
+
+class BusMissed(Record, frozen=True, kw_only=True):
+    """Something was stored here and will never be on the bus. Path: plant#bus/kind."""
+
+    emitter: ClassVar[str] = "site/publisher"
+
+    count: int
+    """Frames or records."""
+    why: str

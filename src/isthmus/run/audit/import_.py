@@ -14,14 +14,17 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from isthmus.model.errors import IsthmusError, UsageError
+from isthmus.model.inventory import ASKED
+from isthmus.run import audit_plant
 from isthmus.run.audit_words import Progress, folder, person
 
 if TYPE_CHECKING:
+    from isthmus.assets.ledger import Fact
     from isthmus.model.records import Record
     from isthmus.run.audit_store import AuditStore
 
@@ -39,10 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     folder(parser)
     person(parser)
-    parser.add_argument("--plant", type=Path, metavar="PLANT.TOML", help="take zones, conduits and the name from it")
-    parser.add_argument(
-        "--internal", action="append", default=[], metavar="CIDR", help="a public range that the plant uses inside"
-    )
+    audit_plant.arguments(parser)
     parser.add_argument("--preview", action="store_true", help="show what a list's columns would mean; keep nothing")
     parser.add_argument(
         "--map",
@@ -66,11 +66,11 @@ def run(args: argparse.Namespace) -> int:
     from isthmus.run.audit_store import AuditStore  # noqa: PLC0415  heavy
 
     with AuditStore(args.folder) as store:
-        _declare(store, args)
+        audit_plant.declare(store, args)
         failed = 0
         for path in files:
             try:
-                _read(store, path, args)
+                take_in(store, path, by=args.by, sheet=args.sheet, mapped=args.mapped)
             except (UsageError, OSError) as error:
                 failed += 1
                 print(f"{path}: {error}")
@@ -119,48 +119,28 @@ def _kind(path: Path) -> str:
     return "list" if names & _LISTS else ""
 
 
-def _declare(store: AuditStore, args: argparse.Namespace) -> None:
-    from msgspec.structs import replace  # noqa: PLC0415  small
-
-    settings = store.settings
-    if args.plant:
-        from isthmus.plantfile import load  # noqa: PLC0415  heavy
-
-        plant = load(args.plant)
-        # The path of what was already said stays: facts are named by it.
-        fresh = not store.sources()
-        settings = replace(
-            settings,
-            path=plant.plant.path if fresh else settings.path,
-            name=plant.plant.name,
-            zones=plant.zones,
-            conduits=plant.conduits,
-            time_zone=plant.plant.time_zone,
-        )
-    if args.internal:
-        settings = replace(settings, internal=tuple(sorted({*settings.internal, *args.internal})))
-    try:
-        _ = settings.places
-    except ValueError as error:
-        msg = f"{error}; write a range as 141.81.0.0/24"
-        raise UsageError(msg) from error
-    if settings != store.settings:
-        store.declare(settings)
-
-
-def _read(store: AuditStore, path: Path, args: argparse.Namespace) -> None:
+def take_in(  # noqa: PLR0913  how a file is to be read
+    store: AuditStore,
+    path: Path,
+    *,
+    by: str,
+    sheet: str = "",
+    mapped: Sequence[str] = (),
+    say: Callable[[str], None] = print,
+) -> None:
+    """Read one file into the record, unless it was read before, and say what it held."""
     from isthmus.model.equipment import beside  # noqa: PLC0415  as below
     from isthmus.model.records.assets import SourceRead  # noqa: PLC0415  as below
     from isthmus.run.audit_store import digest_of  # noqa: PLC0415  heavy
 
     digest = digest_of(path)
     if store.has_source(digest):
-        print(f"{path.name}: read before, nothing new in it")
+        say(f"{path.name}: read before, nothing new in it")
         return
     begun = time.monotonic()
     progress = Progress(path.name)
     progress("reading")
-    facts, packets, wrong, what = _facts(store, path, digest, args)
+    facts, packets, wrong, what = _facts(store, path, digest, sheet, mapped)
     progress.end()
     now = time.time_ns()
     read = SourceRead(
@@ -168,34 +148,43 @@ def _read(store: AuditStore, path: Path, args: argparse.Namespace) -> None:
         time_ns=now,
         name=path.name,
         what=what,
-        by=args.by,
+        by=by,
         said_ns=now,
         packets=packets,
         not_fitting=tuple(wrong),
     )
     store.append([*facts, read])
     speed = f" in {time.monotonic() - begun:.1f} s" if packets else ""
-    print(f"{path.name}: {f'{packets:,} packets, ' if packets else ''}{len(facts):,} statements{speed}")
+    said = f"{len(facts):,} statement{'s' if len(facts) != 1 else ''}"
+    say(f"{path.name}: {f'{packets:,} packets, ' if packets else ''}{said}{speed}")
     for line in wrong[:_LISTED]:
-        print(f"    {line}")
+        say(f"    {line}")
     if len(wrong) > _LISTED:
-        print(f"    and {len(wrong) - _LISTED:,} more; isthmus audit show --sources lists all")
+        say(f"    and {len(wrong) - _LISTED:,} more; isthmus audit show --sources lists all")
 
 
 def _facts(
-    store: AuditStore, path: Path, digest: str, args: argparse.Namespace
+    store: AuditStore, path: Path, digest: str, sheet: str, mapped: Sequence[str]
 ) -> tuple[Sequence[Record], int, Sequence[str], str]:
     """The facts of a file, its packets, what could not be read, and what it is."""
     plant = store.settings.path
     kind = _kind(path)
     if kind == "capture" or not kind:
         from isthmus.assets.decode.audit import hear  # noqa: PLC0415  heavy
-        from isthmus.assets.heard import facts_of  # noqa: PLC0415  heavy
+        from isthmus.assets.decode.capture import application  # noqa: PLC0415  heavy
+        from isthmus.assets.decode.ends import EndsHeard  # noqa: PLC0415  heavy
+        from isthmus.assets.heard import asked_facts, facts_of  # noqa: PLC0415  heavy
         from isthmus.run.audit_cards import card_makers  # noqa: PLC0415  a large table
+        from isthmus.run.audit_pieces import across  # noqa: PLC0415  heavy
 
-        heard = hear(path)
+        ends = EndsHeard()
+        heard = hear(path, ends)
+        if application(path) == ASKED:
+            return asked_facts(plant, heard, digest), heard.packets, heard.told, "asked"
         seen, flows = facts_of(plant, heard, digest, card_makers())
-        return [*seen, *flows], heard.packets, heard.told, "capture"
+        facts: list[Fact] = [*seen, *flows]
+        more = across(store, ends.ends(digest), facts) if heard.packets else []
+        return [*facts, *more], heard.packets, heard.told, "capture"
     when = path.stat().st_mtime_ns
     if kind == "log" or _has_two_ends(path):
         from isthmus.assets.declared import zeek  # noqa: PLC0415  heavy
@@ -204,8 +193,8 @@ def _facts(
         return [*found.seen, *found.flows], 0, found.not_fitting, "log"
     from isthmus.assets.declared import mapping, tables  # noqa: PLC0415  heavy
 
-    table = tables.read(path, args.sheet)
-    columns = mapping.guess(table.columns, _mapping(args.mapped))
+    table = tables.read(path, sheet)
+    columns = mapping.guess(table.columns, _mapping(mapped))
     method = "NetBox" if any(name.startswith("device_type") for name in table.columns) else "list"
     told = mapping.statements(plant, table, columns, source=digest, time_ns=when, method=f"{method} {path.name}")
     return told.seen, 0, told.not_fitting, "list"

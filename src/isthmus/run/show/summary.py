@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from isthmus.enterprise.config import opened
 from isthmus.model.query import Raw
 from isthmus.model.records import Record
 from isthmus.model.records.business import ErpItem
@@ -109,7 +110,7 @@ def _order(stage: Stage, known: Facts, number: str) -> tuple[dict[str, Any], int
     if stage.file.erp is None:
         return out, 0
     os.environ["ISTHMUS_ERP_KEY"] = stage.erp_key
-    erp = stage.file.erp.open(stage.file.plant)
+    erp = opened(stage.file.erp, stage.file.plant)
     try:
         booked = erp.booked(number)
     finally:

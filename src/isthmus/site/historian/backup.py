@@ -3,6 +3,7 @@
     <target>/manifest.sqlite     what the copy consists of; replaced once all its segments are there
     <target>/segments/...        copied once, as a sealed segment never changes: each backup adds what is new
     <target>/wal/...             what was not sealed yet
+    <target>/waveforms/...       the same for bursts
 
 Every segment's SHA-256 is checked while it is copied, there and back.
 """
@@ -20,6 +21,7 @@ from isthmus.site.historian.leases import Lease
 from isthmus.site.historian.manifest import Manifest, Segment
 from isthmus.site.historian.parquet import sync_folder, write_whole
 from isthmus.site.historian.verify import verify
+from isthmus.site.historian.waveforms import FOLDER as WAVEFORMS
 
 _WAL: Final = "wal"
 
@@ -45,6 +47,8 @@ def backup(folder: Path, target: Path) -> Copied:
         msg = f"{folder} holds no history; give the site's data folder with --data"
         raise UsageError(msg)
     target.mkdir(parents=True, exist_ok=True)
+    if (folder / WAVEFORMS / manifests.NAME).exists():
+        backup(folder / WAVEFORMS, target / WAVEFORMS)
     lease = Lease(folder)
     try:
         # The log first: what is sealed and cut off it meanwhile is in the manifest that is copied after it.
@@ -81,15 +85,22 @@ def restore(source: Path, folder: Path) -> Copied:
     if folder.exists() and any(folder.iterdir()):
         msg = f"{folder} is not empty; move it away first, so that nothing is overwritten"
         raise UsageError(msg)
+    done = _bring_back(source, folder)
+    if (source / WAVEFORMS / manifests.NAME).exists():
+        _bring_back(source / WAVEFORMS, folder / WAVEFORMS)
+    findings = list(verify(folder))
+    if findings:
+        raise StoreDamaged("\n".join(map(str, findings)))
+    return done
+
+
+def _bring_back(source: Path, folder: Path) -> Copied:
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / (manifests.NAME + ".new"), (source / manifests.NAME).read_bytes())
     segments = _segments_of(folder / (manifests.NAME + ".new"))
     for each in segments:
         _copy_segment(source, folder, each)
     _put_in_place(folder, _copy_log(source, folder))
-    findings = list(verify(folder))
-    if findings:
-        raise StoreDamaged("\n".join(map(str, findings)))
     return Copied(
         len(segments), len(segments), sum(e.bytes for e in segments), sum(e.rows for e in segments if not e.bucket_ns)
     )

@@ -19,7 +19,7 @@ from isthmus.model.errors import UsageError
 from isthmus.model.samples import TagInfo, ValueKind
 from isthmus.model.time import iso
 from isthmus.site.historian.manifest import Manifest
-from isthmus.site.historian.rows import FORM_OF, NONE, REAL, TEXT, Rows, Words
+from isthmus.site.historian.rows import FORM_OF, INT, NONE, REAL, TEXT, Rows, Words
 
 Value = float | int | bool | str | None
 _WANTED = {ValueKind.F64: float, ValueKind.I64: int, ValueKind.BOOL: bool, ValueKind.STR: str}
@@ -35,6 +35,29 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
     said_ns: int
     by: str
     why: str
+
+
+def value_of(kind: ValueKind, word: str) -> Value:
+    """A value as a person typed it; `-` says that there was none to believe. Raises ValueError in words."""
+    word = word.strip()
+    if word == "-":
+        return None
+    if kind is ValueKind.STR:
+        return word
+    try:
+        if kind is ValueKind.F64:
+            return float(word)
+        if kind is ValueKind.I64:
+            number = int(word)
+            if -(1 << 63) <= number < 1 << 63:
+                return number
+        elif kind is ValueKind.BOOL:
+            return {"true": True, "1": True, "false": False, "0": False}[word.lower()]
+    except (ValueError, KeyError):
+        pass
+    mend = "bursts cannot be put right, only sent again" if kind is ValueKind.WAVEFORM else "or - for none"
+    msg = f"{word!r} is no value of kind {kind}; {mend}"
+    raise ValueError(msg)
 
 
 def put(manifest: Manifest, said: Sequence[Correction], infos: Sequence[TagInfo]) -> None:
@@ -65,6 +88,30 @@ def read(manifest: Manifest, known_ns: int | None = None) -> tuple[list[Correcti
         words,
     )
     return [_correction(*row) for row in found], rows
+
+
+def to_rows(said: Sequence[Correction]) -> Rows:
+    """Corrections as rows, in their order."""
+    words = Words()
+    kinds = [_form_and_bits(each.value, words) for each in said]
+    return Rows(
+        np.array([each.tag for each in said], np.int32),
+        np.array([each.time_ns for each in said], np.int64),
+        np.array([each.status for each in said], np.uint32),
+        np.array([form for form, _ in kinds], np.uint8),
+        np.array([bits for _, bits in kinds], np.int64),
+        words,
+    )
+
+
+def _form_and_bits(value: Value, words: Words) -> tuple[int, int]:
+    if value is None:
+        return NONE, 0
+    if isinstance(value, str):
+        return TEXT, int(words.index([value])[0])
+    if isinstance(value, float):
+        return REAL, struct.unpack("<q", struct.pack("<d", value))[0]
+    return INT, int(value)
 
 
 def _row(said: Correction, info: TagInfo) -> tuple[int, int, int, int, int, str, int, str, str]:

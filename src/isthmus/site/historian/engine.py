@@ -1,4 +1,7 @@
-"""Answers the questions of model.query with DuckDB over the sealed segments and the head.
+"""Answers the questions of model.query over the sealed segments and the head: with numpy where it can, else with DuckDB.
+
+What screens ask is answered by arrays/. Everything else, and every answer that would not fit memory,
+is DuckDB's, which asks as follows.
 
 Segments without late data are read as they are. The rows that may stand in the place of others (late
 segments and the head, see view.py) are merged in memory and handed over as a table; the segments'
@@ -19,6 +22,7 @@ from isthmus.model.errors import StoreDamaged
 from isthmus.model.query import Aggregate, AsOf, Decimate, Last, Operator, Raw
 from isthmus.model.time import to_datetime
 from isthmus.site.historian import rollup
+from isthmus.site.historian.arrays import answers
 from isthmus.site.historian.manifest import Segment
 from isthmus.site.historian.operators import RELATIONS, decimate, needed, texts
 from isthmus.site.historian.rows import concat, last_arrival_wins, to_table
@@ -81,7 +85,7 @@ class Engine:
             return to_table(last_arrival_wins(concat([*opening, view.rows(tags, start_ns, end_ns)])))
         return self.ask(view, operator, tags, start_ns, end_ns)
 
-    def ask(  # noqa: PLR0913  a question, and whether rollups may answer it
+    def ask(  # noqa: PLR0913  a question, and what may answer it
         self,
         view: View,
         operator: Operator,
@@ -90,8 +94,9 @@ class Engine:
         end_ns: int,
         *,
         rolled: bool = True,
+        arrays: bool = True,
     ) -> pa.Table:
-        """As `query`, always by the operator's DuckDB text; without rollups when told so."""
+        """As `query` for operators with a text; without rollups, or without numpy, when told so."""
         if isinstance(operator, AsOf):
             start_ns, end_ns = min(operator.at_ns, default=0), max(operator.at_ns, default=-1) + 1
         asked = Asked(view, tags, start_ns, end_ns, view.late(tags, start_ns, end_ns))
@@ -102,9 +107,16 @@ class Engine:
         few = _few(operator, use)
         if len(few):
             parts = [(few, False), (np.setdiff1d(tags, few), True)]
-            found = [self.ask(view, operator, each, start_ns, end_ns, rolled=roll) for each, roll in parts if len(each)]
+            found = [
+                self.ask(view, operator, each, start_ns, end_ns, rolled=roll, arrays=arrays)
+                for each, roll in parts
+                if len(each)
+            ]
             return pa.concat_tables(found).sort_by([("tag", "ascending"), ("time_ns", "ascending")])
-        table = self._answer(asked, operator, use, parameters)
+        quick = answers().get(type(operator)) if arrays else None
+        table = quick(operator, asked, use) if quick and len(tags) else None
+        if table is None:
+            table = self._answer(asked, operator, use, parameters)
         if isinstance(operator, Decimate) and operator.method == "lttb":
             table = _triangles(table, operator.points)
         return table

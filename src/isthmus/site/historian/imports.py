@@ -1,19 +1,19 @@
-"""Bringing a past along: CSV, Parquet and InfluxDB line protocol, resumable.
+"""Bringing a past along from other systems' files (see exports.py), resumable, and nothing dropped in silence.
 
-CSV and Parquet have a row a sample: the tag's name, its time, its value and perhaps its status, in
-columns that are named by the caller. Times are ISO 8601 or numbers since 1970 (s, ms, µs or ns, told
-apart by their size); a time without a zone is read in the zone that is given.
+Times are ISO 8601, PI's `22-Nov-26 14:05:00.12`, or numbers since 1970 (s, ms, µs or ns, told apart by
+their size); a time without a zone is read in the zone that is given.
 
-A file is cut into pieces that are named by its content and their number, and go in like frames. So an
-import that was stopped is just started again: what was taken in is passed over.
+A file is cut into pieces that are named by its content, how it is read and their number, and go in like
+frames. So an import that was stopped is just started again: what was taken in is passed over.
 """
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,218 +22,384 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from isthmus.model import status as st
 from isthmus.model.errors import UsageError
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
-from isthmus.model.status import BAD_TYPE_MISMATCH, GOOD
+from isthmus.model.time import NS_PER_S, from_datetime
+from isthmus.site.historian import exports
+from isthmus.site.historian.exports import Columns, Opened, Said
 from isthmus.site.historian.store import Store
 from isthmus.wire.frame import source_id
 
 ROWS: Final = 50_000
 _KINDS: Final = tuple(ValueKind)
-
-
-class Columns(NamedTuple):
-    """What the columns of a file are called; "" for a status that it does not have."""
-
-    tag: str = "tag"
-    time: str = "time"
-    value: str = "value"
-    status: str = ""
+_EXACT: Final = 2**53
+_UNKNOWN: Final = -1
 
 
 class Imported(NamedTuple):
     """How far an import is."""
 
     rows: int
-    """Samples read so far."""
+    """Samples taken in so far, those of an earlier try included."""
     odd: int
-    """Of these, texts where the tag has numbers: kept as Bad samples without a value."""
+    """Of these, values that their tag cannot hold: kept as Bad samples without a value, and listed."""
     unread: int
-    """Lines that are no sample: left out."""
+    """Rows that are no sample: left out, and listed."""
+    share: float = 0.0
+    """How much of the file was read, 0 to 1."""
 
 
-class _Piece(NamedTuple):
-    """Samples as read: name, time_ns, word (null for none), status; and lines that could not be."""
+class Unfit(NamedTuple):
+    """One row that did not fit."""
 
-    table: pa.Table
-    unread: int
+    line: int
+    name: str
+    why: str
+    kept: bool
+    """True: it is in history as a Bad sample without a value."""
+
+
+class How(NamedTuple):
+    """How a file is to be read."""
+
+    dialect: str = ""
+    """One of exports.DIALECTS; "" finds it by the file's first lines."""
+    named: Columns = Columns()
+    zone: str = "UTC"
+    """Of times that name none."""
+    names: Mapping[str, str] = {}
+    """Ignition's tag ids to their paths."""
 
 
 def import_file(  # noqa: PLR0913  what a file needs to be read by
     store: Store,
     path: Path,
     source: str,
+    how: How | None = None,
     *,
-    named: Columns | None = None,
-    zone: str = "UTC",
+    unfit: Callable[[Unfit], None] = lambda _: None,
     progress: Callable[[Imported], None] | None = None,
 ) -> Imported:
     """Take a file in as samples of `source/<its tag>`. Raises UsageError when it cannot be read, OSError."""
     if not path.is_file():
         msg = f"{path} is not there"
         raise UsageError(msg)
-    epoch = int.from_bytes(_digest(path), "little") & 0x7FFF_FFFF_FFFF_FFF0
-    line_protocol = path.suffix in {".lp", ".line", ".txt"}
-    pieces = _lines(path) if line_protocol else _tables(path, named or Columns(), zone)
+    how = how or How()
+    how = how._replace(dialect=how.dialect or exports.detect(path))
+    taking = _Taking(store, source, _name(path, how), unfit)
     done = Imported(0, 0, 0)
-    for number, piece in enumerate(pieces, 1):
-        odd = _take(store, source, epoch, number, piece.table)
-        done = Imported(done.rows + piece.table.num_rows, done.odd + odd, done.unread + piece.unread)
-        if progress is not None:
-            progress(done)
+    with duckdb.connect() as db:
+        db.execute("SET threads = 1")
+        for number, (said, share) in enumerate(_pieces(db, path, how), 1):
+            odd, bad = taking.take(number, _timed(db, said, how))
+            done = Imported(done.rows + said.num_rows - bad, done.odd + odd, done.unread + bad, share)
+            if progress is not None:
+                progress(done)
     return done
 
 
-def _digest(path: Path) -> bytes:
-    found = blake2b(digest_size=8)
+def _name(path: Path, how: How) -> int:
+    """The epoch of a file read this way: read otherwise, it is another one."""
+    found = blake2b(repr((how.dialect, how.named, how.zone, sorted(how.names.items()))).encode(), digest_size=8)
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             found.update(chunk)
-    return found.digest()
+    return int.from_bytes(found.digest(), "little") & 0x7FFF_FFFF_FFFF_FFF0
 
 
-def _take(store: Store, source: str, epoch: int, number: int, table: pa.Table) -> int:
-    """One piece into the store; how many of its values are no numbers though their tag has numbers."""
-    name = table["name"].combine_chunks().dictionary_encode()
-    name = name.chunk(0) if isinstance(name, pa.ChunkedArray) else name
-    code, names = name.indices.to_numpy(), [f"{source}/{each}" for each in name.dictionary.to_pylist()]
-    word = table["word"].combine_chunks()
-    number_of = pc.cast(_numbers_only(word), pa.float64())
-    is_number = number_of.is_valid().to_numpy(zero_copy_only=False)
-    has_word = word.is_valid().to_numpy(zero_copy_only=False)
-    texts = np.bincount(code[has_word & ~is_number], minlength=len(names)) > 0
-    ids, kinds = _intern(store, names, texts)
-    status, odd, batches = table["status"].to_numpy().astype(np.uint32), 0, []
-    for kind in sorted(set(kinds)):
-        which = np.flatnonzero(np.array([each == kind for each in kinds])[code])
-        chosen, its_status = pa.array(which), status[which].copy()
-        if kind is ValueKind.STR:
-            value = word.take(chosen).cast(pa.string())
+def _pieces(db: duckdb.DuckDBPyConnection, path: Path, how: How) -> Iterator[tuple[pa.Table, float]]:
+    """Tables of `Said`, each with the share of the file that was read."""
+    if path.suffix == ".parquet":
+        yield from _parquet(db, path, how.named)
+        return
+    size = max(path.stat().st_size, 1)
+    text, delimiter, below = exports.open_text(path)
+    with text, below:
+        if how.dialect == "lines":
+            said = exports.lines(text)
         else:
-            value = _as_kind(number_of.take(chosen), kind)
-            wrong = has_word[which] & ~value.is_valid().to_numpy(zero_copy_only=False)
-            its_status[wrong] = BAD_TYPE_MISMATCH
-            odd += int(wrong.sum())
-        batch = columns(kind, ids[code[which]], table["time_ns"].to_numpy()[which], its_status, value)
-        mine = epoch + _KINDS.index(kind)
-        batches.append(Batch(source_id(f"{source}#import"), mine, number, time.time_ns(), batch))
-    store.append(batches)
-    return odd
+            opened = Opened(path, exports.rows_of(text, delimiter), delimiter)
+            said = exports.READERS[how.dialect](opened, how.named, how.names)
+        while rows := list(islice(said, ROWS)):
+            table = pa.table(dict(zip(Said._fields, map(pa.array, zip(*rows, strict=True)), strict=True)))
+            if delimiter == ";":
+                comma = pc.match_substring_regex(table["word"], r"^\s*[-+]?\d+,\d+([eE][-+]?\d+)?\s*$")
+                plain = pc.if_else(comma, pc.replace_substring(table["word"], ",", "."), table["word"])
+                table = table.set_column(3, "word", plain)
+            yield table, min(below.tell() / size, 1.0)
 
 
-_NUMBER: Final = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
-
-
-def _numbers_only(word: pa.Array) -> pa.Array:
-    """The words that are numbers; null elsewhere."""
-    trimmed = pc.utf8_trim_whitespace(word.cast(pa.string()))
-    return pc.if_else(pc.fill_null(pc.match_substring_regex(trimmed, _NUMBER), False), trimmed, None)  # noqa: FBT003
-
-
-def _as_kind(numbers: pa.Array, kind: ValueKind) -> pa.Array:
-    """Numbers as values of a kind; null where one is none of it."""
-    if kind is ValueKind.F64:
-        return numbers
-    whole = pc.if_else(pc.equal(numbers, pc.round(numbers)), numbers, None)
-    integers = pc.cast(whole, pa.int64(), safe=False)
-    return integers if kind is ValueKind.I64 else pc.cast(integers, pa.bool_())
-
-
-def _intern(store: Store, names: list[str], texts: np.ndarray) -> tuple[np.ndarray, list[ValueKind]]:
-    """Ids and kinds of tags: as they are known, else text where a text was met first, else a number."""
-    new = [
-        TagInfo(name=name, kind=ValueKind.STR if text else ValueKind.F64)
-        for name, text in zip(names, texts.tolist(), strict=True)
-        if store.tags.find(name) is None
-    ]
-    store.tags.intern_all(new)
-    ids = [store.tags.find(name) or 0 for name in names]
-    return np.array(ids, np.int32), [store.tags.info(tag).kind for tag in ids]
-
-
-def _tables(path: Path, named: Columns, zone: str) -> Iterator[_Piece]:
-    """Pieces of a CSV (also gzipped) or Parquet file."""
-    read = "read_parquet($path)" if path.suffix == ".parquet" else "read_csv($path, all_varchar = true)"
-    with duckdb.connect() as db:
-        db.execute("SET threads = 1")
-        try:
-            there = [row[0] for row in db.execute(f"DESCRIBE SELECT * FROM {read}", {"path": str(path)}).fetchall()]  # noqa: S608  one of two texts
-            lacking = [each for each in named if each and each not in there]
-            if lacking:
-                msg = f"{path} has no column {', '.join(lacking)}; it has {', '.join(there)}"
-                raise UsageError(msg)
-            tag, when, value = (_quoted(each) for each in named[:3])
-            status = f"TRY_CAST({_quoted(named.status)} AS UINTEGER)" if named.status else str(GOOD)
-            sql = _ROWS.format(tag=tag, time=when, value=value, status=status, read=read)
-            rows = db.sql(sql, params={"path": str(path), "zone": zone}).to_arrow_reader(ROWS)
-            for batch in rows:
-                table = pa.Table.from_batches([batch])
-                whole = table.filter(pc.and_(table["name"].is_valid(), table["time_ns"].is_valid()))
-                yield _Piece(whole, table.num_rows - whole.num_rows)
-        except duckdb.Error as error:
-            msg = f"{path} cannot be read as a table: {str(error).splitlines()[0]}"
-            raise UsageError(msg) from error
-
-
-_ROWS: Final = """
-SELECT name, CASE WHEN n IS NULL THEN epoch_ns(moment) WHEN abs(n) < 1e11 THEN (n * 1000000000)::BIGINT
-                  WHEN abs(n) < 1e14 THEN (n * 1000000)::BIGINT WHEN abs(n) < 1e17 THEN (n * 1000)::BIGINT
-                  ELSE n::BIGINT END AS time_ns, word, coalesce(status, 2147483648)::BIGINT AS status
-FROM (SELECT {tag}::VARCHAR AS name, TRY_CAST({time}::VARCHAR AS DECIMAL(38, 9)) AS n,
-             CASE WHEN regexp_matches({time}::VARCHAR, '(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)\\s*$')
-                  THEN TRY_CAST({time}::VARCHAR AS TIMESTAMPTZ)
-                  ELSE timezone($zone, TRY_CAST({time}::VARCHAR AS TIMESTAMP)) END AS moment,
-             {value}::VARCHAR AS word, {status} AS status
-      FROM {read})
-"""
+def _parquet(db: duckdb.DuckDBPyConnection, path: Path, named: Columns) -> Iterator[tuple[pa.Table, float]]:
+    try:
+        there = dict(
+            row[:2] for row in db.execute("DESCRIBE SELECT * FROM read_parquet($path)", {"path": str(path)}).fetchall()
+        )
+        lacking = [each for each in named if each and each not in there]
+        if lacking:
+            msg = f"{path} has no column {', '.join(lacking)}; it has {', '.join(there)}"
+            raise UsageError(msg)
+        tag, when, value = (_quoted(each) for each in named[:3])
+        moment = (
+            f"epoch_ns({when})::VARCHAR || 'ns'" if there[named.time].startswith("TIMESTAMP") else f"{when}::VARCHAR"
+        )
+        status = f"{_quoted(named.status)}::VARCHAR" if named.status else "''"
+        sql = (
+            f"SELECT row_number() OVER () AS line, coalesce({tag}::VARCHAR, '') AS name, coalesce({moment}, '') AS \"when\","  # noqa: S608  quoted names
+            f" coalesce({value}::VARCHAR, '') AS word, coalesce({status}, '') AS status FROM read_parquet($path)"
+        )
+        rows = int(db.execute("SELECT count(*) FROM read_parquet($path)", {"path": str(path)}).fetchall()[0][0])
+        done = 0
+        reader = db.cursor().sql(sql, params={"path": str(path)}).to_arrow_reader(ROWS)
+        for batch in reader:
+            done += batch.num_rows
+            yield pa.Table.from_batches([batch]), done / max(rows, 1)
+    except duckdb.Error as error:
+        msg = f"{path} cannot be read as a table: {str(error).splitlines()[0]}"
+        raise UsageError(msg) from error
 
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-_LINE: Final = re.compile(r"((?:[^\s\\]|\\.)+) +((?:[^\s\"]|\"(?:[^\"\\]|\\.)*\")+)(?: +(-?\d+))?\s*$")
-_FIELD: Final = re.compile(r"((?:[^=,\\]|\\.)+)=(\"(?:[^\"\\]|\\.)*\"|[^,]*)(?:,|$)")
+_TIMED: Final = """
+SELECT line, name, word, status, "when",
+       CASE WHEN "when" LIKE '%ns' THEN TRY_CAST(replace("when", 'ns', '') AS BIGINT)
+            WHEN n IS NOT NULL THEN
+                 CASE WHEN abs(n) < 1e11 THEN (n * 1000000000)::BIGINT WHEN abs(n) < 1e14 THEN (n * 1000000)::BIGINT
+                      WHEN abs(n) < 1e17 THEN (n * 1000)::BIGINT
+                      WHEN abs(n) < 9.2e18 THEN n::BIGINT END
+            ELSE epoch_us(moment) * 1000 + coalesce(TRY_CAST(rpad(fine, 3, '0') AS BIGINT), 0) END AS time_ns
+FROM (SELECT *, TRY_CAST("when" AS DECIMAL(38, 9)) AS n,
+             regexp_extract("when", '\\.[0-9]{6}([0-9]{1,3})', 1) AS fine,
+             CASE WHEN regexp_matches("when", '[0-9](Z|[+-][0-9]{2}(:?[0-9]{2})?)\\s*$')
+                  THEN TRY_CAST("when" AS TIMESTAMPTZ)
+                  ELSE timezone($zone, coalesce(TRY_CAST("when" AS TIMESTAMP), try_strptime("when", $formats))) END
+             AS moment
+      FROM said)
+ORDER BY line
+"""
+_FORMATS: Final = [
+    "%d-%b-%y %H:%M:%S.%f",
+    "%d-%b-%y %H:%M:%S",
+    "%d-%b-%Y %H:%M:%S.%f",
+    "%d-%b-%Y %H:%M:%S",
+    "%d-%b-%y %H:%M",
+    "%d-%b-%y",
+    "%d-%b-%Y",
+    "%m/%d/%Y %I:%M:%S %p",
+    "%d.%m.%Y %H:%M:%S",
+]
 
 
-def _lines(path: Path) -> Iterator[_Piece]:
-    """Pieces of a file of InfluxDB line protocol; a field becomes the tag `measurement,set.field`."""
-    rows: list[tuple[str, int, str]] = []
-    unread = 0
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            if not line.strip() or line.startswith("#"):
-                continue
-            found = list(_fields(line))
-            unread += not found
-            rows += found
-            if len(rows) >= ROWS:
-                yield _Piece(_table(rows), unread)
-                rows, unread = [], 0
-    yield _Piece(_table(rows), unread)
+def _timed(db: duckdb.DuckDBPyConnection, said: pa.Table, how: How) -> pa.Table:
+    """The rows with `time_ns`, null where the time cannot be read."""
+    with db.cursor() as cursor:
+        cursor.register("said", said)
+        try:
+            # Within a line (Ignition's wide rows) the columns' order does not matter.
+            return cursor.sql(_TIMED, params={"zone": how.zone, "formats": _FORMATS}).to_arrow_table()
+        except duckdb.Error as error:
+            msg = f"the zone {how.zone!r} is not known, or times cannot be read: {str(error).splitlines()[0]}"
+            raise UsageError(msg) from error
 
 
-def _fields(line: str) -> Iterator[tuple[str, int, str]]:
-    match = _LINE.match(line)
-    if match is None or match[3] is None:
-        return
-    series = re.sub(r"\\(.)", r"\1", match[1])
-    for field, value in _FIELD.findall(match[2]):
-        if value.startswith('"'):
-            text = re.sub(r"\\([\"\\])", r"\1", value[1:-1])
-        else:
-            truth = {"t": "1", "true": "1", "f": "0", "false": "0"}.get(value.lower())
-            text = truth or (value[:-1] if value[-1:] in "iu" else value)
-        yield f"{series}.{field}", int(match[3]), text
+_SYSTEM: Final[Mapping[str, int]] = {
+    "bad": st.BAD,
+    "bad input": st.BAD_SENSOR_FAILURE,
+    "bad data": st.BAD,
+    "bad total": st.BAD,
+    "bad quality": st.BAD,
+    "calc failed": st.BAD_CONFIGURATION_ERROR,
+    "calc off": st.BAD_OUT_OF_SERVICE,
+    "comm fail": st.BAD_COMMUNICATION_ERROR,
+    "configure": st.BAD_CONFIGURATION_ERROR,
+    "i/o timeout": st.BAD_TIMEOUT,
+    "intf shut": st.BAD_NO_COMMUNICATION,
+    "no data": st.BAD_NO_DATA,
+    "no result": st.BAD_NO_DATA,
+    "not connect": st.BAD_NOT_CONNECTED,
+    "out of serv": st.BAD_OUT_OF_SERVICE,
+    "over range": st.BAD_OUT_OF_RANGE,
+    "under range": st.BAD_OUT_OF_RANGE,
+    "pt created": st.BAD_WAITING_FOR_INITIAL_DATA,
+    "scan off": st.BAD_OUT_OF_SERVICE,
+    "scan timeout": st.BAD_TIMEOUT,
+    "shutdown": st.BAD_NO_COMMUNICATION,
+    "unit down": st.BAD_OUT_OF_SERVICE,
+}
+"""PI's system states that say why there is no value, and the OPC UA status that says the same."""
+_GRADES: Final[Mapping[str, int]] = {
+    "": st.GOOD,
+    "good": st.GOOD,
+    "0": st.GOOD,
+    "o.k.": st.GOOD,
+    "substituted": 0x0096_0000,
+    "s": 0x0096_0000,
+    "annotated": st.GOOD,
+    "a": st.GOOD,
+    "questionable": st.UNCERTAIN,
+    "q": st.UNCERTAIN,
+    "bad": st.BAD,
+    **_SYSTEM,
+}
+"""What stands in a column of status, in words; substituted is GoodLocalOverride."""
 
 
-def _table(rows: list[tuple[str, int, str]]) -> pa.Table:
-    names, times, words = zip(*rows, strict=True) if rows else ((), (), ())
-    return pa.table(
-        {
-            "name": pa.array(names, pa.string()),
-            "time_ns": pa.array(times, pa.int64()),
-            "word": pa.array(words, pa.string()),
-            "status": pa.array([GOOD] * len(rows), pa.int64()),
-        }
-    )
+def _status(word: str) -> int:
+    """A status as OPC UA has it: a grade in words, an OPC DA quality `da:192`, or the number itself; else _UNKNOWN."""
+    if word.startswith("da:"):
+        quality = int(word[3:]) if word[3:].isdigit() else _UNKNOWN
+        if not 0 <= quality < 256:  # noqa: PLR2004  Ignition's own error codes stand above
+            return st.BAD if quality >= 0 else _UNKNOWN
+        return {0xC0: st.GOOD, 0x40: st.UNCERTAIN}.get(quality & 0xC0, st.BAD)
+    grade = _GRADES.get(word.strip().lower())
+    if grade is not None:
+        return grade
+    return int(word) if word.isdigit() and int(word) < 1 << 32 else _UNKNOWN
+
+
+class _Taking:
+    """Puts pieces of one file into a store."""
+
+    def __init__(self, store: Store, source: str, epoch: int, unfit: Callable[[Unfit], None]) -> None:
+        self._store, self._source, self._epoch, self._unfit = store, source, epoch, unfit
+        section = store.section
+        self._earliest_ns = from_datetime(datetime.combine(section.earliest, datetime.min.time(), tzinfo=UTC))
+        self._ahead_ns = int(section.future_s * NS_PER_S)
+
+    def take(self, number: int, table: pa.Table) -> tuple[int, int]:
+        """One piece; how many values their tags cannot hold, and how many rows are no samples."""
+        now = time.time_ns()
+        table, unread = self._sound(table, now)
+        if not table.num_rows:
+            return 0, unread
+        word, status, system = _worth(table)
+        name = table["name"].combine_chunks().dictionary_encode()
+        name = name.chunk(0) if isinstance(name, pa.ChunkedArray) else name
+        code, names = name.indices.to_numpy(), [f"{self._source}/{each}" for each in name.dictionary.to_pylist()]
+        known = (status >= 0) & ~(system != 0)
+        ids, kinds = self._intern(names, code, word, known)
+        odd, batches = 0, []
+        for kind in sorted(set(kinds)):
+            which = np.flatnonzero(np.array([each == kind for each in kinds])[code])
+            value, wrong = _as_kind(word.take(pa.array(which)), kind)
+            its_status = np.where(status[which] < 0, st.BAD, status[which]).astype(np.uint32)
+            its_status[wrong & (system[which] == 0)] = st.BAD_TYPE_MISMATCH
+            told = system[which] != 0
+            wrong &= ~told
+            if told.any():  # "Bad Input" says why there is no value, also for a tag of texts
+                value = pc.if_else(pa.array(told), pa.scalar(None, value.type), value)
+                its_status[told] = system[which][told]
+            for at in np.flatnonzero(wrong | (status[which] < 0)).tolist():
+                self._tell(table, int(which[at]), kind, by_status=not wrong[at])
+                odd += 1
+            batch = columns(kind, ids[code[which]], table["time_ns"].to_numpy()[which], its_status, value)
+            mine = self._epoch + _KINDS.index(kind)
+            batches.append(Batch(source_id(f"{self._source}#import"), mine, number, now, batch))
+        self._store.append(batches)
+        return odd, unread
+
+    def _tell(self, table: pa.Table, row: int, kind: ValueKind, *, by_status: bool) -> None:
+        word = table["status" if by_status else "word"][row].as_py()
+        what = f"its status {word!r} is not known" if by_status else f"{word!r} is no value of kind {kind}"
+        self._unfit(Unfit(table["line"][row].as_py(), table["name"][row].as_py(), what, kept=True))
+
+    def _sound(self, table: pa.Table, now: int) -> tuple[pa.Table, int]:
+        """The rows that are samples; the others are told."""
+        time_ns, named = table["time_ns"], pc.not_equal(table["name"], "")
+        timed = time_ns.is_valid()
+        early = pc.fill_null(pc.less(time_ns, self._earliest_ns), False)  # noqa: FBT003
+        late = pc.fill_null(pc.greater(time_ns, now + self._ahead_ns), False)  # noqa: FBT003
+        good = pc.and_(pc.and_(named, timed), pc.invert(pc.or_(early, late)))
+        bad = table.append_column("early", early).append_column("late", late).filter(pc.invert(good))
+        for row in bad.to_pylist():
+            if not row["name"]:
+                why = "it has no tag, or not the columns of the others"
+            elif row["time_ns"] is None:
+                why = f"its time {row['when']!r} cannot be read"
+            elif row["early"]:
+                why = f"its time {row['when']!r} lies before the earliest day believed, [historian] earliest"
+            else:
+                why = f"its time {row['when']!r} lies in the future"
+            self._unfit(Unfit(row["line"], row["name"], why, kept=False))
+        return table.filter(good), bad.num_rows
+
+    def _intern(
+        self, names: Sequence[str], code: np.ndarray, word: pa.Array, known: np.ndarray
+    ) -> tuple[np.ndarray, list[ValueKind]]:
+        """Ids and kinds of tags: as they are known, else text where a text was met first, else a number."""
+        number = _floats(word)
+        has = word.is_valid().to_numpy(zero_copy_only=False) & known
+        is_number = number.is_valid().to_numpy(zero_copy_only=False)
+        texts = np.bincount(code[has & ~is_number], minlength=len(names)) > 0
+        whole = pc.fill_null(pc.match_substring_regex(word, r"^\s*[-+]?\d+\s*$"), False)  # noqa: FBT003
+        fraction = np.bincount(code[has & ~whole.to_numpy(zero_copy_only=False)], minlength=len(names)) > 0
+        size = np.abs(pc.fill_null(number, 0.0).to_numpy())
+        large = np.bincount(code[has & (size > _EXACT)], minlength=len(names)) > 0
+        new = [
+            TagInfo(name=name, kind=ValueKind.STR if text else ValueKind.I64 if exact else ValueKind.F64)
+            for name, text, exact in zip(names, texts.tolist(), (large & ~fraction).tolist(), strict=True)
+            if self._store.tags.find(name) is None
+        ]
+        self._store.tags.intern_all(new)
+        ids = [self._store.tags.find(name) or 0 for name in names]
+        return np.array(ids, np.int32), [self._store.tags.info(tag).kind for tag in ids]
+
+
+def _worth(table: pa.Table) -> tuple[pa.Array, np.ndarray, np.ndarray]:
+    """Of each row its word (null for none), its status (_UNKNOWN for one nobody knows), and its system state or 0."""
+    word = table["word"].combine_chunks()
+    word = pc.if_else(pc.equal(pc.utf8_trim_whitespace(word), ""), pa.scalar(None, word.type), word)
+    grades = table["status"].combine_chunks().dictionary_encode()
+    grade = np.array([_status(each) for each in grades.dictionary.to_pylist()] or [0], np.int64)[grades.indices]
+    words = pc.utf8_lower(pc.utf8_trim_whitespace(word)).dictionary_encode()
+    codes = pc.fill_null(words.indices, len(words.dictionary)).to_numpy()
+    system = np.array([*(_SYSTEM.get(each, 0) for each in words.dictionary.to_pylist()), 0], np.int64)[codes]
+    return word, grade, system
+
+
+_NUMBER: Final = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+
+
+def _floats(word: pa.Array) -> pa.Array:
+    """The words as doubles; null where one is no number."""
+    trimmed = pc.utf8_trim_whitespace(word.cast(pa.string()))
+    fits = pc.fill_null(pc.match_substring_regex(trimmed, _NUMBER), False)  # noqa: FBT003
+    return pc.cast(pc.if_else(fits, pc.utf8_ltrim(trimmed, "+"), pa.scalar(None, pa.string())), pa.float64())
+
+
+def _as_kind(word: pa.Array, kind: ValueKind) -> tuple[pa.Array, np.ndarray]:
+    """Words as values of a kind, null where one is none of it; and where that is so."""
+    has = word.is_valid().to_numpy(zero_copy_only=False)
+    if kind is ValueKind.STR:
+        return word.cast(pa.string()), np.zeros(len(word), bool)
+    if kind is ValueKind.F64:
+        value = _floats(word)
+    elif kind is ValueKind.I64:
+        value = pa.array([_whole(each) for each in word.to_pylist()], pa.int64())
+    elif kind is ValueKind.BOOL:
+        truth = {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}
+        value = pa.array([truth.get(each.strip().lower()) if each else None for each in word.to_pylist()], pa.bool_())
+    else:
+        value = pa.nulls(len(word), pa.list_(pa.float32()))
+    return value, has & ~value.is_valid().to_numpy(zero_copy_only=False)
+
+
+def _whole(word: str | None) -> int | None:
+    """A whole number of 64 bits, digit by digit: a double would lose those beyond 2^53."""
+    if word is None:
+        return None
+    try:
+        number = int(word)
+    except ValueError:
+        try:
+            real = float(word)
+        except ValueError:
+            return None
+        number = int(real) if real.is_integer() and abs(real) <= _EXACT else 1 << 63
+    return number if -(1 << 63) <= number < 1 << 63 else None
+
+
+__all__ = ["Columns", "How", "Imported", "Unfit", "import_file"]

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from isthmus.model.errors import StoreDamaged
 from isthmus.model.query import Operator
-from isthmus.site.historian import corrections
+from isthmus.site.historian import corrections, waveforms
 from isthmus.site.historian.engine import Engine
 from isthmus.site.historian.head import Head
 from isthmus.site.historian.leases import Lease
@@ -81,6 +81,10 @@ class Reader:
         with self.view() as view:
             return self._engine.query(view, operator, np.unique(np.asarray(tags, np.int32)), start_ns, end_ns)
 
+    def bursts(self, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
+        """As `Historian.bursts`."""
+        return waveforms.read(self.folder, tags, start_ns, end_ns)
+
     @contextmanager
     def view(self) -> Iterator[View]:
         """What is stored now; the writer deletes no segment of it until the view is given back."""
@@ -88,14 +92,14 @@ class Reader:
         try:
             with self._lock:
                 sealed, tail = self._look()
-                rows, newest = tail.head.rows(), tail.newest.copy()
+                parts, newest = tail.head.parts(), tail.newest.copy()
                 said = corrections.read(self._manifest)[1]
             lease.hold(sealed.generation)
             yield View(
                 self._files,
                 sealed.segments,
                 sealed.rollups,
-                (rows,),
+                parts,
                 said,
                 newest.rows,
                 sealed.snapshot_days,

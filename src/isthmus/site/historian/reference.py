@@ -238,7 +238,7 @@ def _counter_delta(ask: Question) -> Iterator[Row]:
         for (_, one), (time_ns, other) in pairwise(counted):
             step = float(other - one)
             if step < 0:
-                step = step + span if span and step + span < span / 2 else float(other)
+                step = step + span if span and 0 <= step + span < span / 2 else float(other)
             moved[time_ns - time_ns % ask.operator.bucket_ns] += step
         for bucket_ns, delta in sorted(moved.items()):
             yield tag, bucket_ns, delta

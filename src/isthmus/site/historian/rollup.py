@@ -16,7 +16,9 @@ A bucket without a usable sample keeps its first one, to carry its `n`. Texts ar
 from __future__ import annotations
 
 import zlib
+from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -27,7 +29,7 @@ from numpy.typing import NDArray
 from isthmus.model.status import bad_mask
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE
 from isthmus.site.historian import parquet
-from isthmus.site.historian.manifest import Manifest, Segment, put_segments
+from isthmus.site.historian.manifest import Manifest, Packed, Segment, put_segments
 from isthmus.site.historian.parquet import FOR_EVER
 from isthmus.site.historian.rows import INT, NONE, REAL, TEXT, Rows, Words, concat
 from isthmus.site.historian.seal import segment_path
@@ -218,13 +220,20 @@ def usable(asked: Asked, bucket_ns: int) -> Use | None:
     """What rollups with this bucket can answer: whole days without late rows, at edges that are buckets' edges."""
     view, tags, start_ns, end_ns, late = asked
     late_days = set(np.unique(late.time_ns // NS_PER_DAY).tolist())
+    of_day: defaultdict[int, list[Segment]] = defaultdict(list)
+    for each in view.segments:
+        if not each.overlap:
+            of_day[each.day].append(each)
     found: list[Segment] = []
     for each in view.rollups:
         inside = each.time_max >= start_ns and each.time_min < end_ns
-        if each.bucket_ns == bucket_ns and inside and each.day not in late_days:
-            of_day = [other for other in view.segments if other.day == each.day and not other.overlap]
-            if each.made_of == made_of(of_day):
-                found.append(each)
+        if (
+            each.bucket_ns == bucket_ns
+            and inside
+            and each.day not in late_days
+            and each.made_of == made_of(of_day[each.day])
+        ):
+            found.append(each)
     common = tags
     for each in found:
         common = np.intersect1d(common, tags_of(each), assume_unique=True)
@@ -244,7 +253,7 @@ def usable(asked: Asked, bucket_ns: int) -> Use | None:
 
 def tags_of(rollup: Segment) -> NDArray[np.int32]:
     """The tags that a rollup covers, in order."""
-    return _covered(rollup)[0]
+    return _covered(rollup.tags)[0]
 
 
 def at_least(use: Use) -> NDArray[np.int64]:
@@ -253,13 +262,14 @@ def at_least(use: Use) -> NDArray[np.int64]:
     for each in use.rollups:
         start, end = each.day * NS_PER_DAY, (each.day + 1) * NS_PER_DAY
         if any(first <= start and end <= last for first, last in use.stretches):
-            tags, good = _covered(each)
+            tags, good = _covered(each.tags)
             out += good[np.searchsorted(tags, use.tags)]
     return out
 
 
-def _covered(rollup: Segment) -> NDArray[np.int32]:
-    return np.frombuffer(zlib.decompress(rollup.tags), "<i4").astype(np.int32).reshape(2, -1)
+@lru_cache(maxsize=1024)
+def _covered(packed: Packed) -> NDArray[np.int32]:
+    return np.frombuffer(zlib.decompress(packed), "<i4").astype(np.int32).reshape(2, -1)
 
 
 def between(stretches: Sequence[tuple[int, int]], start_ns: int, end_ns: int) -> list[tuple[int, int]]:

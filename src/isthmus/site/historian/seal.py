@@ -12,7 +12,7 @@ from isthmus.model.time import NS_PER_DAY, to_datetime
 from isthmus.site.historian import parquet
 from isthmus.site.historian.manifest import Manifest, Segment, put_about, put_segments, put_taken
 from isthmus.site.historian.newest import NEVER, Newest
-from isthmus.site.historian.rows import Rows, last_arrival_wins
+from isthmus.site.historian.rows import Rows, concat, last_arrival_wins
 from isthmus.site.historian.taken import Taken
 
 FOLDER: Final = "segments"
@@ -38,14 +38,19 @@ def segment_path(segment_id: int, day: int, level: int, *, overlap: bool) -> str
 class Due(NamedTuple):
     """What is to be sealed, and what belongs to it."""
 
-    rows: Rows
-    """In order of arrival."""
+    parts: tuple[Rows, ...]
+    """Rows in order of arrival."""
     taken: Mapping[tuple[int, int], Taken]
     """Every frame taken in so far, up to and with these rows."""
     wal: int
     """The position in the write-ahead log behind these rows."""
     received_ns: int
     """When the newest of them arrived."""
+
+    @property
+    def size(self) -> int:
+        """How many rows there are."""
+        return sum(part.size for part in self.parts)
 
 
 def seal(folder: Path, manifest: Manifest, newest: Newest, due: Due) -> Sealed:
@@ -54,7 +59,7 @@ def seal(folder: Path, manifest: Manifest, newest: Newest, due: Due) -> Sealed:
     `newest` is what was sealed before; it is left as it is. Raises OSError (disk full): then nothing
     of it counts.
     """
-    ordered = last_arrival_wins(due.rows)
+    ordered = last_arrival_wins(concat(due.parts))
     late = ordered.time_ns <= newest.high_water(ordered.tag)
     segments: list[Segment] = []
     paths: list[Path] = []

@@ -3,6 +3,7 @@
     <history>/wal/          frames of samples with the site's tag ids, fsynced before the acknowledgement
     <history>/segments/     day=2026-11-22/000000000042-L0.parquet, sorted and sealed; see parquet.py
     <history>/manifest.sqlite   which segments count; see manifest.py
+    <history>/waveforms/    bursts, in the same manner; see waveforms.py
     <history>/aside/        frames of samples that were not believed, each with its reason in its flags
     <history>/leases/       which generation readers of other processes hold; see leases.py
 
@@ -40,9 +41,12 @@ from isthmus.site.historian.manifest import Manifest, Segment, put_about
 from isthmus.site.historian.newest import Newest
 from isthmus.site.historian.rows import Rows, from_batch
 from isthmus.site.historian.seal import Due, seal
+from isthmus.site.historian.slowest import Slowest
 from isthmus.site.historian.tags import TagBook
 from isthmus.site.historian.taken import Taken
 from isthmus.site.historian.view import Files, View
+from isthmus.site.historian.waveforms import FOLDER as WAVEFORMS
+from isthmus.site.historian.waveforms import Waveforms, are_bursts
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import FrameKind
 from isthmus.wire.segment import SegmentLog
@@ -123,6 +127,8 @@ class Store:
         self._damaged_days: set[int] = set()
         self._texts_only: set[int] = set()
         self._missing()
+        self.slowest = Slowest(self.folder)
+        self.waveforms = Waveforms(self.folder / WAVEFORMS, lambda what: self._told(Told(Trouble.DAMAGED, what)))
         self._wal = SegmentLog(self.folder / "wal", segment_bytes=_WAL_BYTES)
         self._aside = SegmentLog(self.folder / "aside", segment_bytes=ASIDE_BYTES // 8)
         self._replay()
@@ -144,6 +150,8 @@ class Store:
         with self._upkeep, self._seals, self._lock:
             self._wal.close()
             self._aside.close()
+            self.waveforms.close()
+            self.slowest.save()
             self._engine.close()
             self._manifest.close()
             self._guard.release()
@@ -155,6 +163,9 @@ class Store:
         (tag, time) the later arrival stands. Samples that cannot be believed are set aside, on disk
         too, and told. Raises OSError (disk full, or sealing lags too far) with nothing taken.
         """
+        if bursts := [batch for batch in batches if are_bursts(batch)]:
+            self._append_bursts(bursts)
+            batches = [batch for batch in batches if not are_bursts(batch)]
         self._await_room()
         with self._door:
             fresh = self._fresh(batches)
@@ -180,7 +191,13 @@ class Store:
         """Whether a frame was taken in before: asked before it is unpacked, a repeat costs nothing."""
         with self._lock:
             known = self._taken.get((source, epoch))
-            return known is not None and seq in known
+            if known is not None and seq in known:
+                return True
+        return self.waveforms.taken(source, epoch, seq)
+
+    def bursts(self, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
+        """The bursts of these tags that begin within [start_ns, end_ns): columns of model.waveforms, by tag and time."""
+        return self.waveforms.read(tags, start_ns, end_ns)
 
     def correct(self, said: Sequence[Correction]) -> None:
         """Put samples right for good; the old versions stay. Raises UsageError with nothing stored, OSError."""
@@ -198,8 +215,9 @@ class Store:
 
         With `known_ns` corrections that people said after that moment are left out.
         """
-        with self.view(known_ns) as view:
-            return self._engine.query(view, operator, np.unique(np.asarray(tags, np.int32)), start_ns, end_ns)
+        wanted = np.unique(np.asarray(tags, np.int32))
+        with self.slowest.timed(operator, wanted, start_ns, end_ns), self.view(known_ns) as view:
+            return self._engine.query(view, operator, wanted, start_ns, end_ns)
 
     @contextmanager
     def view(self, known_ns: int | None = None) -> Iterator[View]:
@@ -212,7 +230,7 @@ class Store:
                 self._files,
                 self._segments,
                 self._rollups,
-                (*([self._due.rows] if self._due else []), self._head.rows()),
+                (*(self._due.parts if self._due else ()), *self._head.parts()),
                 self._corrections if then is None else then,
                 self._newest_of,
                 tuple(self._snapshot_days),
@@ -243,11 +261,15 @@ class Store:
                 with self._lock:
                     self._snapshot_days = snapshot_days
             upkeep.clear(self.folder, self._manifest, self._files, self._oldest_held)
+        self.slowest.save()
+        kept = self.section.keep_days
+        self.waveforms.maintain(None if kept is None else self._received_ns // NS_PER_DAY - kept)
 
     def seal(self) -> None:
         """Seal the head now, whatever its size."""
         with self._seals:
             self._seal()
+        self.waveforms.seal()
 
     def compact(self) -> None:
         """Seal the head, merge every day that is not one run of segments, and roll all days up, today's too."""
@@ -261,7 +283,7 @@ class Store:
         """Wait a while when sealing lags behind; raise OSError when it does not catch up."""
 
         def room() -> bool:
-            waiting = self._head.count + (self._due.rows.size if self._due else 0)
+            waiting = self._head.count + (self._due.size if self._due else 0)
             return waiting < HEAD_LIMIT * self.section.seal_rows
 
         with self._lock:
@@ -290,6 +312,18 @@ class Store:
         rows = from_batch(batch.columns, self._head.words)
         self._head.add(rows)
         self._newest.see(rows)
+
+    def _append_bursts(self, batches: Sequence[Batch]) -> None:
+        sifted = [sift(batch, self.tags.forms, self._bounds) for batch in batches]
+        refused = [each for _, found in sifted for each in found]
+        if refused:
+            with self._door:
+                self._set_aside(refused)
+        self.waveforms.append([batch for batch, _ in sifted])
+        with self._lock:
+            self._received_ns = max(self._received_ns, *(batch.received_ns for batch in batches))
+        for each in refused:
+            self._told(sentence(each, self._bounds))
 
     def _set_aside(self, refused: Sequence[Refused]) -> None:
         self._aside.append([frames.pack(frames.of_samples(*each.batch[:3], each.batch.columns)) for each in refused])
@@ -337,8 +371,8 @@ class Store:
         with self._door, self._lock:
             if self._due is None and self._head.count:
                 # What these rows are worth in the log and among the watermarks, at this very moment.
-                taken = {key: Taken.unpack(each.pack()) for key, each in self._taken.items()}
-                self._due = Due(self._head.rows(), taken, self._wal.end, self._received_ns)
+                taken = {key: each.copy() for key, each in self._taken.items()}
+                self._due = Due(self._head.parts(), taken, self._wal.end, self._received_ns)
                 self._head = Head()
         if self._due is None:
             return
@@ -352,8 +386,7 @@ class Store:
             self._snapshot_days = snapshot_days
             self._busy_days = frozenset(each.day for each in sealed.segments)
             self._sealed_some.notify_all()
-        with self._door:
-            self._wal.trim(position)
+        self._wal.trim(position)
 
     def _merge_until(self, today: Callable[[], int]) -> None:
         while not self._closing.is_set():

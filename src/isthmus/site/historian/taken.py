@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from bisect import bisect_right
+from copy import copy
 from typing import Final, Self
 
 import numpy as np
@@ -46,6 +47,12 @@ class Taken:
             self._last.insert(at + 1, seq)
             if len(self._first) > MAX_RANGES:
                 del self._first[0], self._last[0]
+
+    def copy(self) -> Self:
+        """A copy that goes its own way."""
+        out = copy(self)
+        out._first, out._last = self._first.copy(), self._last.copy()  # noqa: SLF001  its own kind
+        return out
 
     def pack(self) -> bytes:
         """As bytes: first and last of each range, as differences, u64 little-endian, deflated."""

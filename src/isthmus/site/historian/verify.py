@@ -11,6 +11,7 @@ import numpy as np
 
 from isthmus.model.errors import StoreDamaged
 from isthmus.model.time import NS_PER_DAY
+from isthmus.site.historian import waveforms
 from isthmus.site.historian.leases import Lease
 from isthmus.site.historian.manifest import Manifest, Segment
 from isthmus.site.historian.parquet import SegmentFile
@@ -50,6 +51,7 @@ def verify(folder: Path) -> Iterator[Finding]:
             ):
                 yield Finding(folder / each.path, "this rollup is not as it was written", _RESTORE)
         yield from _disjoint(folder, segments)
+        yield from (Finding(path, what, _RESTORE) for path, what in waveforms.verify(folder))
         yield from _strays(folder, manifest, {each.path for each in (*segments, *rollups)} | gone)
     finally:
         manifest.close()

@@ -14,19 +14,24 @@ from threading import Lock
 from typing import Final, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from isthmus.model.time import NS_PER_DAY
 from isthmus.site.historian.manifest import Segment
 from isthmus.site.historian.newest import unpack
-from isthmus.site.historian.parquet import ALWAYS, FOR_EVER, SegmentFile
-from isthmus.site.historian.rows import Rows, Words, concat, last_arrival_wins, newest_of_each, one_of, within
+from isthmus.site.historian.parquet import ALWAYS, FOR_EVER, POWERS, SegmentFile
+from isthmus.site.historian.points import Points, cut
+from isthmus.site.historian.recent import Recent, Sized
+from isthmus.site.historian.rows import Rows, concat, last_arrival_wins, newest_of_each, one_of, within
 
 _OPEN_FILES: Final = 256
 _FEW_GROUPS: Final = 4
-"""A screen's question touches no more row groups than this; larger ones would only push others out."""
-_DECODED_GROUPS: Final = 32
-"""Row groups kept decoded, of at most 1.7 MB each."""
+"""A screen's question touches no more row groups of a file than this; larger ones would only push others out."""
+_DECODED_BYTES: Final = 48 * 1024 * 1024
+"""How much memory the row groups kept decoded may take."""
+_KNOWN_BYTES: Final = 16 * 1024 * 1024
+"""How much what was worked out of segments may take."""
 
 
 class Files:
@@ -35,7 +40,9 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._open: OrderedDict[str, SegmentFile] = OrderedDict()
-        self._decoded: OrderedDict[tuple[str, int], Rows] = OrderedDict()
+        self._decoded: Recent[Points] = Recent(_DECODED_BYTES)
+        self.known: Recent[Sized] = Recent(_KNOWN_BYTES)
+        """What was worked out of segments, which never change; see arrays/extremes.py."""
         self._lock = Lock()
 
     def get(self, path: str) -> SegmentFile:
@@ -52,33 +59,51 @@ class Files:
                 self._open.popitem(last=False)
         return file
 
-    def rows(self, path: str, first_tag: int, last_tag: int, start_ns: int, end_ns: int) -> Rows:
-        """The rows of a segment's row groups that may hold these tags and times; a few are remembered decoded."""
-        file = self.get(path)
-        groups = file.groups(first_tag, last_tag, start_ns, end_ns)
-        if len(groups) > _FEW_GROUPS:
-            return file.read(Words(), groups)
-        return concat([self._group(path, file, group) for group in groups])
+    def points(self, segment: Segment, tags: NDArray[np.int32] | None, start_ns: int, end_ns: int) -> list[Points]:
+        """A segment's samples of these tags (in order; None for all) within [start_ns, end_ns), in pieces.
 
-    def _group(self, path: str, file: SegmentFile, group: int) -> Rows:
-        with self._lock:
-            rows = self._decoded.get((path, group))
-            if rows is not None:
-                self._decoded.move_to_end((path, group))
-                return rows
-        rows = file.read(Words(), [group])
-        with self._lock:
-            self._decoded[path, group] = rows
-            while len(self._decoded) > _DECODED_GROUPS:
-                self._decoded.popitem(last=False)
-        return rows
+        A few row groups are remembered decoded.
+        """
+        file = self.get(segment.path)
+        if tags is None:
+            groups = file.groups(ALWAYS, FOR_EVER, start_ns, end_ns)
+        else:
+            groups = file.groups_of(tags, start_ns, end_ns)
+        few = len(groups) <= _FEW_GROUPS
+        found = [self._group(segment, file, each) for each in groups] if few else _decode(segment, file, groups)
+        if tags is None:
+            return [_between(each, start_ns, end_ns) for each in found]
+        return [part for each in found if (part := cut(each, tags, start_ns, end_ns)).rows.size]
+
+    def _group(self, segment: Segment, file: SegmentFile, group: int) -> Points:
+        found = self._decoded.get((segment.path, group))
+        if found is None:
+            (found,) = _decode(segment, file, [group])
+            self._decoded.put((segment.path, group), found)
+        return found
 
     def drop(self, path: str) -> None:
         """Let go of a segment that is about to be deleted."""
         with self._lock:
             self._open.pop(path, None)
-            for key in [key for key in self._decoded if key[0] == path]:
-                del self._decoded[key]
+        self._decoded.drop(path)
+        self.known.drop(path)
+
+
+def _between(points: Points, start_ns: int, end_ns: int) -> Points:
+    return Points(within(points.rows, None, start_ns, end_ns))
+
+
+def _decode(segment: Segment, file: SegmentFile, groups: Sequence[int]) -> list[Points]:
+    found = file.pieces(groups)
+    return [_rolled(*each) for each in found] if segment.bucket_ns else [Points(rows) for rows, _ in found]
+
+
+def _rolled(rows: Rows, table: pa.Table) -> Points:
+    n, good, scaled, exponent = (table.column(name).fill_null(0).to_numpy() for name in ("n", "good", "t", "e"))
+    # The sum stands in one of two columns; what the rows beside a bucket's first carry is null, and so 0.
+    total = scaled / POWERS[exponent] + table.column("u").fill_null(0.0).to_numpy()
+    return Points(rows, n, good, total)
 
 
 class View(NamedTuple):
@@ -108,9 +133,20 @@ class View(NamedTuple):
             if each.time_max >= start_ns and each.time_min < end_ns and each.tag_max >= first and each.tag_min <= last
         ]
 
-    def rows(self, tags: NDArray[np.int32] | None, start_ns: int, end_ns: int) -> Rows:
-        """Every sample of these tags (None for all) within [start_ns, end_ns), in (tag, time) order."""
-        return self._merged(self.segments_of(tags, start_ns, end_ns), tags, start_ns, end_ns)
+    def rows(self, tags: NDArray[np.int32] | None, start_ns: int, end_ns: int, opening: Sequence[Rows] = ()) -> Rows:
+        """Every sample of these tags (None for all) within [start_ns, end_ns), in (tag, time) order.
+
+        `opening` is put with them: samples of these tags from before `start_ns`.
+        """
+        return self._merged(self.segments_of(tags, start_ns, end_ns), tags, start_ns, end_ns, opening)
+
+    def weight(self, tags: NDArray[np.int32], start_ns: int, end_ns: int) -> int:
+        """About how many sealed rows are read for such a question: those of every row group that it touches."""
+        found = 0
+        for each in self.segments_of(tags, start_ns, end_ns):
+            file = self.files.get(each.path)
+            found += int(file.group_rows[1][file.groups_of(tags, start_ns, end_ns)].sum())
+        return found
 
     def late(self, tags: NDArray[np.int32] | None, start_ns: int, end_ns: int) -> Rows:
         """Only the rows that may stand in the place of others: they win against every segment not marked overlap."""
@@ -153,14 +189,20 @@ class View(NamedTuple):
         parts += [within(each, tags, ALWAYS, moment_ns) for each in (*self.tails, self.corrections)]
         return newest_of_each(last_arrival_wins(concat(parts)))
 
-    def _merged(self, segments: Sequence[Segment], tags: NDArray[np.int32] | None, start_ns: int, end_ns: int) -> Rows:
-        parts = [self._read(each, tags, start_ns, end_ns) for each in segments]
+    def _merged(
+        self,
+        segments: Sequence[Segment],
+        tags: NDArray[np.int32] | None,
+        start_ns: int,
+        end_ns: int,
+        opening: Sequence[Rows] = (),
+    ) -> Rows:
+        tags = tags if tags is None else np.unique(tags)
+        parts = [*opening]
+        for each in segments:
+            parts += [piece.rows for piece in self.files.points(each, tags, start_ns, end_ns)]
         parts += [within(each, tags, start_ns, end_ns) for each in (*self.tails, self.corrections)]
         return last_arrival_wins(concat(parts))
-
-    def _read(self, segment: Segment, tags: NDArray[np.int32] | None, start_ns: int, end_ns: int) -> Rows:
-        first, last = (ALWAYS, FOR_EVER) if tags is None else (int(tags.min()), int(tags.max()))
-        return within(self.files.rows(segment.path, first, last, start_ns, end_ns), tags, start_ns, end_ns)
 
 
 class Asked(NamedTuple):

@@ -64,7 +64,7 @@ class Assets:
         CREATE INDEX assets_known_by_zone ON assets_known (zone, role);
         CREATE INDEX assets_known_by_role ON assets_known (role);
         CREATE INDEX assets_known_by_maker ON assets_known (maker, model);
-        CREATE INDEX assets_known_by_name ON assets_known (name = '', name, id);
+        CREATE INDEX assets_known_by_name ON assets_known ((name = ''), name, id);
         CREATE INDEX assets_known_by_state ON assets_known (state);
         CREATE INDEX assets_known_by_seen ON assets_known (last_ns);
         CREATE INDEX assets_known_by_parent ON assets_known (parent);
@@ -97,7 +97,10 @@ class Assets:
     def apply(self, db: sqlite3.Connection, position: int, record: Record) -> None:
         """Put what the record says in its place."""
         del position
-        if isinstance(record, AssetSeen):
+        if isinstance(record, AssetSeen | FlowSeen) and record.gone:
+            table = "assets_seen" if isinstance(record, AssetSeen) else "assets_flows"
+            db.execute(f"DELETE FROM {table} WHERE path = ?", (record.path,))  # noqa: S608  one of two names
+        elif isinstance(record, AssetSeen):
             db.execute("INSERT OR REPLACE INTO assets_seen VALUES (?, ?)", (record.path, _body(record)))
         elif isinstance(record, FlowSeen):
             values = (record.path, record.client, record.server, record.service, record.last_ns, _body(record))

@@ -17,12 +17,12 @@ from isthmus.model.records.edge import (
     SourceChanged,
 )
 from isthmus.model.records.people import SiteCut
-from isthmus.model.records.site import CertificateExpiring, SamplesQuarantined
+from isthmus.model.records.site import CertificateExpiring, SamplesQuarantined, SourceRefused
 from isthmus.site import tables
 
 
 class Connections:
-    """Tables `connections_<what>`: source, link, device, gate, site_cut, certificate (a row per path); dropped, quarantined."""
+    """Tables `connections_<what>`: source, link, device, gate, site_cut, certificate (a row per path); dropped, quarantined, refused."""
 
     name: ClassVar[str] = "connections"
     reads: ClassVar[tuple[type[Record], ...]] = (
@@ -35,6 +35,7 @@ class Connections:
         SamplesDropped,
         SamplesQuarantined,
         CertificateExpiring,
+        SourceRefused,
     )
     schema: ClassVar[str] = (
         tables.latest(
@@ -57,6 +58,10 @@ class Connections:
         )
         + tables.latest("connections_certificate", "subject TEXT NOT NULL, ends_ns INTEGER NOT NULL")
         + tables.facts("connections_dropped", "start_ns INTEGER NOT NULL, rows INTEGER NOT NULL, why TEXT NOT NULL")
+        + tables.facts(
+            "connections_refused",
+            "edge TEXT NOT NULL, source TEXT NOT NULL, why TEXT NOT NULL, frames INTEGER NOT NULL",
+        )
         + tables.facts("connections_quarantined", "rows INTEGER NOT NULL, why TEXT NOT NULL, tags TEXT NOT NULL")
     )
 
@@ -81,6 +86,9 @@ class Connections:
         elif isinstance(record, SamplesDropped):
             values = {"start_ns": record.start_ns, "rows": record.rows, "why": record.why}
             tables.put(db, "connections_dropped", record, values)
+        elif isinstance(record, SourceRefused):
+            values = {"edge": record.edge, "source": record.source, "why": record.why, "frames": record.frames}
+            tables.put(db, "connections_refused", record, values)
         elif isinstance(record, SamplesQuarantined):
             tags = msgspec.json.encode(record.tags).decode()
             tables.put(db, "connections_quarantined", record, {"rows": record.rows, "why": record.why, "tags": tags})

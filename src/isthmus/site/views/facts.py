@@ -17,14 +17,15 @@ _OF_KINDS: Final = (
 )
 _OF_PATH: Final = (
     "SELECT body FROM facts WHERE path = ? AND time_ns >= ? AND time_ns < ? "
-    "AND +kind IN (SELECT value FROM json_each(?))"
+    "AND kind || '' IN (SELECT value FROM json_each(?))"
 )
 _NEWEST_OF: Final = (
     "SELECT body FROM facts WHERE kind = ? AND path = ? AND gone = 0 ORDER BY time_ns DESC, ordinal DESC LIMIT 1"
 )
 _NEWEST: Final = (
-    "SELECT body, max(time_ns) FROM facts WHERE kind IN (SELECT value FROM json_each(?)) AND time_ns < ? "
-    "AND gone = 0 GROUP BY kind, path"
+    "SELECT body FROM (SELECT body, row_number() OVER (PARTITION BY kind, path ORDER BY time_ns DESC, ordinal DESC) "
+    "AS place FROM facts WHERE kind IN (SELECT value FROM json_each(?)) AND time_ns < ? AND gone = 0) AS newest "
+    "WHERE place = 1"
 )
 
 
@@ -47,9 +48,9 @@ class Facts:
         """The latest revision stands; of two with one revision, the later said."""
         body = msgspec.json.encode(record).decode()
         db.execute(
-            "INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, path, time_ns, ordinal) DO UPDATE SET "
             "revision = excluded.revision, gone = excluded.gone, position = excluded.position, body = excluded.body "
-            "WHERE excluded.revision >= revision",
+            "WHERE excluded.revision >= facts.revision",
             (*record.key, record.revision, record.gone, position, body),
         )
 

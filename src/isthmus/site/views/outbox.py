@@ -97,7 +97,7 @@ def _item(db: sqlite3.Connection, position: int, record: ErpItem) -> None:
         "INSERT INTO outbox_items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
         "body = excluded.body, state = excluded.state, attempts = excluded.attempts, message = excluded.message, "
         "receipt = excluded.receipt, revision = excluded.revision, gone = excluded.gone, position = excluded.position "
-        "WHERE excluded.revision >= revision",
+        "WHERE excluded.revision >= outbox_items.revision",
         (
             named(record.path, "erp"),
             record.order,

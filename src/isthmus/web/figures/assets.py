@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -27,7 +27,10 @@ SORTS: Final[Mapping[str, tuple[str, str]]] = {
     "seen": ("last seen, newest first", "k.last_ns DESC, k.id"),
     "new": ("first seen, newest first", "k.first_ns DESC, k.id"),
     "maker": ("maker and model", "k.maker = '', k.maker, k.model, k.id"),
-    "weak": ("advisories, worst first", "coalesce(a.answer = 'affected', 0) DESC, coalesce(a.score, 0) DESC, k.id"),
+    "weak": (
+        "advisories, worst first",
+        "CASE WHEN a.answer = 'affected' THEN 0 ELSE 1 END, coalesce(a.score, 0) DESC, k.id",
+    ),
     "gaps": ("record, emptiest first", "k.filled, k.id"),
 }
 """By name, what a person calls the order and the SQL of it."""
@@ -137,7 +140,7 @@ def choices(house: House) -> dict[str, list[tuple[str, str, int]]]:
     out: dict[str, list[tuple[str, str, int]]] = {}
     for column in ("zone", "role", "maker", "state"):
         rows = house.site.views.query(
-            f"SELECT {column} AS value, count(*) AS n FROM assets_known GROUP BY {column} ORDER BY n DESC LIMIT 60"  # noqa: S608  our own names
+            f"SELECT {column} AS value, count(*) AS n FROM assets_known GROUP BY {column} ORDER BY n DESC, value LIMIT 60"  # noqa: S608  our own names
         )
         out[column] = [(row["value"] or "-", _said(column, row["value"]), row["n"]) for row in rows]
     return out
@@ -152,7 +155,7 @@ def _said(column: str, value: str) -> str:
 def completeness(house: House) -> list[sqlite3.Row]:
     """By zone how many assets there are and how full their record is."""
     return house.site.views.query(
-        "SELECT zone, count(*) AS n, avg(filled) AS filled FROM assets_known GROUP BY zone ORDER BY n DESC LIMIT 20"
+        "SELECT zone, count(*) AS n, avg(filled) AS filled FROM assets_known GROUP BY zone ORDER BY n DESC, zone LIMIT 20"
     )
 
 
@@ -211,7 +214,7 @@ def whole(house: House, name: str) -> Whole | None:
         known=known,
         state=rows[0]["state"],
         values=tuple(collapsed([*_just_said(decided, known.time_ns), *known.fields])),
-        modules=views.query("SELECT * FROM assets_known WHERE parent = ? AND id <> ? ORDER BY model", (own, own)),
+        modules=views.query("SELECT * FROM assets_known WHERE parent = ? AND id <> ? ORDER BY model, id", (own, own)),
         parent=views.query("SELECT * FROM assets_known WHERE id = ?", (known.parent,)),
         flows=flows,
         peers=_peers(house, ends),
@@ -297,7 +300,7 @@ def _peers(house: House, ends: Sequence[str]) -> dict[str, tuple[str, str]]:
 def _findings_of(house: House, name: str) -> list[tuple[AssetFinding, str]]:
     rows = house.site.views.query(
         "SELECT f.body, f.state FROM assets_finding_of o JOIN assets_findings f ON f.id = o.finding "
-        "WHERE o.asset = ? AND f.rank < 3 ORDER BY f.state <> 'staged', f.rank LIMIT 100",
+        "WHERE o.asset = ? AND f.rank < 3 ORDER BY f.state <> 'staged', f.rank, f.id LIMIT 100",
         (name,),
     )
     return [(msgspec.json.decode(row["body"], type=AssetFinding), row["state"]) for row in rows]
@@ -380,7 +383,7 @@ def drawn(house: House) -> tuple[list[Any], list[Any], bool]:
     node = "id" if single else "zone || '/' || role"
     nodes: list[Any] = views.query(
         f"SELECT {node} AS key, zone, role, count(*) AS n, min(CASE WHEN name <> '' THEN name WHEN model <> '' "  # noqa: S608  ours
-        f"THEN model ELSE address END) AS label FROM assets_known WHERE parent = '' GROUP BY {node} ORDER BY zone, role, label"
+        f"THEN model ELSE address END) AS label FROM assets_known WHERE parent = '' GROUP BY {'id' if single else 'zone, role'} ORDER BY zone, role, label"
     )
     edges: list[Any] = views.query(
         f"""
@@ -392,17 +395,21 @@ def drawn(house: House) -> tuple[list[Any], list[Any], bool]:
             count(*) AS n
         FROM assets_flows f JOIN here c ON c.place = f.client LEFT JOIN here s ON s.place = f.server
         WHERE f.client <> f.server AND (s.key IS NOT NULL OR {_OUTSIDE})
-        GROUP BY 1, 2 ORDER BY n DESC LIMIT ?
+        GROUP BY 1, 2 ORDER BY n DESC, client, server LIMIT ?
         """,  # noqa: S608  of our own pieces
         (_DRAWN,),
     )
     return nodes, edges, single
 
 
+def _each(values: Iterable[str]) -> str:
+    return ", ".join(f"'{value}'" for value in values)
+
+
 _OUTSIDE: Final = (
     "(f.server LIKE '%.%' AND f.server NOT LIKE '10.%' AND f.server NOT LIKE '192.168.%' AND f.server NOT LIKE '169.254.%' "
     "AND f.server NOT LIKE '127.%' AND f.server NOT LIKE '%.255' "
-    "AND CAST(substr(f.server, 1, instr(f.server, '.') - 1) AS INTEGER) < 224 "
-    "AND NOT (f.server LIKE '172.%' AND CAST(substr(f.server, 5, 2) AS INTEGER) BETWEEN 16 AND 31))"
+    f"AND substr(f.server, 1, 4) NOT IN ({_each(f'{number}.' for number in range(224, 256))}) "
+    f"AND substr(f.server, 1, 7) NOT IN ({_each(f'172.{number}.' for number in range(16, 32))}))"
 )
 """A server that no asset is and that stands outside: private, group and loopback ranges left out."""

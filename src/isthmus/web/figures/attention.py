@@ -155,8 +155,8 @@ def _faulty(source: Source) -> Need:
 
 
 def _gates(house: House, now_ns: int) -> list[Need]:
-    cut = {row["path"]: row for row in house.site.views.query("SELECT * FROM connections_gate WHERE cut")}
-    down = house.site.views.query("SELECT * FROM connections_link WHERE NOT up")
+    cut = {row["path"]: row for row in house.site.views.query("SELECT * FROM connections_gate WHERE cut <> 0")}
+    down = house.site.views.query("SELECT * FROM connections_link WHERE up = 0")
     here = refusals.refused(house)
     return [
         *(_refused(house, path, row, now_ns) for path, row in here.items()),

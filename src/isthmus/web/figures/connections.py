@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from typing import Final
+
 import msgspec
 
 from isthmus.model.equipment import named
@@ -9,6 +12,9 @@ from isthmus.model.time import NS_PER_DAY, NS_PER_MINUTE
 from isthmus.web.figures import attention, refusals, sources
 from isthmus.web.figures.sources import Source
 from isthmus.web.house import House
+
+_STILL_NS: Final = 15 * NS_PER_MINUTE
+"""An edge whose source is refused asks again every ten minutes: one that did not is thought to be mended."""
 
 
 class SourceNow(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +38,8 @@ class ConduitNow(msgspec.Struct, frozen=True, kw_only=True):
     up: bool
     cut: bool
     """Closed on the OT side, or refused by the site."""
+    silent: bool
+    """Not closed by anybody, and yet an edge behind it is not heard."""
     since_ns: int
     words: str
     refused: str
@@ -61,7 +69,7 @@ def all_connections(house: House, now_ns: int) -> Connections:
     """Every source and conduit that was ever told of, and the losses of the last week."""
     return Connections(
         sources=tuple(_source(house, one, now_ns) for one in sources.all_sources(house)),
-        conduits=tuple(_conduits(house)),
+        conduits=tuple(_conduits(house, now_ns)),
         lost=tuple(_lost(house, now_ns)),
     )
 
@@ -81,36 +89,65 @@ def _source(house: House, source: Source, now_ns: int) -> SourceNow:
     )
 
 
-def _conduits(house: House) -> list[ConduitNow]:
+def _conduits(house: House, now_ns: int) -> list[ConduitNow]:
     gates = {row["path"]: row for row in house.site.views.query("SELECT * FROM connections_gate")}
     links = {row["path"]: row for row in house.site.views.query("SELECT * FROM connections_link")}
     refusals_ = refusals.refused(house)
     out = []
-    for path in sorted(gates.keys() | links.keys() | refusals_.keys()):
+    strangers = _strangers(house, now_ns)
+    for path in sorted(gates.keys() | links.keys() | refusals_.keys() | strangers.keys()):
         gate, link, refusal = gates.get(path), links.get(path), refusals_.get(path)
         cut = gate is not None and bool(gate["cut"])
+        told_up = link is None or bool(link["up"])
+        silent = {} if cut or refusal is not None or not told_up else house.site.contact.silent(path, now_ns)
         if refusal is not None:
             words = refusals.refusal_words(refusal)
         elif gate is not None and cut:
             words = f"Cut by {gate['by']} at level {gate['level']}: {gate['reason']}."
+        elif silent:
+            words = _silence(house, silent)
         elif link is not None and not link["up"]:
             words = f"{link['cause'].rstrip('.')}. {link['waiting_frames']} frames waited on the edge."
         elif gate is not None:
             words = f"Reopened by {gate['by']}: {gate['reason']}."
         else:
             words = "The edge reaches the site."
-        since = max(row["time_ns"] for row in (gate, link, refusal) if row is not None)
+        said = [row["time_ns"] for row in (gate, link, refusal) if row is not None]
+        since = min(silent.values()) if silent else max([*said, *(row["time_ns"] for row in strangers.get(path, ()))])
         out.append(
             ConduitNow(
                 name=named(path, "conduit") or path,
-                up=not cut and refusal is None and (link is None or bool(link["up"])),
+                up=not cut and refusal is None and told_up and not silent,
                 cut=cut or refusal is not None,
+                silent=bool(silent),
                 since_ns=since,
-                words=words,
+                words=" ".join(
+                    [words, *(f"Refused from {row['edge']}: {row['why']}." for row in strangers.get(path, ()))]
+                ),
                 refused=refusal["step"] if refusal is not None else "",
                 asked_by=refusal["by"] if refusal is not None and refusal["step"] == "lift asked" else "",
             )
         )
+    return out
+
+
+def _silence(house: House, silent: dict[str, int]) -> str:
+    """Who is not heard, since when, and what that means."""
+    if "" in silent:
+        return f"No edge has been heard since the site began to listen at {house.local.second(silent[''])}."
+    who = ", ".join(f"{edge} was last heard at {house.local.second(since_ns)}" for edge, since_ns in silent.items())
+    return f"{who}. What an edge reads meanwhile it keeps, and it follows."
+
+
+def _strangers(house: House, now_ns: int) -> dict[str, list[sqlite3.Row]]:
+    """By conduit, who speaks for a source that is not its own: told within the last quarter of an hour, the newest each."""
+    rows = house.site.views.query(
+        "SELECT *, max(time_ns) FROM connections_refused WHERE time_ns > ? GROUP BY path, edge, source",
+        (now_ns - _STILL_NS,),
+    )
+    out: dict[str, list[sqlite3.Row]] = {}
+    for row in rows:
+        out.setdefault(row["path"], []).append(row)
     return out
 
 

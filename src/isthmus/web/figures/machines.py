@@ -41,7 +41,7 @@ class MachineNow(msgspec.Struct, frozen=True, kw_only=True):
     redoing: bool
     """True while its figures lack samples that came late."""
     last_sample_ns: int | None
-    """Source time of its newest sample."""
+    """Source time of its newest sample, of whatever tag."""
     silent: tuple[str, ...]
     """Its sources that do not deliver."""
 
@@ -87,6 +87,11 @@ def machine_now(house: House, machine: Machine, now_ns: int, silent: set[str]) -
 
 
 def last_sample_ns(house: House, machine: Machine) -> int | None:
-    """Source time of the newest sample that a machine's figures are made of."""
-    lasts = (house.site.namespace.last(tag) for tag in sources.tags_of(machine))
-    return max((last.time_ns for last in lasts if last), default=None)
+    """Source time of the newest sample of a machine: of its sources, where they serve it alone, and of its own tags.
+
+    A machine that runs calmly for an hour says nothing new of its state, while its temperature still comes.
+    """
+    namespace = house.site.namespace
+    alone = (namespace.newest(source) for source in sources.sources_of(machine) if source not in sources.shared(house))
+    own = (last.time_ns for tag in sources.tags_of(machine) if (last := namespace.last(tag)))
+    return max((*filter(None, alone), *own), default=None)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from isthmus.model.equipment import named
-from isthmus.model.records.business import Step
+from isthmus.model.records.business import ErpDiffers, Step
 from isthmus.model.records.production import RunEnded
 from isthmus.web.figures.lots import LotOfOrder, of_orders
 from isthmus.web.house import House
@@ -159,6 +159,14 @@ def all_reports(house: House) -> list[Report]:
     ]
 
 
+def differs(house: House) -> list[ErpDiffers]:
+    """Where the ERP's own figure of an order is not what it confirmed to us, by order."""
+    rows = house.site.views.query(
+        "SELECT body FROM facts WHERE kind = 'ErpDiffers' AND gone = 0 ORDER BY path, ordinal"
+    )
+    return [msgspec.json.decode(row["body"], type=ErpDiffers) for row in rows]
+
+
 def erp_link(house: House) -> tuple[bool | None, str, int | None]:
     """Whether the business system answers (None while nothing is known), why not, and since when."""
     rows = house.site.views.query("SELECT up, cause, time_ns FROM erp_link")
@@ -196,7 +204,7 @@ def _operations(house: House) -> dict[str, list[Operation]]:
     made: dict[tuple[str, int, str], list[Any]] = defaultdict(lambda: [0.0, 0.0, 0.0, {}, {}])
     machines = house.site.plant.machines
     over: set[tuple[str, int]] = set()
-    for row in house.site.views.query("SELECT * FROM runs ORDER BY time_ns"):
+    for row in house.site.views.query("SELECT * FROM runs ORDER BY time_ns, path"):
         cell = made[row["order_no"], row["sequence"], row["operation"]]
         name = machines[row["path"]].name if row["path"] in machines else row["path"]
         cell[3][name] = True

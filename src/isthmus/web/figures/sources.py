@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from isthmus.model.equipment import named
@@ -80,6 +82,12 @@ def machines_by_source(house: House) -> dict[str, tuple[str, ...]]:
         for source in sources_of(machine):
             out[source] = (*out.get(source, ()), machine.name)
     return out
+
+
+@lru_cache(maxsize=8)
+def shared(house: House) -> frozenset[str]:
+    """Sources that serve more than one machine; the plant file of a running site does not change."""
+    return frozenset(source for source, machines in machines_by_source(house).items() if len(machines) > 1)
 
 
 def tags_of(machine: Machine) -> list[str]:

@@ -15,6 +15,8 @@ from isthmus.web.figures import sources
 from isthmus.web.house import House
 
 MAX_SAMPLES = 500
+_METERED = frozenset({"Wh", "kWh", "MWh", "J", "kJ", "MJ", "GJ", "m³", "m3", "l", "pcs"})
+"""Units of running meters, whose line only ever climbs: worth a look, but not the first."""
 
 
 class TagNow(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +65,7 @@ def machine_tags(house: House, machine: Machine) -> list[TagNow]:
     own = sources.tags_of(machine)
     names = list(own)
     from_sources = set(sources.sources_of(machine))
-    shared = {name for name, used in sources.machines_by_source(house).items() if len(used) > 1}
+    shared = sources.shared(house)
     infos = {info.name: info for info in house.site.tags.all().values()}
     # A source that serves several machines would show every machine the tags of the others.
     names += [
@@ -92,7 +94,7 @@ def trend(house: House, tag: str, start_ns: int, end_ns: int, points: int) -> Tr
     if number is None:
         return None
     info = house.site.tags.info(number)
-    if info.kind is ValueKind.STR:
+    if info.kind in {ValueKind.STR, ValueKind.WAVEFORM}:
         return None
     table = house.site.historian.query(Decimate(points=points), [number], start_ns, end_ns)
     return Trend(
@@ -107,9 +109,11 @@ def trend(house: House, tag: str, start_ns: int, end_ns: int, points: int) -> Tr
 
 
 def trendable(tags: list[TagNow]) -> list[TagNow]:
-    """Tags that can be drawn as a line, measured ones first."""
-    drawn = [tag for tag in tags if tag.kind != ValueKind.STR]
-    return sorted(drawn, key=lambda tag: (tag.kind != ValueKind.F64, tag.kind == ValueKind.BOOL))
+    """Tags that can be drawn as a line: measured ones first, then meters and counters, then switches."""
+    drawn = [tag for tag in tags if tag.kind not in {ValueKind.STR, ValueKind.WAVEFORM}]
+    return sorted(
+        drawn, key=lambda tag: (tag.kind != ValueKind.F64 or tag.unit in _METERED, tag.kind == ValueKind.BOOL)
+    )
 
 
 def _now(house: House, name: str, info: TagInfo | None, *, own: bool) -> TagNow:

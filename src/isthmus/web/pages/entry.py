@@ -27,7 +27,8 @@ def landing(request: Request[Person, Session, Any], house: NamedDependency[House
     person = request.user
     if person.machine in house.site.plant.machines:
         return see(f"/machine/{house.below(person.machine)}")
-    return see(roles.ROLES[person.role][1])
+    # An audit on its own has no plant to begin with.
+    return see(roles.ROLES[person.role][1] if house.site.plant.calendars else "/assets")
 
 
 @get("/log-in", exclude_from_auth=True)

@@ -32,6 +32,7 @@ _SAID = {
     "job": "The job is in the log.",
     "lot": "The lot is in the log; the order's figures follow within seconds.",
     "quantity": "The correction is in the log; the figures follow within seconds.",
+    "sample": "The sample is put right, the old one is kept; the figures follow within seconds.",
 }
 _TREND_NS = NS_PER_HOUR
 _LARGEST = 1 << 62
@@ -61,7 +62,7 @@ def act(
     house: NamedDependency[House],
     form: NamedDependency[dict[str, str]],
 ) -> Redirect:
-    """Something a person says of a machine: reason, undo, job, halt, quantity or lot."""
+    """Something a person says of a machine: reason, undo, job, halt, sample, quantity or lot."""
     machine = house.machine(str(below))
     if machine is None:
         raise NotFoundException(detail="No machine has this path.")
@@ -73,6 +74,9 @@ def act(
         acts.start_job(house, request.user, machine, form.get("order", ""), form.get("operation", ""))
     elif what == "halt":
         acts.stop_job(house, request.user, machine, form.get("order", ""), finished=form.get("finished") == "yes")
+    elif what == "sample":
+        asked = {"tag": form.get("tag", ""), "value": form.get("value", ""), "why": form.get("why", "")}
+        acts.put_right(house, request.user, machine, time_ns=_number(form, "time_ns"), **asked)
     elif what == "quantity":
         good, scrap, rework = (_number(form, key) if form.get(key) else 0 for key in ("good", "scrap", "rework"))
         by = acts.Correction(good, scrap, rework, form.get("note", ""))
@@ -132,7 +136,9 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
             "orders": [one for one in orders.all_orders(house) if one.state not in ("finished", "cancelled")],
             "run": run,
             "asked": asked,
-            "can": {what: roles.may(session.person.role, what) for what in ("reason", "job", "quantity", "lot")},
+            "can": {
+                what: roles.may(session.person.role, what) for what in ("reason", "job", "quantity", "lot", "sample")
+            },
             "lots": lots.lots_now(house, machine.path),
             "numbers": orders.known(house).numbers,
             "materials": jobs.materials_of(house, run["order_no"]) if run else [],

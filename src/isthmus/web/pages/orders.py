@@ -54,6 +54,7 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
     out: dict[str, Markup] = {
         "health": cells.health(orders_.erp_link(house), states, now, house.local),
         "parked": cells.parked(parked, session, now, house.local),
+        "differs": cells.differs(orders_.differs(house)),
         "orders": cells.orders(shown, now, house.local, only),
         "when": Markup("now %s") % house.local.second(now),
         **nav.counts(house, now),

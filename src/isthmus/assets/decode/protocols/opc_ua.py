@@ -1,6 +1,7 @@
-"""OPC UA over TCP: who the applications are (ApplicationDescription), which security was asked for, and names in clear.
+"""OPC UA over TCP: who the applications are (ApplicationDescription, BuildInfo), which security was asked for, names.
 
-Sources: OPC 10000-6 clauses 5.2 (binary encoding), 6.7 and 7.1 (secure conversation, TCP); 10000-4 clause 5.
+Sources: OPC 10000-6 clauses 5.2 (binary encoding), 6.7 and 7.1 (secure conversation, TCP); 10000-4 clause 5;
+10000-5 clause 12.4 (BuildInfo).
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ _SERVICES: Final[dict[int, tuple[str, Act]]] = {
 _DESCRIBED: Final = frozenset({425, 431, 464})
 """Answers that hold an ApplicationDescription: Find Servers, Get Endpoints, Create Session."""
 _CREATE_SESSION, _ACTIVATE = 461, 467
+_READ_ANSWER, _BUILD_INFO = 634, b"\x01\x00\x54\x01\x01"
+"""Answer to Read; node id 340 in four bytes, a BuildInfo in binary."""
 _USER_TOKEN: Final = b"\x01\x00\x44\x01\x01"
 """Node id 324 in four bytes: a UserNameIdentityToken."""
 _URN: Final = re.compile(rb"(.{4})((?:urn:|https?://)[\x21-\x7e]{1,250})", re.DOTALL)
@@ -59,6 +62,8 @@ def kinds(look: Look) -> NDArray[np.int32]:
     node = np.where(wide[:, 24] == 1, wide[:, 26] | (wide[:, 27] << 8), 0)
     message = sign == int.from_bytes(b"MSG", "big")
     telling = np.isin(node, (*_DESCRIBED, _CREATE_SESSION, _ACTIVATE))
+    # Behind a response header without diagnostics: one value, an extension object that is a BuildInfo.
+    telling |= (node == _READ_ANSWER) & (be(look, 58, 4) == int.from_bytes(_BUILD_INFO[:4], "big"))
     counted = np.where(np.isin(node, tuple(_SERVICES)), 1 + node, 0)
     opening = np.isin(sign, [int.from_bytes(one, "big") for one in (b"HEL", b"OPN")])
     return np.where(message, np.where(telling, -1, counted), np.where(opening, -2, 0)).astype(np.int32)
@@ -82,6 +87,8 @@ def read(packet: Packet) -> Iterator[Said]:
             yield from _described(packet, body, node)
         elif node == _ACTIVATE:
             yield from _user(packet, body)
+        elif node == _READ_ANSWER and body[30:35] == _BUILD_INFO:
+            yield from _build_info(packet, body[39:])
 
 
 def _described(packet: Packet, body: bytes, node: int) -> Iterator[Said]:
@@ -104,6 +111,22 @@ def _described(packet: Packet, body: bytes, node: int) -> Iterator[Said]:
             packet, SERVICE, "OPC UA ApplicationDescription", child=uri if node == 425 else "", model=product, name=name,  # noqa: PLR2004
             role=_TYPES[kind], more={"application uri": uri},
         )  # fmt: skip
+
+
+def _build_info(packet: Packet, body: bytes) -> Iterator[Said]:
+    """Product URI, maker, product, software version, build number; then a date."""
+    words, at = list[str](), 0
+    for _ in range(5):
+        word, at = _string(body, at)
+        words.append(word)
+    product, maker, name, version, build = words
+    if at > len(body) - 8 or not (maker or name or version):
+        return
+    more = {"product uri": product, "build": build}
+    yield identity(
+        packet, SERVICE, "OPC UA BuildInfo", maker=maker, model=name, firmware=version,
+        more={key: value for key, value in more.items() if value},
+    )  # fmt: skip
 
 
 def _string(body: bytes, at: int) -> tuple[str, int]:

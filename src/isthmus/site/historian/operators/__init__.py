@@ -14,6 +14,11 @@ A text asks two relations, one row a sample, unique in (tag, time_ns):
 
 Texts that need to know how long a value held ask `held` or `parts`, which stand in RELATIONS.
 Parameters beside $start and $end are the operator's own fields.
+
+DUCKDB is asked by the site and by a group's screens; SPARK by a group's cluster, Spark or Sail. A Spark
+text leaves the order of its rows, and the limit of a list, to whoever asked: across a cluster both are
+cheaper at the end. In its `word`, a number that is not whole stands behind the character 1, as every
+engine writes such numbers otherwise.
 """
 
 from __future__ import annotations
@@ -52,6 +57,20 @@ RELATIONS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     ),
 }
 """What texts may ask beside `samples` and `opening`: the relations that each is made of, and how."""
+SPARK_RELATIONS: Final[Mapping[str, str]] = {
+    "held": """
+        SELECT * FROM (
+            SELECT tag, greatest(time_ns, $start) AS since, num, usable, word,
+                   lead(time_ns, 1, $end) OVER (PARTITION BY tag ORDER BY time_ns) AS until
+            FROM (SELECT tag, time_ns, num, usable, word FROM opening
+                  UNION ALL SELECT tag, time_ns, num, usable, word FROM samples))
+        WHERE until > since""",
+    "parts": """
+        SELECT tag, num, usable, bucket, greatest(since, bucket) AS since, least(until, bucket + $bucket) AS until
+        FROM (SELECT tag, num, usable, since, until,
+                     explode(sequence(since - (since - $shift) % $bucket, until - 1L, $bucket)) AS bucket FROM held)""",
+}
+"""The same for Spark and Sail."""
 
 
 class Text(Protocol):
@@ -61,6 +80,7 @@ class Text(Protocol):
     ASKS: tuple[str, ...]
     """The relations that it asks."""
     DUCKDB: str
+    SPARK: str
 
     parameters: Callable[[Any], Mapping[str, object]]
     """The parameters beside $start and $end, from the operator."""

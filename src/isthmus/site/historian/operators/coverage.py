@@ -18,6 +18,16 @@ FROM (
     SELECT tag, time_ns - time_ns % $bucket, 0, 0, 1 FROM samples)
 GROUP BY tag, bucket_ns ORDER BY tag, bucket_ns
 """
+SPARK: Final = """
+SELECT tag, bucket_ns, sum(good_ns) AS good_ns, sum(bad_ns) AS bad_ns, sum(n) AS n
+FROM (
+    SELECT tag, bucket AS bucket_ns, CASE WHEN usable THEN until - since ELSE 0L END AS good_ns,
+           CASE WHEN usable THEN 0L ELSE until - since END AS bad_ns, 0L AS n
+    FROM parts
+    UNION ALL
+    SELECT tag, time_ns - time_ns % $bucket, 0L, 0L, 1L FROM samples)
+GROUP BY tag, bucket_ns
+"""
 
 
 def parameters(operator: Coverage) -> dict[str, object]:

@@ -38,6 +38,21 @@ UNION
 SELECT tag, -high.time_ns, high.num FROM extremes
 ORDER BY tag, time_ns
 """
+SPARK: Final = """
+WITH numbers AS (
+    SELECT tag, time_ns, num + 0.0D AS num, time_ns DIV $width AS stretch, good FROM samples
+    WHERE usable AND num IS NOT NULL),
+few AS (SELECT tag FROM numbers GROUP BY tag HAVING sum(good) <= $points),
+extremes AS (
+    SELECT tag, stretch, min(named_struct('num', num, 'time_ns', time_ns)) AS low,
+           max(named_struct('num', num, 'time_ns', -time_ns)) AS high
+    FROM numbers LEFT ANTI JOIN few USING (tag) GROUP BY tag, stretch)
+SELECT tag, time_ns, num AS value FROM numbers LEFT SEMI JOIN few USING (tag)
+UNION
+SELECT tag, low.time_ns, low.num FROM extremes
+UNION
+SELECT tag, -high.time_ns, high.num FROM extremes
+"""
 
 
 def parameters(operator: Decimate) -> dict[str, object]:

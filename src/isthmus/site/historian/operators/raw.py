@@ -14,6 +14,11 @@ UNION ALL
 SELECT tag, time_ns, status, f64, i64, str FROM samples
 ORDER BY tag, time_ns
 """
+SPARK: Final = """
+SELECT tag, time_ns, status, f64, i64, str FROM opening WHERE $before
+UNION ALL
+SELECT tag, time_ns, status, f64, i64, str FROM samples
+"""
 
 
 def parameters(operator: Raw) -> dict[str, object]:

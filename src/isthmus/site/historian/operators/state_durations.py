@@ -18,6 +18,15 @@ SELECT tag, number AS "window", word AS value,
 FROM held JOIN windows ON since < end_ns AND until > start_ns
 GROUP BY ALL ORDER BY tag, "window", value
 """
+SPARK: Final = """
+WITH windows AS (
+    SELECT number, greatest(start_ns, $start) AS start_ns, least(element_at($ends, number + 1), $end) AS end_ns
+    FROM (SELECT posexplode($starts) AS (number, start_ns)))
+SELECT tag, cast(number AS bigint) AS `window`, word AS value,
+       sum(least(until, end_ns) - greatest(since, start_ns)) AS duration_ns
+FROM held JOIN windows ON since < end_ns AND until > start_ns
+GROUP BY tag, number, word
+"""
 
 
 def parameters(operator: StateDurations) -> dict[str, object]:

@@ -13,6 +13,11 @@ SELECT tag, bucket AS bucket_ns, sum(num * (until - since)) / sum(until - since)
        sum(until - since)::BIGINT AS good_ns
 FROM parts WHERE usable AND num IS NOT NULL GROUP BY ALL ORDER BY tag, bucket_ns
 """
+SPARK: Final = """
+SELECT tag, bucket AS bucket_ns, sum(num * (until - since)) / cast(sum(until - since) AS double) AS mean,
+       sum(until - since) AS good_ns
+FROM parts WHERE usable AND num IS NOT NULL GROUP BY tag, bucket
+"""
 
 
 def parameters(operator: TimeWeightedMean) -> dict[str, object]:

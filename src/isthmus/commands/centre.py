@@ -1,0 +1,191 @@
+"""A group's centre: what its sites shipped, and questions over all of them.
+
+    isthmus centre status                 what each site shipped, how old it is, what was refused and why
+    isthmus centre query "acme/*:press*/power" --ask mean --by 1h --from 2026-11-01
+    isthmus centre query "*:*/state" --ask states --engine spark --python spark/bin/python --master spark://host:7077
+    isthmus centre verify                 read every file again; 1 when one is not as it was shipped
+
+Each site ships with a line in its plant.toml, `[historian] ship_to = "/mnt/group"`; the centre reads that
+folder and keeps what it checked in a folder of its own. It needs no plant file and no server: DuckDB in
+this process answers, or a Spark or Sail cluster that you have already.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from isthmus.model import query as q
+from isthmus.model.errors import UsageError
+from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S, Interval, from_datetime, iso, parse
+
+if TYPE_CHECKING:
+    from isthmus.centre.centre import Asks, Centre
+    from isthmus.centre.stock import Taken
+
+_UNITS: Final = {"s": NS_PER_S, "m": NS_PER_MINUTE, "h": NS_PER_HOUR, "d": NS_PER_DAY}
+_LARGEST: Final = 10_000
+
+
+def _windows(start_ns: int, end_ns: int, by_ns: int) -> q.Operator:
+    if (end_ns - start_ns) // by_ns > _LARGEST:
+        msg = f"that is more than {_LARGEST} stretches; choose a longer --by"
+        raise UsageError(msg)
+    edges = [*range(start_ns, end_ns, by_ns), end_ns]
+    return q.StateDurations(windows=tuple(map(Interval, edges[:-1], edges[1:])))
+
+
+_ASKS: Final[dict[str, tuple[str, Callable[[int, int, int], q.Operator]]]] = {
+    "last": ("the newest sample of each tag", lambda _s, _e, _by: q.Last()),
+    "raw": ("every sample", lambda _s, _e, _by: q.Raw()),
+    "minmax": ("count, minimum, maximum and mean by stretch", lambda _s, _e, by: q.Aggregate(bucket_ns=by)),
+    "mean": ("the mean over time by stretch", lambda _s, _e, by: q.TimeWeightedMean(bucket_ns=by)),
+    "integral": ("value times seconds by stretch", lambda _s, _e, by: q.Integral(bucket_ns=by)),
+    "counted": ("how far a counter moved by stretch", lambda _s, _e, by: q.CounterDelta(bucket_ns=by)),
+    "coverage": ("how much of each stretch was observed", lambda _s, _e, by: q.Coverage(bucket_ns=by)),
+    "states": ("how long each value held in each stretch", _windows),
+    "top": ("the values that held longest, over all tags", lambda _s, _e, _by: q.TopReasons()),
+    "gaps": ("where there was no usable value for longer than --by", lambda _s, _e, by: q.Gaps(longer_ns=by)),
+}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The task, the group's folder, and what is asked."""
+    parser.add_argument("--group", type=Path, default=Path("group"), help="the folder that the sites ship to (%(default)s)")  # fmt: skip
+    parser.add_argument("--data", type=Path, default=Path("var/centre"), help="the centre's own folder (%(default)s)")
+    tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True)
+    tasks.add_parser("status", help="what is there, by site")
+    tasks.add_parser("verify", help="read every file again")
+    ask = tasks.add_parser(
+        "query",
+        help="ask over all sites",
+        description="The answer as CSV. " + " ".join(f"{name}: {what}." for name, (what, _) in _ASKS.items()),
+    )
+    ask.add_argument("tags", help="which tags, as 'site:source/tag' with * and ?; without a colon those of all sites")
+    ask.add_argument("--ask", choices=_ASKS, default="minmax", help="the question (default: %(default)s)")
+    ask.add_argument("--from", dest="since", metavar="TIME", help="from when, UTC if it names no zone; else 24 h back")
+    ask.add_argument("--to", dest="until", metavar="TIME", help="until before when; else now")
+    ask.add_argument("--by", default="1h", metavar="LENGTH", help="length of a stretch: 30s, 15m, 1h, 1d (default: 1h)")
+    ask.add_argument("--engine", choices=["duckdb", "spark", "sail"], default="duckdb", help="who works it out (default: duckdb)")  # fmt: skip
+    ask.add_argument("--python", type=Path, help="the interpreter of Spark's or Sail's own environment")
+    ask.add_argument("--master", default="", help="spark://host:7077 or sc://host:50051; none for this machine alone")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the task."""
+    from isthmus.centre.centre import Centre  # noqa: PLC0415  heavy
+
+    with Centre(args.data, args.group) as centre:
+        return _TASKS[args.task](centre, args)
+
+
+def _status(centre: Centre, args: argparse.Namespace) -> int:
+    del args
+    _told(centre.take())
+    now_ns = from_datetime(datetime.now(UTC))
+    print(f"{'site':30} {'days':>5} {'files':>6} {'samples':>15} {'GB':>8}  newest sealed         shipped")
+    for each in centre.stock.sites():
+        size = centre.stock.size(each.number)
+        files, age_s = size.segments + size.rollups, (now_ns - each.shipped_ns) / NS_PER_S
+        newest = iso(size.last_ns)[:19] + "Z" if size.segments else "-" * 20
+        line = f"{each.name:30} {size.days:>5} {files:>6} {size.rows:>15,} {size.bytes / 1e9:>8.3f}"
+        print(f"{line}  {newest}  {age_s:,.0f} s ago")
+    refused = centre.stock.refused()
+    for one in refused:
+        print(f"refused since {iso(one.since_ns)[:19]}Z: {one.name}: {one.why}")
+    return int(bool(refused))
+
+
+def _verify(centre: Centre, args: argparse.Namespace) -> int:
+    del args
+    taken = centre.stock.take(anew=True)
+    _told(taken)
+    refused, files = sum(len(each.refused) for each in taken), sum(each.files for each in taken)
+    print(
+        f"{files} files read" + (f"; {refused} things are not as they were shipped" if refused else ", all as shipped")
+    )
+    return int(refused > 0)
+
+
+def _query(centre: Centre, args: argparse.Namespace) -> int:
+    until = _moment(args.until) if args.until else from_datetime(datetime.now(UTC))
+    since = _moment(args.since) if args.since else until - NS_PER_DAY
+    if since >= until:
+        msg = f"--from {iso(since)} is not before --to {iso(until)}"
+        raise UsageError(msg)
+    operator = _ASKS[args.ask][1](since, until, _length(args.by))
+    _told(centre.take())
+    tags = {each.id: each for each in centre.stock.tags(args.tags)}
+    if not tags:
+        msg = f"no tag fits {args.tags!r}; write it as 'acme/northgate:press/power', with * and ? where it may differ"
+        raise UsageError(msg)
+    with _engine(args) as engine:
+        began = time.monotonic()
+        table = centre.query(operator, list(tags), since, until, engine=engine)
+        took_s = time.monotonic() - began
+    out = csv.writer(sys.stdout)
+    names = [name for name in table.column_names if name != "tag"]
+    out.writerow([*(["site", "tag"] if "tag" in table.column_names else []), *names])
+    for batch in table.to_batches():
+        out.writerows(_row(row, tags) for row in batch.to_pylist())
+    sys.stdout.flush()
+    print(f"{table.num_rows:,} rows of {len(tags):,} tags in {took_s:.2f} s by {args.engine}", file=sys.stderr)
+    return 0
+
+
+def _row(row: dict[str, Any], tags: dict[int, Any]) -> list[object]:
+    head = [tags[row["tag"]].site, tags[row["tag"]].info.name] if "tag" in row else []
+    return [*head, *(iso(value) if name in _TIMES and value is not None else value for name, value in row.items() if name != "tag")]  # fmt: skip
+
+
+_TIMES: Final = frozenset({"time_ns", "bucket_ns", "start_ns", "end_ns", "at_ns"})
+
+
+def _told(taken: Iterable[Taken]) -> None:
+    for each in taken:
+        for refused in each.refused:
+            mend = "delete that file and run `isthmus history ship` at the site: it is sent again"
+            print(f"{each.site}: not taken in: {refused.why}. What was there before stands; {mend}", file=sys.stderr)
+
+
+@contextmanager
+def _engine(args: argparse.Namespace) -> Iterator[Asks | None]:
+    """The engine that was asked for, for as long as the question lasts; None for DuckDB."""
+    if args.engine == "duckdb":
+        yield None
+        return
+    from isthmus.centre.cluster import Cluster  # noqa: PLC0415  heavy
+    from isthmus.centre.session import WHAT_IT_NEEDS, Session  # noqa: PLC0415  as above
+
+    if args.python is None:
+        msg = f"{args.engine} has an environment of its own: {WHAT_IT_NEEDS[args.engine]}; then name its --python"
+        raise UsageError(msg)
+    with Session(args.engine, args.python, master=args.master) as session:
+        yield Cluster(session)
+
+
+def _moment(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+        return parse(text) if moment.tzinfo else from_datetime(moment.replace(tzinfo=UTC))
+    except ValueError as error:
+        msg = f"{text!r} is no time; write it as 2026-11-22 or 2026-11-22T06:00:00Z"
+        raise UsageError(msg) from error
+
+
+def _length(text: str) -> int:
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not number.isdigit() or not int(number):
+        msg = f"{text!r} is no length; write it as 30s, 15m, 1h or 1d"
+        raise UsageError(msg)
+    return int(number) * _UNITS[unit]
+
+
+_TASKS = {"status": _status, "verify": _verify, "query": _query}

@@ -1,0 +1,91 @@
+"""What `isthmus audit identify` takes from the audit's folder and keeps there: answers, and who kept a connection."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from isthmus.assets.decode.audit import hear
+from isthmus.assets.decode.said import Identity
+from isthmus.edge.identify.round import Visit
+from isthmus.model.errors import UsageError
+from isthmus.model.records.assets import AssetKnown
+from isthmus.plantfile import PlantFile
+from isthmus.run.audit_store import AuditStore
+
+_KEPT: Final = "kept-open.json"
+
+
+def declared(store: AuditStore, plant: PlantFile) -> None:
+    """Take zones, conduits and name from the plant file, as an import does."""
+    settings = msgspec.structs.replace(
+        store.settings,
+        path=store.settings.path if store.sources() else plant.plant.path,
+        name=plant.plant.name,
+        zones=plant.zones,
+        conduits=plant.conduits,
+        time_zone=plant.plant.time_zone,
+    )
+    if settings != store.settings:
+        store.declare(settings)
+
+
+def safety_addresses(folder: Path, store: AuditStore | None) -> set[str]:
+    """Where the record knows a safety controller, now or before."""
+    if store is None:
+        if not (folder / "settings.json").exists():
+            return set()
+        with AuditStore(folder, make=False) as opened:
+            return safety_addresses(folder, opened)
+    known = (one for one in store.all(AssetKnown) if one.role == "safety")
+    return {field.value for one in known for name in ("address", "behind") for field in one.all(name)}
+
+
+def kept_open(folder: Path) -> dict[str, int]:
+    """By address, when a device last left a connection half closed. Raises UsageError when that cannot be read."""
+    path = folder / "asked" / _KEPT
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, int])
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.MsgspecError) as error:
+        msg = f"{path} cannot be read: {error}; it says which devices are not to be asked again"
+        raise UsageError(msg) from error
+
+
+def keep_open(folder: Path, visit: Visit) -> None:
+    """Remember a device that left a connection half closed; forget one that closed well."""
+    known = kept_open(folder)
+    after = dict(known)
+    if visit.left:
+        after[visit.target.address] = visit.began_ns
+    elif visit.outcome == "answered":
+        after.pop(visit.target.address, None)
+    if after == known:
+        return
+    path = folder / "asked" / _KEPT
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(msgspec.json.encode(after))
+    fresh.replace(path)
+
+
+def told_by(evidence: Path, visits: Sequence[Visit]) -> list[list[Identity]]:
+    """What each visit's device said, each thing once: from its beginning to that of the next."""
+    said = hear(evidence).identities
+    begun = [one.began_ns for one in visits if one.began_ns]
+    ends: Mapping[int, int] = dict(itertools.pairwise([*begun, 1 << 63]))
+    out: list[list[Identity]] = []
+    for visit in visits:
+        told = [
+            msgspec.structs.replace(one, time_ns=0, packet_frame=0)
+            for one in said
+            if visit.began_ns <= one.time_ns < ends.get(visit.began_ns, 0)
+            and one.address == visit.target.address
+            and one.role != "client"
+        ]
+        out.append([one for index, one in enumerate(told) if one not in told[:index]])
+    return out

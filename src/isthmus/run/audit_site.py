@@ -1,0 +1,75 @@
+"""Keeps a running site's asset record: judges it anew whenever something is said of a device.
+
+What its own edges learn when they connect, what an audit hands over and what people decide all stand in
+the site's log; the record, the findings and their severity follow from them, with the zones and conduits
+of the plant file. Nothing is judged twice for the same facts, and never so often that it is felt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from isthmus.model.errors import DatabaseAway
+from isthmus.model.records import Record
+from isthmus.model.records.assets import AssetDecided, AssetSeen, FlowSeen
+from isthmus.model.records.edge import DeviceIdentified
+from isthmus.plantfile import PlantFile
+from isthmus.run.audit_facts import AuditFacts, Settings
+from isthmus.run.audit_judge import judge
+from isthmus.site.site import Site
+
+_SAID: Final = (AssetSeen, FlowSeen, AssetDecided, DeviceIdentified)
+_LOOK_S: Final = 3.0
+_SHARE: Final = 20
+"""Judging takes at most one part in so many of a core."""
+_log: Final = logging.getLogger(__name__)
+
+
+class SiteAudit(AuditFacts):
+    """The facts of an audit in a site's log."""
+
+    def __init__(self, site: Site, file: PlantFile) -> None:
+        self._site = site
+        self._read_to = 0
+        self.settings = Settings(
+            path=site.plant.path,
+            name=site.plant.name,
+            zones=file.zones,
+            conduits=file.conduits,
+            time_zone=site.plant.time_zone,
+        )
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """Rows of the site's tables."""
+        return self._site.views.query(sql, parameters)
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Into the site's log and its tables."""
+        self._site.append(records)
+
+    def due(self) -> bool:
+        """Whether something was said since this was asked last; at first, whether anything ever was."""
+        first, self._read_to = self._read_to, self._site.log.position
+        self._site.catch_up()  # the tables hold what is counted here
+        if not first:
+            kinds = ", ".join(f"'{kind.__name__}'" for kind in _SAID)
+            return bool(self.rows(f"SELECT 1 FROM facts WHERE kind IN ({kinds}) LIMIT 1"))  # noqa: S608  our own names
+        return any(isinstance(record, _SAID) for _, record in self._site.log.read(first))
+
+
+async def keep_assets(site: Site, file: PlantFile) -> None:
+    """Judge until cancelled; a fault is told and tried again with the next thing said."""
+    facts = SiteAudit(site, file)
+    while True:
+        begun = time.monotonic()
+        try:
+            if await asyncio.to_thread(facts.due):
+                await asyncio.to_thread(judge, facts)
+        except (OSError, sqlite3.Error, DatabaseAway) as error:
+            _log.error("the asset record is not up to date: %s", error)
+        await asyncio.sleep(max(_LOOK_S, _SHARE * (time.monotonic() - begun)))

@@ -1,0 +1,140 @@
+"""An audit's record handed to a site at work, through its own folder on its own machine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from isthmus.cli import main
+from isthmus.model.records.edge import DeviceIdentified
+from isthmus.model.records.people import ReasonGiven
+from isthmus.plantfile import load
+from isthmus.run.site import open_site
+from isthmus.site import handed
+from isthmus.site.site import Site
+
+PLANT = """
+[plant]
+name = "Northgate Works"
+path = "acme/northgate"
+
+[site]
+listen = "127.0.0.1:{port}"
+data = "{folder}/site"
+
+[[zone]]
+name = "control"
+kind = "control"
+
+[[calendar]]
+name = "main"
+[[calendar.shifts]]
+name = "Day"
+start = "00:00"
+end = "24:00"
+days = "Mon-Sun"
+"""
+LIST = "Address,Manufacturer,Model\n10.0.0.1,Siemens,6ES7 211-1BE31-0XB0\n10.0.0.2,Omron,CP1L\n"
+
+
+def assets(site: Site) -> int:
+    return int(site.views.query("SELECT count(*) FROM assets_known")[0][0])
+
+
+async def until_known(site: Site, count: int) -> None:
+    """The site judges within seconds what it was told."""
+    async with asyncio.timeout(20):
+        while assets(site) != count:  # noqa: ASYNC110  a thread judges
+            await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+def plant(tmp_path: Path, free_port: Callable[[], int]) -> Path:
+    path = tmp_path / "plant.toml"
+    path.write_text(PLANT.format(port=free_port(), folder=tmp_path))
+    (tmp_path / "list.csv").write_text(LIST)
+    assert main(["audit", "import", str(tmp_path / "list.csv"), "--into", str(tmp_path / "audit")]) == 0
+    return path
+
+
+def test_a_running_site_takes_the_record_and_nothing_twice(
+    plant: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["audit", "hand-over", "--plant", str(plant), "--into", str(tmp_path / "audit")]
+
+    async def story() -> None:
+        async with open_site(load(plant)) as site:
+            assert await asyncio.to_thread(main, command) == 0
+            await until_known(site, 2)
+            position = site.log.position
+            assert await asyncio.to_thread(main, command) == 0
+            assert site.log.position == position
+            assert site.log.verify() == []
+
+    asyncio.run(story())
+    told = capsys.readouterr().out
+    assert "facts given to Northgate Works; its pages show them now" in told
+    assert "\n0 facts given" in told
+
+
+def test_what_no_audit_says_is_set_aside_and_the_rest_taken(
+    plant: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = time.time_ns()
+    foreign = ReasonGiven(path="acme/northgate/m", time_ns=now, end_ns=None, reason="jam", by="nobody", said_ns=now)
+    data = tmp_path / "site"
+
+    async def story() -> None:
+        async with open_site(load(plant)) as site:
+            await asyncio.to_thread(handed.hand, data, [foreign])
+            (data / "handed" / "00-torn.frames").write_bytes(b"ISTH no frame")
+            async with asyncio.timeout(15):
+                while list((data / "handed").glob("*.frames")):  # noqa: ASYNC110  a thread takes it away
+                    await asyncio.sleep(0.05)
+            assert site.log.position == 0
+            assert sorted(one.suffix for one in (data / "handed").iterdir()) == [".aside", ".aside"]
+
+    asyncio.run(story())
+    assert "an audit may not say ReasonGiven" in caplog.text
+
+
+def identified(  # noqa: PLR0913, PLR0917  what a device says
+    source: str, time_ns: int, address: str, model: str, serial: str = "", firmware: str = ""
+) -> DeviceIdentified:
+    return DeviceIdentified(
+        path=f"acme/northgate#source/{source}",
+        time_ns=time_ns,
+        address=address,
+        protocol="opcua",
+        maker="Siemens",
+        model=model,
+        serial=serial,
+        firmware=firmware,
+    )
+
+
+def test_what_the_sites_own_sources_learn_becomes_its_record(plant: Path) -> None:
+    now = time.time_ns()
+    once = identified("cnc-01", now, "opc.tcp://10.0.0.7:4840", model="S7-1515", serial="AX100", firmware="2.8")
+    again = identified("cnc-01", now + 1, "opc.tcp://10.0.0.7:4840", model="S7-1515", serial="AX100", firmware="2.8")
+    behind = [identified(f"press-{at}", now, f"10.0.0.9:{502 + at}", model=f"Press {at}") for at in range(2)]
+
+    async def story() -> None:
+        async with open_site(load(plant)) as site:
+            await asyncio.to_thread(site.append, [once, again, *behind])
+            await until_known(site, 3)
+            row = site.views.query("SELECT maker, model, firmware, address FROM assets_known WHERE serial = 'AX100'")[0]
+            assert tuple(row) == ("Siemens", "S7-1515", "2.8", "10.0.0.7")
+            newer = identified(
+                "cnc-01", now + 2, "opc.tcp://10.0.0.7:4840", model="S7-1515", serial="AX100", firmware="2.9"
+            )
+            await asyncio.to_thread(site.append, [newer])
+            async with asyncio.timeout(20):
+                while not site.views.query("SELECT 1 FROM assets_findings WHERE what = 'drift'"):  # noqa: ASYNC110  as above
+                    await asyncio.sleep(0.05)
+
+    asyncio.run(story())
