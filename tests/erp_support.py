@@ -27,6 +27,7 @@ from isthmus.model.records.business import ErpItem, JobOrdered, Step
 from isthmus.model.records.production import RunSettled
 from isthmus.model.time import NS_PER_S
 from isthmus.site import views as folder_of_views
+from isthmus.site.database import Database
 from isthmus.site.records_log import RecordsLog
 from isthmus.site.views_db import Views
 
@@ -60,10 +61,10 @@ PLANT = Plant(
 class OneSite:
     """Log and views as the site has them, without history."""
 
-    def __init__(self, folder: Path, plant: Plant = PLANT) -> None:
+    def __init__(self, folder: Path, plant: Plant = PLANT, database: Database | None = None) -> None:
         self.plant = plant
         self.log = RecordsLog(folder / "log")
-        self.views = Views(folder / "views.sqlite", folder_of_views.found())
+        self.views = Views(database or folder / "views.sqlite", folder_of_views.found())
         self.views.catch_up(self.log)
         self.before_append: Callable[[Sequence[Record]], None] = lambda _records: None
         self.after_append: Callable[[Sequence[Record]], None] = lambda _records: None

@@ -68,6 +68,7 @@ class Spine:
         future_s: float = 300,
         plant: Plant | None = None,
         keep: Any = None,  # noqa: ANN401
+        database: Any = None,  # noqa: ANN401
     ) -> None:
         self.now_ns = now_ns
         self.historian = historian if historian is not None else MemoryHistorian()
@@ -75,7 +76,7 @@ class Spine:
         plant = plant or small_plant()
         if folds is None:
             folds = {PATH: folds_of(plant, PATH, "plc"), OTHER: folds_of(plant, OTHER, "other")}
-        self.site = Site(plant, folder, self.historian, self.tags, folds=folds)
+        self.site = Site(plant, folder, self.historian, self.tags, folds=folds, database=database)
         self.runner = FoldRunner(self.site, lateness_s=5, now_ns=lambda: self.now_ns)
         self.ingest = Ingest(
             self.site, future_s=future_s, arrived=self.runner.arrived, keep=keep, now_ns=lambda: self.now_ns

@@ -11,15 +11,19 @@ from pathlib import Path
 
 import pytest
 from bus_sites import PLANT, Publishing, published, publishing, section, wait_for
+from nats_creds import settings_and_creds
 from nats_servers import OLD, Server, kept, one
 
 from isthmus.cli import main
 from isthmus.model.query import Raw
 from isthmus.model.records.site import BusChanged, BusMissed
-from isthmus.site.bus import Lane
+from isthmus.site.bus import READER, Lane
 from isthmus.site.bus_reader import BusReader
 from isthmus.site.buses.nats import NatsSection
+from isthmus.site.certificates import Member
+from isthmus.site.speakers import Speakers
 from isthmus.wire import frame as frames
+from isthmus.wire import tls
 from isthmus.wire.frame import source_id
 from spine import EPOCH, MONDAY, Spine, of_events
 
@@ -153,6 +157,7 @@ def test_a_stream_with_too_few_copies_is_refused_and_one_copy_is_said(
     assert "stream isthmus_frames keeps 1 of 3 copies; nats stream edit isthmus_frames --replicas 3" in said(capsys)
 
 
+@pytest.mark.long
 @pytest.mark.peer("nats")
 def test_a_password_is_asked_for_and_comes_from_the_environment(
     tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -167,6 +172,42 @@ def test_a_password_is_asked_for_and_comes_from_the_environment(
         assert check(tmp_path, server, more) == 0
 
 
+@pytest.mark.long
+@pytest.mark.peer("nats")
+def test_over_tls_both_sides_show_certificates_of_one_authority(
+    tmp_path: Path, free_port: Callable[[], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    authority = tmp_path / "authority"
+    tls.make_authority(authority, PLANT)
+    roles: tuple[tuple[str, tls.Role], ...] = (("nats", "site"), ("isthmus", "edge"))
+    for name, role in roles:
+        tls.make_own(authority, name, role, ["127.0.0.1"])
+        for file in ("own.pem", "own.key"):
+            (authority / file).rename(tmp_path / f"{name}{Path(file).suffix}")
+    files = {"ca": authority / "ca.pem", "certificate": tmp_path / "isthmus.pem", "key": tmp_path / "isthmus.key"}
+    theirs = f'cert_file: "{tmp_path}/nats.pem", key_file: "{tmp_path}/nats.key", ca_file: "{files["ca"]}"'
+    with one(tmp_path / "nats", free_port, more=f"tls {{ {theirs}, verify: true }}") as server:
+        more = f"monitor = ['{server.watched}']\nreplicas = 1\n"
+        ours = "".join(f"{name} = '{path}'\n" for name, path in files.items())
+        assert check(tmp_path, server, more + ours) == 0
+        assert check(tmp_path, server, more + f"ca = '{files['ca']}'\n") == 1
+        assert "NATS at" in said(capsys)
+
+
+@pytest.mark.long
+@pytest.mark.peer("nats")
+def test_a_creds_file_lets_in_where_a_server_asks_for_one(
+    tmp_path: Path, free_port: Callable[[], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, creds = settings_and_creds(tmp_path)
+    with one(tmp_path / "nats", free_port, more=settings) as server:
+        more = f"monitor = ['{server.watched}']\nreplicas = 1\n"
+        assert check(tmp_path, server, more) == 1
+        assert "authorization" in said(capsys).lower()
+        assert check(tmp_path, server, f"{more}credentials = '{creds}'") == 0
+
+
+@pytest.mark.long
 @pytest.mark.peer("nats")
 def test_a_second_site_takes_in_what_the_first_published_each_frame_once(tmp_path: Path, server: Server) -> None:
     with ExitStack() as stack:
@@ -235,3 +276,12 @@ def check(folder: Path, server: Server, more: str | None = None) -> int:
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
+
+
+def test_what_comes_by_the_bus_speaks_for_no_source_of_the_sites_own_edges() -> None:
+    edge = {"edge-1": Member(role="edge", serials=[], since_ns=0)}
+    speakers = Speakers({"plc": "edge-1", "meter": ""}, lambda: edge, f"{PLANT}#conduit/uplink")
+    voice = speakers.voice(READER)
+    assert "plc is of the edge edge-1, and what came by the bus says the same name" in voice.refusal(source_id("plc"))
+    assert voice.refusal(source_id("meter"))  # the one edge speaks for what names none
+    assert not voice.refusal(source_id("of another plant"))

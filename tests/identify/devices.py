@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import threading
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
+from isthmus.edge.identify import round as round_
 from isthmus.edge.identify.approved import Target, targets
 from isthmus.edge.identify.config import Approval
 from isthmus.edge.identify.evidence import Evidence
@@ -20,6 +22,8 @@ from isthmus.model.zones import Zone, ZoneKind
 
 LOOPBACK = Zone(name="control", kind=ZoneKind.CONTROL, networks=("127.0.0.0/24",))
 NOW = datetime.now(UTC)
+# Rounds of one test run do not wait for those of another on the same machine.
+round_._LOCK = f"\0isthmus audit identify, test {os.getpid()}"  # type: ignore[misc]  # Final in the product
 
 
 def approved(port: int, protocol: str = "modbus", address: str = "127.0.0.1", **more: object) -> Approval:
@@ -37,7 +41,7 @@ def asked(folder: Path, *approvals: Approval, rules: Rules | None = None) -> lis
     """One round, with its evidence in `folder`."""
     number = len(list(folder.glob("*.pcapng")))
     with Evidence(folder / f"{number}.pcapng") as evidence:
-        return list(ask_all(aimed(*approvals), evidence, rules or Rules(folder / "edge", rest_s=0.0)))
+        return list(ask_all(aimed(*approvals), evidence, rules or Rules((folder / "edge",), rest_s=0.0)))
 
 
 def modbus_answer(request: bytes) -> bytes:
@@ -74,10 +78,11 @@ class FourSlots:
     A connection that is broken off costs its slot until the power is cut, and a fifth is refused.
     """
 
-    def __init__(self, keeps_s: float | None) -> None:
+    def __init__(self, keeps_s: float | None, host: str = "127.0.0.1") -> None:
         self.keeps_s = keeps_s
         self.taken = self.most = self.broken = self.refused = self.served = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family)
         self.port = self._listener.getsockname()[1]
         self._kept: list[socket.socket] = []
         self._halves: list[tuple[float, socket.socket]] = []

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from devices import LOOPBACK, FourSlots, aimed, approved, asked, plant_file, table
+from devices import LOOPBACK, FourSlots, aimed, approved, asked, device, plant_file, table
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -156,7 +156,7 @@ def test_a_window_that_ends_meanwhile_ends_the_conversation_cleanly(tmp_path: Pa
     with FourSlots(keeps_s=0.0) as controller:
         approval = approved(controller.port)
         times = iter([approval.begins, approval.ends])
-        (visit,) = asked(tmp_path, approval, rules=Rules(tmp_path / "edge", now=lambda: next(times)))
+        (visit,) = asked(tmp_path, approval, rules=Rules((tmp_path / "edge",), now=lambda: next(times)))
         assert (visit.outcome, visit.requests) == ("not asked", 0)
         assert "window has ended" in visit.why
     assert (controller.most, controller.served, controller.broken) == (1, 0, 0)
@@ -172,6 +172,23 @@ def test_nothing_is_sent_while_the_conduit_is_cut(tmp_path: Path, capsys: pytest
         assert [one.outcome for one in visits] == ["not asked"] * 2
         assert all("the conduit is cut" in one.why for one in visits)
         assert controller.most == 0
+
+
+def test_a_cut_meanwhile_ends_the_conversation_with_nothing_but_its_close(tmp_path: Path) -> None:
+    requests: list[bytes] = []
+
+    def cut(sock: socket.socket, data: bytes) -> None:
+        while data:
+            requests.append(data)
+            gate.close(tmp_path / "edge", level=2, by="Anna", reason="drill")
+            sock.sendall(data[:4] + b"\0\3" + data[6:7] + b"\xab\1")  # illegal function: it would ask otherwise
+            data = sock.recv(4096)
+
+    with device(cut) as port:
+        visits = asked(tmp_path, approved(port), approved(port, address="127.0.0.2"))
+    assert [one.outcome for one in visits] == ["not asked"] * 2
+    assert all("cut by Anna" in one.why for one in visits)
+    assert (len(requests), visits[0].left) == (1, "")
 
 
 def test_a_gate_that_cannot_be_read_counts_as_cut(tmp_path: Path) -> None:
@@ -192,13 +209,21 @@ def test_the_second_failure_ends_a_segment(tmp_path: Path, free_port: Callable[[
     assert controller.most == 0
 
 
+def test_a_segment_has_a_rest_between_two_devices(tmp_path: Path) -> None:
+    with FourSlots(keeps_s=0.0) as first, FourSlots(keeps_s=0.0, host="127.0.0.2") as second:
+        rules = Rules((tmp_path / "edge",), rest_s=0.4)
+        visits = asked(tmp_path, approved(first.port), approved(second.port, address="127.0.0.2"), rules=rules)
+    assert [one.outcome for one in visits] == ["answered"] * 2
+    assert visits[1].began_ns - visits[0].began_ns > 400_000_000
+
+
 def test_a_failure_elsewhere_does_not_end_a_segment(tmp_path: Path, free_port: Callable[[], int]) -> None:
     dead = free_port()
     other = Zone(name="cell-2", kind=ZoneKind.CONTROL, networks=("127.0.1.0/24",))
     with FourSlots(keeps_s=0.0) as controller, Evidence(tmp_path / "0.pcapng") as evidence:
         approvals = [approved(dead, address=f"127.0.1.{number}") for number in (2, 3, 4)]
         found = targets([*approvals, approved(controller.port)], [LOOPBACK, other], datetime.now(UTC))
-        visits = list(ask_all(found, evidence, Rules(tmp_path / "edge", rest_s=0.0)))
+        visits = list(ask_all(found, evidence, Rules((tmp_path / "edge",), rest_s=0.0)))
     assert [one.outcome for one in visits] == ["failed", "failed", "not asked", "answered"]
 
 
@@ -213,6 +238,21 @@ def test_a_safety_controller_that_the_record_knows_is_refused(
         assert main(["audit", "identify", str(plant), *into]) == 1
         assert "this is a safety controller" in capsys.readouterr().out
         assert main(["audit", "identify", str(plant), *into, "--send"]) == 1
+        assert controller.most == 0
+
+
+def test_a_safety_zone_that_the_record_was_told_of_holds_with_another_plant_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "list.csv").write_text("address,maker\n10.0.0.9,Northgate\n")
+    into = ["--into", str(tmp_path / "audit")]
+    with FourSlots(keeps_s=0.0) as controller:
+        safety = '[[zone]]\nname = "sis"\nkind = "safety"\nnetworks = ["127.0.0.0/30"]\n'
+        plant = plant_file(tmp_path, safety)
+        assert main(["audit", "import", str(tmp_path / "list.csv"), "--plant", str(plant), *into]) == 0
+        plant = plant_file(tmp_path, table(controller.port, "modbus"))
+        assert main(["audit", "identify", str(plant), *into, "--send"]) == 1
+        assert "lies in the safety zone sis" in capsys.readouterr().out
         assert controller.most == 0
 
 

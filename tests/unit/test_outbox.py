@@ -15,11 +15,15 @@ from isthmus.model.errors import ErpAway, ErpRefuses
 from isthmus.model.records import Record
 from isthmus.model.records.business import ErpDiffers, ErpItem
 from isthmus.model.records.people import ParkedDecided
+from isthmus.site.postgresql import PostgresDatabase
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[OneSite]:
-    one = OneSite(tmp_path)
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=[pytest.mark.peer("postgresql"), pytest.mark.long])])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OneSite]:
+    """Every claim holds whichever engine keeps the line of reports."""
+    far = request.param == "postgresql"
+    database = PostgresDatabase(request.getfixturevalue("postgres").database()) if far else None
+    one = OneSite(tmp_path, database=database)
     yield one
     one.close()
 

@@ -37,7 +37,7 @@ def asked_facts(plant: str, heard: Heard, source: str) -> list[AssetSeen]:
                 source=source,
                 frame=one.packet_frame,
                 first_ns=one.time_ns,
-                last_ns=one.time_ns,
+                last_ns=max(one.time_ns, one.last_ns),
                 how="queried",
                 method=f"asked: {one.method}",
                 address=one.address,
@@ -100,7 +100,9 @@ def _identities(plant: str, heard: Heard, source: str) -> Iterator[AssetSeen]:
 
 
 def _told(one: Identity) -> dict[str, str]:
-    return {name: getattr(one, name) for name in _FIELDS} | dict(one.more)
+    """What it says, by the record's names; an order number where it says more than the model."""
+    order = one.order_number if one.order_number != one.model else ""
+    return {name: getattr(one, name) for name in _FIELDS} | {"number_of_order": order} | dict(one.more)
 
 
 def _neighbours(plant: str, heard: Heard, source: str, card: Callable[[str], str]) -> Iterator[AssetSeen]:

@@ -5,6 +5,7 @@ Only what a person decided is told; an answer that this software found by itself
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ from isthmus.model.time import iso
 
 STATUSES: Final = ("known_affected", "known_not_affected", "fixed", "under_investigation")
 _JUSTIFIED: Final = "impact"
+_CVE: Final = re.compile(r"CVE-[0-9]{4}-[0-9]{4,}")
+"""As CSAF 2.0, 3.2.3.2 has it; what is otherwise is another's id."""
 
 
 def vex(  # noqa: PLR0913, PLR0917  what there is, what is known of it and what was decided
@@ -72,7 +75,7 @@ def _product(asset_id: str, asset: AssetKnown) -> dict[str, Any]:
 
 
 def _vulnerability(cve: str, title: str) -> dict[str, Any]:
-    named = {"cve": cve} if cve.startswith("CVE-") else {"ids": [{"system_name": "advisory", "text": cve}]}
+    named = {"cve": cve} if _CVE.fullmatch(cve) else {"ids": [{"system_name": "advisory", "text": cve}]}
     return {**named, "notes": [{"category": "summary", "text": title or cve}], "product_status": {}}
 
 

@@ -67,7 +67,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 when it ended or was stopped."""
     from isthmus.run.private import keep_private  # noqa: PLC0415  as below
-    from isthmus.run.show.disturb import ordered  # noqa: PLC0415  as below
+    from isthmus.run.show.disturb import ordered  # noqa: PLC0415  as above
     from isthmus.run.show.stage import Settings  # noqa: PLC0415  loads every room
     from isthmus.run.stop import run_until_stopped  # noqa: PLC0415  as above
 

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if start >= end:
         msg = f"--from {args.start} does not lie before --to {args.end}"
         raise UsageError(msg)
-    if not (file.site.data / "views.sqlite").exists():
+    if not file.site.database and not (file.site.data / "views.sqlite").exists():
         msg = f"there is no site's data in {file.site.data}; run this where the site runs"
         raise UsageError(msg)
     chosen = [path for path in other.plant.machines if args.machine is None or path.endswith(args.machine)]
@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _one(file: PlantFile, other: PlantFile, path: str, start_ns: int, end_ns: int) -> int:
     from isthmus.model.records.production import Indicator  # noqa: PLC0415  as above
+    from isthmus.run.database import database_of  # noqa: PLC0415  as above
     from isthmus.run.wings import folds_of  # noqa: PLC0415  as above
     from isthmus.site.replay import replay  # noqa: PLC0415  as above
     from isthmus.site.unit import Unit  # noqa: PLC0415  as above
@@ -65,9 +66,12 @@ def _one(file: PlantFile, other: PlantFile, path: str, start_ns: int, end_ns: in
     machine = other.plant.machines[path]
     unit = Unit(other.plant, machine, folds_of(other.plant, machine))
     found = 0
-    for difference in replay(file.site.data, unit, (Indicator,), start_ns, end_ns):
+    database = database_of(file)
+    for difference in replay(file.site.data, unit, (Indicator,), start_ns, end_ns, database=database):
         print(_line(path, difference, file.plant.zone))
         found += 1
+    if database is not None:
+        database.close()
     return found
 
 

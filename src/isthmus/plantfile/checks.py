@@ -24,6 +24,8 @@ from isthmus.plantfile.lines import Place
 from isthmus.plantfile.shape import Fault, nearest
 from isthmus.production.kinds import check_kinds
 from isthmus.production.rules import check_state
+from isthmus.site.bus import BusSection
+from isthmus.site.config import SiteSection
 from isthmus.web.config import WebSection
 from isthmus.web.config import mistakes_in as web_mistakes
 from isthmus.wire.frame import source_id
@@ -54,9 +56,23 @@ def faults_between(draft: Draft) -> Iterator[Fault]:
     yield from _products(draft)
     for what, mend in web_mistakes(draft.one("web", WebSection) or WebSection()):
         yield Fault(("web", "listen"), what, mend)
+    yield from _passwords(draft)
     edge, conduits = draft.one("edge", EdgeSection), draft.names("conduit", "name")
     if edge and conduits and edge.conduit not in conduits:
         yield _unknown(("edge", "conduit"), "conduit", edge.conduit, conduits)
+
+
+def _passwords(draft: Draft) -> Iterator[Fault]:
+    """A plant file is copied and mailed: no address in it may carry a password."""
+    what = "a password stands in the plant file"
+    site, bus = draft.one("site", SiteSection), draft.one("bus", BusSection)
+    if site is not None and urlsplit(site.database).password:
+        yield Fault(("site", "database"), what, "leave it out and give database_password = 'env:NAME' or 'file:path'")
+    for address in getattr(bus, "servers", ()):
+        if urlsplit(address).password:
+            yield Fault(
+                ("bus", "servers"), what, "leave it out and give user, and password = 'env:NAME' or 'file:path'"
+            )
 
 
 def tags_of(source: SourceSection) -> Sequence[Tag]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -14,6 +14,7 @@ from isthmus.assets.decode.said import Identity
 from isthmus.edge.identify.round import Visit
 from isthmus.model.errors import UsageError
 from isthmus.model.records.assets import AssetKnown
+from isthmus.model.zones import Zone, ZoneKind
 from isthmus.plantfile import PlantFile
 from isthmus.run.audit_store import AuditStore
 
@@ -34,15 +35,25 @@ def declared(store: AuditStore, plant: PlantFile) -> None:
         store.declare(settings)
 
 
-def safety_addresses(folder: Path, store: AuditStore | None) -> set[str]:
-    """Where the record knows a safety controller, now or before."""
+class Safety(NamedTuple):
+    """What the record knows of safety systems."""
+
+    addresses: set[str]
+    """Where a safety controller was seen, now or before."""
+    zones: tuple[Zone, ...]
+    """Safety zones that were declared to it, by whichever plant file."""
+
+
+def safety_of(folder: Path, store: AuditStore | None) -> Safety:
+    """From the open store, or from the folder; nothing where there is no record yet."""
     if store is None:
         if not (folder / "settings.json").exists():
-            return set()
+            return Safety(set(), ())
         with AuditStore(folder, make=False) as opened:
-            return safety_addresses(folder, opened)
+            return safety_of(folder, opened)
     known = (one for one in store.all(AssetKnown) if one.role == "safety")
-    return {field.value for one in known for name in ("address", "behind") for field in one.all(name)}
+    addresses = {field.value for one in known for name in ("address", "behind") for field in one.all(name)}
+    return Safety(addresses, tuple(zone for zone in store.settings.zones if zone.kind is ZoneKind.SAFETY))
 
 
 def kept_open(folder: Path) -> dict[str, int]:

@@ -21,22 +21,26 @@ from urllib.parse import urlsplit
 from isthmus.model.errors import DatabaseAway, UsageError
 from isthmus.site import dialect
 from isthmus.site.database import Connection, Parameters
-from isthmus.site.dialect import Shape
+from isthmus.site.dialect import Said, Shape
 
 if TYPE_CHECKING:
     import psycopg
 
 SCHEMA: Final = "isthmus"
 DEADLINE_S: Final = 10.0
-"""Longest wait for one statement of a reader or of people."""
-WRITE_DEADLINE_S: Final = 60.0
-"""Longest wait for one statement of the one who folds: it may make an index."""
+"""Longest wait for one statement. Tables and their indexes are made empty, so nothing of ours takes long."""
 _CONNECT_S: Final = 5
 _READERS: Final = 8
 _PAUSE_S: Final = 2.0
 """After a failed contact nobody waits for another one for so long: each hears at once that it is away."""
 _LOOK_S: Final = 0.5
 _OLDEST: Final = 140_000
+_SESSION: Final = f"""
+SET search_path TO {SCHEMA}, pg_catalog;
+SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000;
+"""
+"""The server shall notice within half a minute that a line to us was cut: a session that lingers holds the lock."""
+_MOST_KNOWN: Final = 2_000
 _WRITER: Final = 0x15_74_6D_75
 """Number of the lock that the one writing site holds."""
 
@@ -77,7 +81,6 @@ class PostgresDatabase:
         except BaseException:
             made.close()
             raise
-        made.deadline_s = WRITE_DEADLINE_S
         return made
 
     def lock(self, db: Connection) -> None:
@@ -130,9 +133,13 @@ class PostgresDatabase:
         if time.monotonic() - self._failed_at < _PAUSE_S:
             raise DatabaseAway(self._cause)
         try:
+            password = self._password()
+        except UsageError as error:
+            raise DatabaseAway(str(error)) from error
+        try:
             raw = psycopg.connect(
                 self._address,
-                password=self._password(),
+                password=password,
                 autocommit=True,
                 connect_timeout=_CONNECT_S,
                 application_name="isthmus",
@@ -153,7 +160,7 @@ class PostgresDatabase:
         made = _Connection(self, raw, deadline_s)
         with self._lock:
             self._open.add(made)
-        made.plain(f"SET search_path TO {SCHEMA}, pg_catalog")
+        made.plain(_SESSION)
         return made
 
     def _reader(self) -> _Connection:
@@ -233,26 +240,36 @@ class _Connection:
         self._database, self._raw, self.deadline_s = database, raw, deadline_s
         self.since_s = 0.0
         """When the statement that is under way began; 0 where none is."""
+        self._known: dict[str, Said] = {}
         raw.row_factory = database.row_factory
         _adapt(raw)
 
     def execute(self, sql: str, parameters: Parameters = (), /) -> psycopg.Cursor[Any]:
         """One statement."""
-        said = dialect.said(sql, lambda table: self._database.shape(self, table))
+        said = self._said(sql)
         given = dialect.arranged(said.order, parameters)
         with self._at_work():
             return self._raw.execute(said.sql, given)
 
     def executemany(self, sql: str, parameters: Sequence[Sequence[Any]], /) -> object:
         """One statement for each set, in one journey."""
-        said = dialect.said(sql, lambda table: self._database.shape(self, table))
+        said = self._said(sql)
         with self._at_work():
             cursor = self._raw.cursor()
             cursor.executemany(said.sql, [dialect.arranged(said.order, each) for each in parameters])
             return cursor
 
+    def _said(self, sql: str) -> Said:
+        found = self._known.get(sql)
+        if found is None:
+            found = dialect.said(sql, lambda table: self._database.shape(self, table))
+            if len(self._known) < _MOST_KNOWN:
+                self._known[sql] = found
+        return found
+
     def executescript(self, sql: str, /) -> object:
         """Statements that make tables."""
+        self._known.clear()
         self._database.shapes_changed()
         return self.plain(dialect.script(sql))
 

@@ -85,7 +85,7 @@ class Publisher:
         stored = read_marks(self._folder).lanes
         self._marks: dict[Lane, Mark] = {}
         for source in self._sources:
-            mark = stored.get(source.lane, Mark())
+            mark = stored.get(source.lane, Mark(0, now_ns()))
             self._marks[source.lane] = Mark(source.begin(mark.at), mark.time_ns)
         self._path = beside(site.plant.path, "bus", str(section.__struct_config__.tag))
         self._away_since_ns = 0
@@ -140,6 +140,7 @@ class Publisher:
                 moved = await self._lane(bus, source, doubt) or moved
             self._tidy()
             if not moved:
+                self._rest()
                 await asyncio.to_thread(stop.wait, _LOOK_S)
 
     async def _lane(self, bus: Bus, source: lanes.Source, doubt: dict[Lane, bool]) -> bool:
@@ -174,6 +175,16 @@ class Publisher:
     def _put(self, lane: Lane, at: int) -> None:
         self._marks[lane] = Mark(at, self._now_ns())
         self._write()
+
+    def _rest(self) -> None:
+        """With nothing under way, what is published later was tried later than now: marks grow younger."""
+        now = self._now_ns()
+        if now - min(mark.time_ns for mark in self._marks.values()) > _REMEMBERED_NS // 2:
+            for source in self._sources:
+                mark = self._marks[source.lane]
+                if not source.waiting(mark.at):
+                    self._marks[source.lane] = Mark(mark.at, now)
+            self._write()
 
     def _write(self) -> None:
         """On disk for good, or as it was: an older mark costs a question to the bus."""

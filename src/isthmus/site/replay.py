@@ -15,6 +15,7 @@ import msgspec
 from isthmus.model.records import Key, Record
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, Interval
 from isthmus.site.checkpoints import begun, kept_before
+from isthmus.site.database import Database
 from isthmus.site.historian.reader import Reader
 from isthmus.site.merge import History, Want
 from isthmus.site.unit import Unit
@@ -31,22 +32,30 @@ class Difference(NamedTuple):
     then: Record | None
 
 
-def replay(
-    folder: Path, unit: Unit, kinds: tuple[type[Record], ...], start_ns: int, end_ns: int
+def replay(  # noqa: PLR0913  where, what, when, and where the facts stand
+    folder: Path,
+    unit: Unit,
+    kinds: tuple[type[Record], ...],
+    start_ns: int,
+    end_ns: int,
+    *,
+    database: Database | None = None,
 ) -> Iterator[Difference]:
     """What would differ among the facts of these kinds within [start_ns, end_ns), in order of time.
 
     `folder` is the site's data folder. Begins with the states that the site kept before the stretch;
-    where it kept none, a day earlier, but not before the site began to fold.
+    where it kept none, a day earlier, but not before the site began to fold. Facts are read from
+    `database` where the site has one.
     """
-    views = ViewsReader(folder / "views.sqlite")
+    views = ViewsReader(folder / "views.sqlite") if database is None else database
     try:
         with Reader(folder / "history") as history:
             folded = _folded(folder, unit, history, views, Interval(start_ns, end_ns))
             would = {fact.key: fact for fact in folded if isinstance(fact, kinds)}
         stands = facts.between(views, kinds, start_ns, end_ns, path=unit.path)
     finally:
-        views.close()
+        if database is None:
+            views.close()
     is_so = {fact.key: fact for fact in stands if not fact.gone}
     for key in sorted(is_so.keys() | would.keys(), key=_place):
         now, then = is_so.get(key), would.get(key)
@@ -54,7 +63,7 @@ def replay(
             yield Difference(now, then)
 
 
-def _folded(folder: Path, unit: Unit, history: Reader, views: ViewsReader, span: Interval) -> Iterator[Record]:
+def _folded(folder: Path, unit: Unit, history: Reader, views: facts.Tables, span: Interval) -> Iterator[Record]:
     start_ns, end_ns = span
     origin = begun(folder / "checkpoints.sqlite", unit.path) or 0
     kept = kept_before(folder / "checkpoints.sqlite", unit.path, unit.shape, start_ns)

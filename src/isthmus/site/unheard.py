@@ -90,13 +90,18 @@ class Unheard:
         loss = Series(
             np.array([since_ns], np.int64),
             np.array([st.BAD_NO_COMMUNICATION], np.uint32),
-            np.zeros(1, _DTYPE[self._site.tags.info(number).kind]),
+            np.zeros(1, _DTYPE.get(self._site.tags.info(number).kind, object)),
             np.zeros(1, np.bool_),
         )
         if series is None:
             return loss
         before = series.time_ns < since_ns
-        return Series(*(np.concatenate([old[before], new]) for old, new in zip(series, loss, strict=True)))
+        return Series(
+            np.concatenate([series.time_ns[before], loss.time_ns]),
+            np.concatenate([series.status[before], loss.status]),
+            np.concatenate([series.value[before], loss.value]),
+            np.concatenate([series.has_value[before], loss.has_value]),
+        )
 
 
 def _unknown(unit: Unit, previews: Sequence[Record], since_ns: int) -> list[Record]:

@@ -18,6 +18,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, cast
 
+import msgspec
+
 from isthmus.model.errors import DatabaseAway
 from isthmus.model.records import Record
 from isthmus.site.database import BUSY_S, Database, Parameters, SqliteDatabase
@@ -114,8 +116,7 @@ class Views:
         with self._writer:
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                for view in self._views.values():
-                    self._fold(view, batch)
+                self._note([view.name for view in self._views.values() if self._fold(view, batch)], batch[-1][0])
                 self._db.execute("COMMIT")
             except (sqlite3.Error, DatabaseAway) as error:
                 if isinstance(error, DatabaseAway):
@@ -138,25 +139,33 @@ class Views:
         with self._writer:
             self._db.close()
 
-    def _fold(self, view: View, batch: Sequence[tuple[int, Record]]) -> None:
-        done, last = self._positions[view.name], batch[-1][0]
-        if view.name in self._stopped or last <= done:
-            return
+    def _fold(self, view: View, batch: Sequence[tuple[int, Record]]) -> bool:
+        """Fold the batch into one view; False where it stands still."""
+        done = self._positions[view.name]
+        wanted = [each for each in batch if each[0] > done and isinstance(each[1], view.reads)]
+        if view.name in self._stopped or not wanted:
+            return view.name not in self._stopped
         self._db.execute("SAVEPOINT view")
         try:
-            for position, record in batch:
-                if position > done and isinstance(record, view.reads):
-                    view.apply(self._db, position, record)
-            self._db.execute("UPDATE views_known SET position = ? WHERE name = ?", (last, view.name))
+            for position, record in wanted:
+                view.apply(self._db, position, record)
         except Exception as error:
             if _passes(error):
                 raise  # no fault of the view, and it is tried again
             self._db.execute("ROLLBACK TO view")
             self._stopped.add(view.name)
             _log.exception("view %s stands still behind record %d: it is wrong; the others go on", view.name, done)
-        else:
-            self._positions[view.name] = last
         self._db.execute("RELEASE view")
+        return view.name not in self._stopped
+
+    def _note(self, names: Iterable[str], position: int) -> None:
+        """How far these views are, where that is further than before; in the transaction that made them so."""
+        moved = [name for name in names if self._positions[name] < position]
+        said = msgspec.json.encode(moved).decode()
+        self._db.execute(
+            "UPDATE views_known SET position = ? WHERE name IN (SELECT value FROM json_each(?))", (position, said)
+        )
+        self._positions.update(dict.fromkeys(moved, position))
 
     def _prepare(self, view: View) -> None:
         """Make a view's tables, or make them anew when its schema is another than the stored one."""

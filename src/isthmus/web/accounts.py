@@ -29,6 +29,7 @@ _FREE_TRIES: Final = 5
 _LONGEST_WAIT_S: Final = 900
 _LINK_HOURS: Final = 24
 _USED: Final = "This link has been used or is too old. Ask for a new one."
+TABLES: Final = ("person", "session", "link", "failed")
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS person (name TEXT PRIMARY KEY COLLATE NOCASE, full_name TEXT NOT NULL, role TEXT NOT NULL,
     secret TEXT NOT NULL, machine TEXT NOT NULL DEFAULT '', look TEXT NOT NULL DEFAULT '{}', open INTEGER NOT NULL);
@@ -90,7 +91,7 @@ class Accounts:
         self, place: Path | Database, clock: Callable[[], int], session_hours: float = 12.0, cost: Cost = USUAL
     ) -> None:
         self._place = place
-        self._db: Connection | None = self._opened(place) if isinstance(place, Path) else None
+        self._db: Connection | None = tables_of(place) if isinstance(place, Path) else None
         self._lock = threading.Lock()
         self._clock = clock
         self._cost = cost
@@ -295,7 +296,7 @@ class Accounts:
     def _execute(self, sql: str, values: Sequence[object]) -> Cursor:
         """One statement; the lock is held. A connection that broke is made anew by the next one."""
         if self._db is None:
-            self._db = self._opened(self._place)
+            self._db = tables_of(self._place)
         try:
             return self._db.execute(sql, values)
         except DatabaseAway:
@@ -307,18 +308,19 @@ class Accounts:
             self._db.close()
         self._db = None
 
-    @staticmethod
-    def _opened(place: Path | Database) -> Connection:
-        if isinstance(place, Path):
-            place.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path = place / "accounts.sqlite"
-            db: Connection = SqliteDatabase(path).connect()
-            path.chmod(0o600)
-            db.execute("PRAGMA synchronous = FULL")
-        else:
-            db = place.connect()
-        db.executescript(_SCHEMA)
-        return db
+
+def tables_of(place: Path | Database) -> Connection:
+    """A connection to the tables of people, which are made where there are none; a folder's file is its owner's alone."""
+    if isinstance(place, Path):
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = place / "accounts.sqlite"
+        db: Connection = SqliteDatabase(path).connect()
+        path.chmod(0o600)
+        db.execute("PRAGMA synchronous = FULL")
+    else:
+        db = place.connect()
+    db.executescript(_SCHEMA)
+    return db
 
 
 def _person(row: sqlite3.Row) -> Person:

@@ -18,6 +18,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Stream
 
+from isthmus.model.errors import DatabaseAway
 from isthmus.web.accounts import Session
 from isthmus.web.guard import COOKIE
 from isthmus.web.house import House
@@ -64,8 +65,17 @@ async def messages(
     changes = aiter(house.site.namespace.subscribe())
     change = asyncio.ensure_future(anext(changes))
     try:
-        while session := house.accounts.session(token):
-            built = await asyncio.to_thread(build, house, session, below, asked)
+        while True:
+            try:
+                session = await asyncio.to_thread(house.accounts.session, token)
+                built = await asyncio.to_thread(build, house, session, below, asked) if session else None
+            except DatabaseAway:
+                # No message: the page says by itself that it hears nothing, and goes on when it does.
+                yield b": records and people cannot be read\n\n"
+                await asyncio.sleep(_AT_MOST_S)
+                continue
+            if built is None:
+                break
             yield _message(house, built, sent)
             await asyncio.sleep(_AT_LEAST_S)
             await asyncio.wait({change}, timeout=_AT_MOST_S - _AT_LEAST_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from isthmus.assets.addresses import Places
 from isthmus.assets.advisories import Matcher, advise, decisions
 from isthmus.assets.csaf import Library, load
 from isthmus.assets.record import record
-from isthmus.assets.vex import vex
+from isthmus.assets.vex import STATUSES, vex
 from isthmus.model.errors import UsageError
 from isthmus.model.records.assets import AssetDecided, AssetKnown
 
@@ -55,7 +56,7 @@ def document(
         "product_tree": {"branches": [{"category": "vendor", "name": "Siemens", "branches": branches}]},
         "vulnerabilities": [
             {
-                "cve": "CVE-2020-1",
+                "cve": "CVE-2020-1234",
                 "product_status": {status: ids},
                 "scores": [{"cvss_v3": {"baseScore": 7.5}, "products": ids}],
                 "remediations": [{"category": fix, "details": "Close port 102", "product_ids": ids}],
@@ -167,9 +168,34 @@ def test_vex_tells_only_what_was_decided(tmp_path: Path) -> None:
     made = vex(PLANT, "North", [one], told, decisions([said_so]), 0)
     [found] = made["vulnerabilities"]
     assert made["document"]["category"] == "csaf_vex"
-    assert found["cve"] == "CVE-2020-1"
+    assert found["cve"] == "CVE-2020-1234"
     assert list(found["product_status"]) == ["known_not_affected"]
     assert found["threats"][0]["details"] == "port closed"
+
+
+@pytest.mark.peer("csaf-vex")
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("cve", ["CVE-2020-12345", "CVE-2020-1", ""])
+def test_vex_is_what_the_standard_says(tmp_path: Path, status: str, cve: str) -> None:
+    """By another's verifier: the CSAF 2.0 schema, the tests of the VEX profile, the data types."""
+    told = document(BRANCHES)
+    told["vulnerabilities"][0]["cve"] = cve
+    known = library(tmp_path, told)
+    one = asset("6ES7 315-2EH14-0AB0", "V3.2.7")
+    answer = {one.path.rpartition("/")[2]: advise(one, known)}
+    fields = {"advisory": "ICSA-1", "product_id": "P0", "status": status}
+    said_so = AssetDecided(
+        path=one.path, time_ns=1, decision="advisory", fields=fields, reason="port closed", by="anna", said_ns=1
+    )
+    now_ns = 1_767_225_600_123_456_789
+    path = tmp_path / "vex-acme-leeds.json"
+    path.write_text(json.dumps(vex("acme/leeds", "Leeds Works", [one], answer, decisions([said_so]), now_ns)))
+    verifier = Path(__file__).resolve().parents[3] / ".peers" / "csaf-vex" / "bin" / "csaf-vex"
+    done = subprocess.run(
+        (verifier, "verify", "--verbose", path), capture_output=True, text=True, timeout=50, check=False
+    )
+    assert "Verification PASSED" in done.stdout, done.stdout + done.stderr
+    assert " 0 failed" in done.stdout
 
 
 @pytest.mark.data("advisories")

@@ -7,7 +7,7 @@ Names are not taken at all, since whoever runs the name server could point one e
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -98,11 +98,6 @@ def refusals(said: str, zones: Sequence[Zone]) -> Iterator[str]:
         yield f"{said} lies in no [[zone]] of the plant file: give the zone it stands in its networks"
     elif plain.version == 4 and (str(plain).endswith(".255") or any(_stands_for_many(plain, net) for net, _ in own)):  # noqa: PLR2004  IPv4
         yield f"{said} may be a broadcast address, not one device"
-
-
-def in_safety(address: str, safety: Collection[str]) -> str:
-    """Why not, where the asset record itself knows a safety controller at this address."""
-    return "the asset record says that this is a safety controller" if address in safety else ""
 
 
 def _not_now(approval: Approval, now: datetime) -> str:

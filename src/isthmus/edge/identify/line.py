@@ -42,8 +42,8 @@ class Line:
         self._sock: socket.socket | None = None
         self._ends = Ends(asking.OVER, _NOWHERE, (target.address, target.port))
         self._datagrams = self._last = 0
-        self._exchange = _FIRST_GUESS if asking.OVER == "tcp" else _LEAST
-        self._asked = self._ended = False
+        self._dearest = self._latest = _FIRST_GUESS if asking.OVER == "tcp" else _LEAST
+        self._ended = False
         self.left = ""
         """How the connection was left, where the device did not close its side."""
         self.requests = 0
@@ -62,11 +62,14 @@ class Line:
                 self._last = sum(struct.unpack_from("=II", info, _SEGMENTS_AT))
         return self._datagrams + self._last
 
-    @property
-    def room(self) -> bool:
-        """Whether another request with its answer fits, and the goodbye and the close behind it."""
+    def room(self, needs: int) -> bool:
+        """Whether so many requests with their answers fit, and the goodbye and the close behind them.
+
+        One is reckoned as dear as the dearest so far, several as dear as the latest.
+        """
         closing = _CLOSING + self._asking.FAREWELL if self._asking.OVER == "tcp" else 0
-        return self.frames + self._exchange + closing <= MOST_FRAMES
+        dear = self._dearest if needs == 1 else needs * self._latest
+        return self.frames + dear + closing <= MOST_FRAMES
 
     def open(self) -> None:
         """Connect, once. Raises DeviceAway."""
@@ -113,10 +116,8 @@ class Line:
         except OSError as error:
             msg = f"{self._target.name} broke off at {ask.frame.name}: {error.strerror or error}"
             raise DeviceAway(msg) from error
-        if self._asked:
-            self._exchange = max(self._exchange, self.frames - before)
-        else:
-            self._exchange, self._asked = max(_LEAST, self.frames - before), True
+        self._latest = max(_LEAST, self.frames - before)
+        self._dearest = max(self._dearest, self._latest)
         return answer
 
     def close(self) -> None:

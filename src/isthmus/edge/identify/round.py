@@ -54,8 +54,8 @@ class Visit(NamedTuple):
 class Rules(NamedTuple):
     """What holds for a round."""
 
-    gate: Path
-    """Folder of the edge's gate: closed means that nothing is sent."""
+    gates: tuple[Path, ...]
+    """Folders of the edge's gate: one that is closed means that nothing is sent."""
     refused: Mapping[str, str] = {}
     """By address, why it is not asked for reasons that the asset record knows."""
     rest_s: float = REST_S
@@ -138,7 +138,7 @@ def _talk(target: Target, line: Line, pause_s: float) -> str:
         while True:
             if line.requests:
                 time.sleep(pause_s)
-            if not ask.goodbye and not line.room:
+            if not ask.goodbye and not line.room(ask.needs):
                 left_out = (
                     left_out or f"left out for want of frames: {_said(ask.frame.name, ask.values)} and what follows"
                 )
@@ -156,10 +156,11 @@ def _said(name: str, values: Mapping[str, int | bytes]) -> str:
 
 
 def _may(target: Target, rules: Rules) -> None:
-    latch = gate.read(rules.gate)
-    if latch.closed:
-        msg = f"the conduit is cut by {latch.by}: {latch.reason}; nothing is sent"
-        raise Halt(msg)
+    for folder in rules.gates:
+        latch = gate.read(folder)
+        if latch.closed:
+            msg = f"the conduit is cut by {latch.by}: {latch.reason}; nothing is sent"
+            raise Halt(msg)
     now = rules.now()
     if not target.approval.begins <= now < target.approval.ends:
         msg = "the window has ended; nothing more is sent"

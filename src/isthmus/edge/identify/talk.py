@@ -20,6 +20,8 @@ class Ask(NamedTuple):
     values: Mapping[str, int | bytes] = {}
     answered: bool = True
     """False where nothing comes back."""
+    needs: int = 1
+    """How many requests, this one among them, must fit to be worth beginning."""
     goodbye: bool = False
     """Sent also when the frames for questions are used up: FAREWELL keeps some for it."""
 

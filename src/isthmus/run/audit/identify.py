@@ -17,6 +17,8 @@ Only requests of a compiled-in list are sent, and none of them writes. One devic
 connection, at most 25 frames on the wire both ways, closed from both sides; a second after each device;
 two failures end it for that zone's network. Nothing is tried again. An address in a safety zone is
 refused whatever the file says, and nothing is sent while the conduit is cut (isthmus isolate).
+
+Ends with 0 when every device named answered (or may be asked now), with 1 when one did not.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from isthmus.run.audit_words import Progress, folder, moment, person, table
 if TYPE_CHECKING:
     from isthmus.assets.decode.said import Identity
     from isthmus.edge.identify.approved import Target
+    from isthmus.edge.identify.rehearsal import Rehearsed
     from isthmus.edge.identify.round import Rules, Visit
     from isthmus.plantfile import PlantFile
     from isthmus.run.audit_store import AuditStore
@@ -55,6 +58,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 when every approved device may be asked, or answered; 1 when one is refused, fails or is not reached."""
     from isthmus.edge.identify.approved import targets  # noqa: PLC0415  loads every protocol
+    from isthmus.edge.identify.rehearsal import rehearse  # noqa: PLC0415  as above
     from isthmus.plantfile import load  # noqa: PLC0415  heavy
 
     plant = load(args.plant)
@@ -65,18 +69,22 @@ def run(args: argparse.Namespace) -> int:
     ]
     found = targets(wanted, plant.zones, datetime.now(UTC))
     if not found:
-        _say_nothing_approved(plant)
+        _say_nothing_approved(plant, as_json=args.json)
         return 1
     if args.send:
         return _send(plant, found, args)
     rules = _rules(plant, args.folder, None, found)
+    # A window that is not open yet hides no frames: they are looked at before it opens.
+    frames = [list(rehearse(one)) if args.dry_run and one.address not in rules.refused else [] for one in found]
     found = [one._replace(refused=one.refused or rules.refused.get(one.address, "")) for one in found]
-    _show_plan(found, args)
+    _show_plan(found, frames, as_json=args.json, dry_run=args.dry_run)
     return int(any(one.refused for one in found))
 
 
-def _say_nothing_approved(plant: PlantFile) -> None:
-    if plant.identify:
+def _say_nothing_approved(plant: PlantFile, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"sent": False, "targets": []}, indent=2))
+    elif plant.identify:
         print("no approval of the plant file is for that address and protocol; nothing was sent")
     else:
         print(
@@ -86,40 +94,47 @@ def _say_nothing_approved(plant: PlantFile) -> None:
 
 
 def _rules(plant: PlantFile, where: Path, store: AuditStore | None, found: Sequence[Target]) -> Rules:
-    """What holds beside the plant file: the gate, safety controllers of the record, connections that were kept."""
+    """What holds beside the plant file: the gate, what the record knows of safety, connections that were kept."""
     from isthmus.edge import gate  # noqa: PLC0415  loads the records
-    from isthmus.edge.identify.round import Rules  # noqa: PLC0415  loads every protocol
-    from isthmus.run.audit_asked import kept_open, safety_addresses  # noqa: PLC0415  heavy
+    from isthmus.edge.identify.approved import refusals  # noqa: PLC0415  loads every protocol
+    from isthmus.edge.identify.round import Rules  # noqa: PLC0415  as above
+    from isthmus.run.audit_asked import kept_open, safety_of  # noqa: PLC0415  heavy
 
     refused = {
         address: f"it kept a connection half closed at {moment(since)} UTC; approve it anew, for a later window"
         for address, since in kept_open(where).items()
         if any(one.address == address and from_datetime(one.approval.begins) <= since for one in found)
     }
-    for address in safety_addresses(where, store):
-        refused[address] = "the asset record says that this is a safety controller: safety systems are never asked"
-    latch = gate.read(Path(plant.edge.data))
-    if latch.closed:
-        refused |= {one.address: f"the conduit is cut by {latch.by}: {latch.reason}" for one in found}
-    return Rules(Path(plant.edge.data), refused)
+    known = safety_of(where, store)
+    for one in found:
+        declared = next((why for why in refusals(one.address, [*plant.zones, *known.zones]) if "safety" in why), "")
+        if declared:
+            refused[one.address] = declared
+        elif one.address in known.addresses:
+            refused[one.address] = "the asset record says that this is a safety controller: those are never asked"
+    # Relative to here, as the edge and `isthmus isolate` take it, and to the plant file.
+    gates = tuple({Path(plant.edge.data), plant.file.parent / plant.edge.data})
+    for latch in map(gate.read, gates):
+        if latch.closed:
+            refused |= {one.address: f"the conduit is cut by {latch.by}: {latch.reason}" for one in found}
+    return Rules(gates, refused)
 
 
-def _show_plan(found: Sequence[Target], args: argparse.Namespace) -> None:
-    from isthmus.edge.identify.rehearsal import rehearse  # noqa: PLC0415  loads every protocol
-
-    frames = {one: [] if one.refused or not args.dry_run else list(rehearse(one)) for one in found}
-    if args.json:
-        told = [_plain(one) | {"frames": [each._asdict() for each in frames[one]]} for one in found]
+def _show_plan(found: Sequence[Target], frames: Sequence[Sequence[Rehearsed]], *, as_json: bool, dry_run: bool) -> None:
+    if as_json:
+        told = [
+            _plain(one) | {"frames": [each._asdict() for each in own]} for one, own in zip(found, frames, strict=True)
+        ]
         print(json.dumps({"sent": False, "targets": told}, indent=2))
         return
     _table(found)
-    for one in found:
-        if frames[one]:
-            print(f"\n{one.name} by {one.approval.protocol}, at most:")
-        for each in frames[one]:
+    for one, own in zip(found, frames, strict=True):
+        if own:
+            print(f"\n{one.name} by {one.approval.protocol}, at most these; two dots stand for what it answers:")
+        for each in own:
             print(f"  {each.name}\n      {each.clause}\n      {each.hex}")
     may = sum(not one.refused for one in found)
-    more = "" if args.dry_run else "; --dry-run prints each frame, --send asks"
+    more = "" if dry_run else "; --dry-run prints each frame, --send asks"
     print(f"\n{may} of {len(found)} may be asked now. Nothing was sent{more}.")
 
 
@@ -131,11 +146,14 @@ def _table(found: Sequence[Target]) -> None:
             one.approval.approved_by,
             f"{_time(one.approval.begins)} to {_time(one.approval.ends)}",
             one.segment,
-            f"refused: {one.refused}" if one.refused else "may be asked",
+            "refused" if one.refused else "may be asked",
         )
         for one in found
     ]
     table(("address", "protocol", "approved by", "window, UTC", "zone and network", "now"), rows)
+    for one in found:
+        if one.refused:
+            print(f"{one.name} is refused: {one.refused}")
 
 
 def _time(at: datetime) -> str:
@@ -165,8 +183,8 @@ def _send(plant: PlantFile, found: Sequence[Target], args: argparse.Namespace) -
     from isthmus.run.audit_store import AuditStore  # noqa: PLC0415  heavy
 
     with AuditStore(args.folder) as store:
-        declared(store, plant)
         rules = _rules(plant, args.folder, store, found)
+        declared(store, plant)
         visits: list[Visit] = []
         path = args.folder / "asked" / capture_name(datetime.now(UTC))
         progress = Progress("asking")
@@ -212,9 +230,7 @@ def _print_visits(visits: Sequence[Visit], told: Sequence[Sequence[Identity]], p
     for visit, said in zip(visits, told, strict=True):
         target = visit.target
         begun = (target.name, target.approval.protocol, visit.outcome, str(visit.frames))
-        rows += [(*begun, one.child, one.maker, one.model, one.firmware, one.serial) for one in said] or [
-            (*begun, "", "", "", "", "")
-        ]
+        rows += [(*begun, *module) for module in _modules(said)] or [(*begun, "", "", "", "", "")]
     print()
     table(("address", "protocol", "outcome", "frames", "module", "maker", "model", "firmware", "serial"), rows)
     for visit, said in zip(visits, told, strict=True):
@@ -223,3 +239,13 @@ def _print_visits(visits: Sequence[Visit], told: Sequence[Sequence[Identity]], p
             print(f"{visit.target.name}: {line}")
     answered = sum(one.outcome == "answered" for one in visits)
     print(f"\n{answered} of {len(visits)} answered. Every byte of it: {path}")
+
+
+def _modules(said: Sequence[Identity]) -> list[tuple[str, ...]]:
+    """Module, maker, model, firmware and serial; of several answers the latest that tells it."""
+    out: dict[str, list[str]] = {}
+    for one in said:
+        row = out.setdefault(one.child, ["", "", "", ""])
+        for at, told in enumerate((one.maker, one.model, one.firmware, one.serial)):
+            row[at] = told or row[at]
+    return [(child, *row) for child, row in out.items()]

@@ -209,7 +209,8 @@ class NatsBus:
         if not section.monitor:
             mend = "give monitor = ['http://host:8222', ...], or say unchecked = true"
             return [Finding(f"nobody can see whether the servers sync before they acknowledge; {mend}", refused=True)]
-        async with httpx.AsyncClient(timeout=section.deadline_s, trust_env=False) as client:
+        verify = _tls(section) if section.ca else True
+        async with httpx.AsyncClient(timeout=section.deadline_s, trust_env=False, verify=verify) as client:
             for address in section.monitor:
                 try:
                     answer = (await client.get(f"{address.rstrip('/')}/varz")).raise_for_status().json()

@@ -40,6 +40,7 @@ def needs(house: House, machines: Sequence[MachineNow], now_ns: int) -> list[Nee
         *(_silent(house, source, now_ns) for source in told if not source.up and source.unheard_since_ns is None),
         *_gates(house, now_ns),
         *_erp(house, now_ns),
+        *_buses(house, now_ns),
         *(_faulty(source) for source in told if source.up and source.faults),
         *_certificates(house, now_ns),
     ]
@@ -219,6 +220,38 @@ def _erp(house: House, now_ns: int) -> list[Need]:
             )
         )
     return out + [_parked(report) for report in orders.all_reports(house) if orders.needs_person(report)]
+
+
+def _buses(house: House, now_ns: int) -> list[Need]:
+    """Nothing of the plant waits for its bus, but what reads from it does."""
+    rows = house.site.views.query("SELECT * FROM buses WHERE up = 0 ORDER BY path")
+    missed = house.site.views.query(
+        "SELECT sum(count) AS n, max(time_ns) AS last_ns FROM buses_missed WHERE time_ns > ?", (now_ns - NS_PER_DAY,)
+    )
+    out = [
+        Need(
+            key=f"bus-{row['path']}",
+            kind="link",
+            title=f"Nothing is published on the plant's bus since {house.local.moment(row['time_ns'], now_ns)}",
+            text=f"{row['cause'].rstrip('.')}. What is to be published waits on this site's disk.",
+            link="/connections",
+            link_text="Look at the connections",
+        )
+        for row in rows
+    ]
+    if missed and missed[0]["n"]:
+        text = "They are stored here and will never be there; the log of facts says why (BusMissed)."
+        out.append(
+            Need(
+                key="bus-missed",
+                kind="link",
+                title=f"{words.plural(int(missed[0]['n']), 'message')} did not reach the plant's bus",
+                text=text,
+                link="/connections",
+                link_text="Look at the connections",
+            )
+        )
+    return out
 
 
 def _parked(report: orders.Report) -> Need:

@@ -82,6 +82,8 @@ _CLOSE_SESSION: Final = _message("Close Session", "OPC 10000-4, 5.6.4", 473, _TO
 _CLOSE: Final = _message("Close Secure Channel", "OPC 10000-4, 5.5.3", 452, _NOBODY, kind=b"CLOF")
 FRAMES: Final = (_HELLO, _OPEN, _ENDPOINTS, _CREATE, _ACTIVATE, _READ, _CLOSE_SESSION, _CLOSE)
 _ENDPOINTS_TOLD, _CREATED, _ACTIVATED, _READ_TOLD, _FAULT = 431, 464, 470, 634, 397
+_SESSION: Final = 4
+"""Requests of a session from its beginning to its end."""
 _EPOCH_TICKS: Final = 116_444_736_000_000_000
 """Between 1601 and 1970, in 100 ns."""
 
@@ -108,7 +110,9 @@ class _Channel:
         now = time.time_ns() // 100 + _EPOCH_TICKS
         values: dict[str, int | bytes] = {"url": self.url, "channel": self.channel, "channel token": self.token}
         values |= {"sequence": self.sequence, "request": self.sequence, "now": now}
-        return Ask(frame, values | {name.replace("_", " "): value for name, value in more.items()}, answered, goodbye)
+        return Ask(
+            frame, values | {name.replace("_", " "): value for name, value in more.items()}, answered, goodbye=goodbye
+        )
 
 
 def talk(approval: Approval, near: str) -> Talk:  # noqa: ARG001  the same for every protocol
@@ -135,14 +139,14 @@ def talk(approval: Approval, near: str) -> Talk:  # noqa: ARG001  the same for e
 
 
 def _build_info(line: _Channel, policy: bytes) -> Talk:
-    created = _reader((yield line.ask(_CREATE)), _CREATED)
+    created = _reader((yield line.ask(_CREATE)._replace(needs=_SESSION)), _CREATED)
     created.node()
     token = created.node()
     try:
-        _reader(
-            (yield line.ask(_ACTIVATE, session_token=token, policy=policy, policy_size=len(policy) + 4)), _ACTIVATED
-        )
-        _reader((yield line.ask(_READ, session_token=token)), _READ_TOLD)
+        activate = line.ask(_ACTIVATE, session_token=token, policy=policy, policy_size=len(policy) + 4)
+        _reader((yield activate._replace(needs=_SESSION - 1)), _ACTIVATED)
+        # To end the session is worth more than to read.
+        _reader((yield line.ask(_READ, session_token=token)._replace(needs=_SESSION - 2)), _READ_TOLD)
     except NoRoom:
         line.sequence -= 1
     except _Refused:
