@@ -37,8 +37,11 @@ class States:
     def step(self, state: States.State, item: Item) -> Iterable[Record]:
         assert isinstance(item, Samples)
         for series in item.series.values():
-            for at, value in zip(series.time_ns.tolist(), series.value.tolist(), strict=True):
+            for at, good, said in zip(
+                series.time_ns.tolist(), series.good.tolist(), series.value.tolist(), strict=True
+            ):
                 assert item.start_ns <= at < item.end_ns
+                value = said if good else "UNKNOWN"
                 if value != state.now:
                     state.now = value
                     yield StateChanged(path=self.path, time_ns=at, state=State(value))
@@ -66,7 +69,8 @@ class Counts:
             yield Counted(path=self.path, time_ns=item.time_ns, ordinal=1, good=item.good, why="corrected")
         elif isinstance(item, Samples):
             for series in item.series.values():
-                for at, value in zip(series.time_ns.tolist(), series.value.tolist(), strict=True):
+                good = series.good
+                for at, value in zip(series.time_ns[good].tolist(), series.value[good].tolist(), strict=True):
                     if state.last is not None and value > state.last:
                         yield Counted(path=self.path, time_ns=at, good=value - state.last)
                     state.last = value

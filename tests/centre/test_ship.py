@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -314,3 +315,17 @@ def test_a_group_folder_that_can_only_be_read_is_read(site: Site, centre: Centre
     centre.stock.where = ReadOnly(site.group)
     centre.take()
     assert_knows_all(centre, site)
+
+
+def test_who_may_read_the_groups_folder_may_read_what_is_shipped_there(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        for mode in (0o750, 0o700):
+            root = tmp_path / oct(mode)
+            root.mkdir()
+            root.chmod(mode)
+            Folder(root).put("site=acme~north/day=2026-11-22/a.parquet", b"rows")
+            made = {path.name: path.stat().st_mode & 0o777 for path in root.rglob("*")}
+            assert made == {"site=acme~north": mode, "day=2026-11-22": mode, "a.parquet": mode & 0o666}
+    finally:
+        os.umask(before)

@@ -432,3 +432,28 @@ def test_a_second_writer_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="in use by another edge"):
         opened(tmp_path)
     buffer.close()
+
+
+def test_a_lane_that_went_back_while_a_body_was_on_its_way_takes_nothing_of_it_as_done(tmp_path: Path) -> None:
+    """What was passed over lies before the body: to acknowledge the body would forget it unsent."""
+    buffer = opened(tmp_path)
+    for number in range(3):
+        buffer.put("line", noise(number * 1000))
+        buffer.flush()
+    lane, source = buffer.lanes[-1], frames.source_id("line")
+    first = lane.body(1)
+    while not any(head.source == source and head.kind is FrameKind.SAMPLES for _, head in first.heads):
+        lane.acknowledge(first, {})
+        first = lane.body(1)
+    refused = frozenset({source})
+    assert lane.acknowledge(first, {}, refused)
+    assert not lane.settled
+    on_its_way = lane.body(1)
+    assert lane.outgoing(on_its_way, refused) == b""
+    held = lane.held(source)
+    assert held is not None
+    lane.release(source)
+    assert lane.stale(on_its_way)
+    assert not lane.acknowledge(on_its_way, {(source, lane.epoch): 9})
+    assert drained(buffer) == list(range(3000))
+    buffer.close()

@@ -81,6 +81,8 @@ class Lane:
         self._again: set[int] = set()
         """Sources that were refused once and are sent again, up to `_reached`; the site has the rest of that."""
         self._reached = 0
+        self._rewound_to: int | None = None
+        """Where the lane went back to, until the chunk from there was given."""
 
     @property
     def on_disk(self) -> bool:
@@ -108,6 +110,7 @@ class Lane:
         Holes that damage left are passed over here, so an empty chunk means that nothing waits.
         """
         while True:
+            self._rewound_to = None
             chunk = self.log.chunk(self.acknowledged, most)
             if chunk.heads or chunk.end <= self.acknowledged:
                 return chunk
@@ -144,6 +147,8 @@ class Lane:
         """
         position, at = self.acknowledged, chunk.end - len(chunk.data)
         passed = 0
+        if self.stale(chunk):
+            return False
         for behind, head in chunk.heads:
             if head.kind is not FrameKind.DICTIONARY and not self._known(behind, head):
                 if head.source in refused:
@@ -158,6 +163,10 @@ class Lane:
         self._advance(position)
         self.log.trim(self._kept)
         return True
+
+    def stale(self, chunk: Chunk) -> bool:
+        """Whether the lane went back behind a chunk after it was given: to take it as done would lose what lies before."""
+        return self._rewound_to is not None and chunk.end > self._rewound_to
 
     def held(self, source: int) -> bytes | None:
         """The first frame of a refused source that is kept here, as it was packed; None when there is none."""
@@ -176,7 +185,7 @@ class Lane:
             with self._lock:
                 self._reached = max(self._reached, self.acknowledged)
                 self._again.add(source)
-                self.acknowledged = position
+                self.acknowledged = self._rewound_to = position
 
     def _known(self, behind: int, head: Head | Frame) -> bool:
         """Whether a frame was acknowledged before the lane went back for another source's."""

@@ -135,6 +135,8 @@ class Uplink:
         self._told: bool | None = None
         self._stale: list[httpx.AsyncClient] = []
         self._ask = asyncio.Event()
+        self._judging = asyncio.Lock()
+        """What is refused and what the lanes hold of it change together."""
 
     async def run(self) -> None:
         """Carry frames whenever the gate is open; prove it whenever it closes."""
@@ -203,7 +205,8 @@ class Uplink:
         part.frames = len(chunk.heads)
         data = lane.outgoing(chunk, self.now.refused)
         if chunk.heads and not data:
-            await asyncio.to_thread(lane.acknowledge, chunk, {}, frozenset(self.now.refused))
+            async with self._judging:
+                await asyncio.to_thread(lane.acknowledge, chunk, {}, frozenset(self.now.refused))
             return
         answer = await self._post(opening + data)
         self._introduced.add(lane.epoch)
@@ -239,9 +242,11 @@ class Uplink:
         upto = {(item.source, item.epoch): item.seq for item in answer.acknowledged}
         if answer.cut:
             self._gate.cut(level=2, by="the site", reason="the site asked for the conduit to be cut")
-        self._note_refused(answer)
-        refused = frozenset(self.now.refused)
-        if chunk.heads and not await asyncio.to_thread(lane.acknowledge, chunk, upto, refused):
+        async with self._judging:
+            self._note_refused(answer)
+            refused = frozenset(self.now.refused)
+            went_on = await asyncio.to_thread(lane.acknowledge, chunk, upto, refused)
+        if chunk.heads and not went_on and not lane.stale(chunk):
             msg = "the site took the frames and acknowledged none of them"
             raise _Failed("the site refuses the link" if answer.cut else msg)
         if not self.now.up and lane.waiting > IN_ORDER_BYTES:
@@ -264,12 +269,16 @@ class Uplink:
                     await self._ask.wait()
             self._ask.clear()
             for source in list(self.now.refused):
-                with suppress(_Failed):  # the senders see the same, and say it
-                    if await self._taken(source):
-                        _log.warning("%s: the site takes this edge's %08x again", self._path, source)
-                        for lane in self._buffer.lanes:
-                            lane.release(source)
-                        del self.now.refused[source]
+                async with self._judging:
+                    with suppress(_Failed):  # the senders see the same, and say it
+                        if await self._taken(source):
+                            self._release(source)
+
+    def _release(self, source: int) -> None:
+        for lane in self._buffer.lanes:
+            lane.release(source)
+        why = self.now.refused.pop(source)
+        _log.warning("%s: the site takes what it refused before (%s)", self._path, why)
 
     async def _taken(self, source: int) -> bool:
         """Whether the site takes the oldest frame that waits of a refused source, or none waits. Raises _Failed."""

@@ -88,8 +88,11 @@ def write_table(path: Path, table: pa.Table) -> Written:
     return Written(len(data), sha256(data).hexdigest(), table.schema.field("time").type.unit)
 
 
-def write_whole(path: Path, data: Any) -> None:  # noqa: ANN401  whatever has the buffer protocol
-    """Put bytes on disk under a name, all or nothing: a temporary name, fsync, rename, fsync of the folder."""
+def write_whole(path: Path, data: Any, mode: int | None = None) -> None:  # noqa: ANN401  whatever is a buffer
+    """Put bytes on disk under a name, all or nothing: a temporary name, fsync, rename, fsync of the folder.
+
+    With a `mode` others may read it as that says, whatever the process's own mask.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     try:
@@ -99,6 +102,8 @@ def write_whole(path: Path, data: Any) -> None:  # noqa: ANN401  whatever has th
                 view = view[file.write(view[:_PIECE_BYTES]) :]
                 if view:
                     os.fdatasync(file.fileno())
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         temporary.rename(path)
     except OSError:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import stat
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
@@ -37,6 +38,7 @@ FORMAT: Final = 1
 ROOT: Final = "root.json"
 TAIL: Final = "tail.json"
 READERS: Final = "readers"
+_ANYBODY: Final = 0o666
 _SITE: Final = "site="
 _EPOCH: Final = dt.date(1970, 1, 1)
 _UP: Final = "~"
@@ -259,11 +261,16 @@ class Folder:
         return (self.root / name).read_bytes()
 
     def put(self, name: str, data: bytes) -> None:
-        """As `Place.put`; on disk for good when it returns."""
+        """As `Place.put`; on disk for good when it returns. Who may read the folder may read what is put there."""
         if not self.root.is_dir():
             msg = f"{self.root} is not there; mount or make it, as Isthmus does not make it by itself"
             raise FileNotFoundError(msg)
-        write_whole(self.root / name, data)
+        mode = stat.S_IMODE(self.root.stat().st_mode)
+        path = self.root / name
+        for folder in [each for each in reversed(path.parents) if each.is_relative_to(self.root) and not each.exists()]:
+            folder.mkdir(exist_ok=True)
+            folder.chmod(mode)
+        write_whole(path, data, mode & _ANYBODY)
 
     def size(self, name: str) -> int | None:
         """As `Place.size`."""
