@@ -19,6 +19,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -66,7 +67,7 @@ def edges(days: float, number: int) -> Edges:
     """The stretch that is asked for in a round."""
     start = T0 + number * NS_PER_S
     noon = start + NS_PER_DAY // 2 if days >= 1 else start
-    return Edges(start, start + int(days * NS_PER_DAY) - 60 * NS_PER_S, noon, start + NS_PER_DAY)
+    return Edges(start, start + int(days * NS_PER_DAY), noon, start + NS_PER_DAY)
 
 
 def fill(store: Store, past: plant.History) -> None:
@@ -212,10 +213,15 @@ SETTLE_S: Final = 10.0
 
 
 def load(server: InfluxDb | VictoriaMetrics | PostgreSql, past: plant.History) -> None:
-    for first in range(0, past.rows, BATCH):
-        server.write(server.payload(past, first, min(first + BATCH, past.rows)))
-        if first // BATCH % 100 == 99:
-            say(f"{server.name}: {first / past.rows:.0%}")
+    with ThreadPoolExecutor(1) as sending:
+        sent = sending.submit(lambda: None)
+        for first in range(0, past.rows, BATCH):
+            payload = server.payload(past, first, min(first + BATCH, past.rows))
+            sent.result()
+            sent = sending.submit(server.write, payload)
+            if first // BATCH % 100 == 99:
+                say(f"{server.name}: {first / past.rows:.0%}")
+        sent.result()
     if isinstance(server, PostgreSql):
         server.db.execute("VACUUM ANALYZE s")
     say(f"{server.name} has {past.rows} rows")

@@ -121,6 +121,8 @@ class MemoryHistorian:
         """Nothing is ever due."""
 
     def _take(self, batch: Batch) -> None:
+        if kind_of(batch.columns) is ValueKind.WAVEFORM:
+            return  # a burst is no sample
         place = _PLACE[kind_of(batch.columns)]
         for row in batch.columns.to_pylist():
             value: list[float | int | str | None] = [None, None, None]

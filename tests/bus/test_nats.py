@@ -17,9 +17,11 @@ from nats_servers import OLD, Server, kept, one
 from isthmus.cli import main
 from isthmus.model.query import Raw
 from isthmus.model.records.site import BusChanged, BusMissed
-from isthmus.site.bus import Lane
+from isthmus.site.bus import READER, Lane
 from isthmus.site.bus_reader import BusReader
 from isthmus.site.buses.nats import NatsSection
+from isthmus.site.certificates import Member
+from isthmus.site.speakers import Speakers
 from isthmus.wire import frame as frames
 from isthmus.wire import tls
 from isthmus.wire.frame import source_id
@@ -205,6 +207,7 @@ def test_a_creds_file_lets_in_where_a_server_asks_for_one(
         assert check(tmp_path, server, f"{more}credentials = '{creds}'") == 0
 
 
+@pytest.mark.long
 @pytest.mark.peer("nats")
 def test_a_second_site_takes_in_what_the_first_published_each_frame_once(tmp_path: Path, server: Server) -> None:
     with ExitStack() as stack:
@@ -273,3 +276,12 @@ def check(folder: Path, server: Server, more: str | None = None) -> int:
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
+
+
+def test_what_comes_by_the_bus_speaks_for_no_source_of_the_sites_own_edges() -> None:
+    edge = {"edge-1": Member(role="edge", serials=[], since_ns=0)}
+    speakers = Speakers({"plc": "edge-1", "meter": ""}, lambda: edge, f"{PLANT}#conduit/uplink")
+    voice = speakers.voice(READER)
+    assert "plc is of the edge edge-1, and what came by the bus says the same name" in voice.refusal(source_id("plc"))
+    assert voice.refusal(source_id("meter"))  # the one edge speaks for what names none
+    assert not voice.refusal(source_id("of another plant"))

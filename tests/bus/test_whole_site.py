@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bus_sites import published, publishing, section, wait_for
 from nats_servers import kept, one
 
+from isthmus.model.query import Raw
 from isthmus.model.records.people import JobStarted
 from isthmus.plantfile import load
 from isthmus.run.site import open_site
@@ -71,3 +73,52 @@ async def told(file: Path) -> tuple[int, float]:
             await asyncio.sleep(0.1)
         ending = time.monotonic()
     return int(rows[0]["n"]), time.monotonic() - ending
+
+
+READING = """
+[plant]
+name = "Centre"
+path = "acme/centre"
+[site]
+listen = "127.0.0.1:{link}"
+data = "{folder}/centre"
+[bus]
+kind = "nats"
+servers = ["{server}"]
+monitor = ["{monitor}"]
+replicas = 1
+publish = false
+read = ["acme/northgate"]
+[[zone]]
+name = "control"
+kind = "control"
+"""
+
+
+@pytest.mark.peer("nats")
+def test_a_centre_by_its_plant_file_takes_in_what_another_plant_publishes(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    with one(tmp_path / "nats", free_port) as server, publishing(tmp_path / "site", section(server)) as site:
+        publisher = site.begin()
+        site.take(30)
+        wait_for(lambda: published(publisher))
+        file = tmp_path / "centre.toml"
+        file.write_text(
+            READING.format(link=free_port(), folder=tmp_path, server=server.address, monitor=server.watched)
+        )
+        assert asyncio.run(read(file)) == list(range(1, 31))
+
+
+async def read(file: Path) -> list[int]:
+    """What the centre's history has of the other plant's parts, once it has all."""
+    async with open_site(load(file)) as centre:
+        until = time.monotonic() + 20
+        while True:
+            number = centre.tags.find("plc/parts")
+            found = (
+                [] if number is None else centre.historian.query(Raw(), [number], 0, 1 << 62).column("i64").to_pylist()
+            )
+            if len(found) == 30 or time.monotonic() > until:
+                return found
+            await asyncio.sleep(0.1)

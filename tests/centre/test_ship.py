@@ -153,6 +153,11 @@ def test_a_file_that_is_not_as_listed_is_refused_and_the_day_stays_as_it_was(sit
     assert "does not hold what its name says" in taken.refused[0].why
     assert centre.stock.hashes() == before
     assert [each.name for each in centre.stock.refused()] == [taken.refused[0].name]
+    site.write(3)
+    site.store.seal()
+    assert site.new_shipper().ship().deleted == 0, "what the day stands on is kept until it is mended"
+    tags = [tag.id for tag in centre.stock.tags("*")]
+    assert centre.query(q.Raw(), tags, T0, END).num_rows > 0
 
     spoilt.unlink()
     site.new_shipper().ship()

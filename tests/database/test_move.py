@@ -46,6 +46,7 @@ def lived(folder: Path) -> None:
     people.close()
 
 
+@pytest.mark.long
 @pytest.mark.peer("postgresql")
 def test_records_and_people_move_over_and_back_and_are_counted(
     tmp_path: Path, postgres: Cluster, capsys: pytest.CaptureFixture[str]

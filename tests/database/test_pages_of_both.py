@@ -24,7 +24,8 @@ from isthmus.model.records.assets import (
     FlowSeen,
     SourceRead,
 )
-from isthmus.model.records.site import BusChanged, BusMissed
+from isthmus.model.records.production import LotPart, LotUsed, RunSettled
+from isthmus.model.records.site import BusChanged, BusMissed, SourceRefused
 from isthmus.model.time import NS_PER_S
 from isthmus.site import views as folder_of_views
 from isthmus.site.database import Parameters
@@ -33,7 +34,10 @@ from isthmus.site.views_db import Views
 from postgres import Cluster
 from web_world import Visitor
 
-ASSETS = [
+PAGES = [
+    "/lots",
+    "/lots?lot=S-1",
+    "/lots?lot=HEAT-1",
     "/assets",
     "/assets?answer=affected",
     "/assets?zone=safety",
@@ -99,7 +103,7 @@ def both(tmp_path: Path, postgres: Cluster) -> Iterator[worlds.World]:
 @pytest.mark.peer("postgresql")
 def test_every_page_reads_the_same_rows_in_the_same_order(both: worlds.World) -> None:
     machines = [worlds.below(name) for name in ("CNC-01", "CNC-02", "Press-2", "Paint", "Pack")]
-    pages = ["/plant", "/connections", "/orders", "/accounts", "/plant?line=line-a&sort=state", *ASSETS]
+    pages = ["/plant", "/connections", "/orders", "/accounts", "/plant?line=line-a&sort=state", *PAGES]
     pages += [f"/machine/{name}" for name in machines] + [f"/machine/{machines[0]}?shift=previous"]
     answers = ["/api/machines", "/api/orders", "/api/needs", "/api/reports", "/api/connections"]
     answers += [f"/api/{what}/{name}" for what in ("shift", "states", "stops", "counts", "tags") for name in machines]
@@ -136,6 +140,38 @@ def assets() -> Iterator[Record]:
     bus = beside(plant, "bus", "nats")
     yield BusChanged(path=bus, time_ns=worlds_now(), up=False, cause="it syncs when it likes")
     yield BusMissed(path=bus, time_ns=worlds_now(), count=7, why="too large")
+    for n, lot in enumerate(("S-1", "S-2")):
+        used = (LotUsed(material="BAR", lot=f"HEAT-{n}"),)
+        yield RunSettled(
+            path=worlds.path("CNC-01"),
+            time_ns=worlds_now() + n,
+            start_ns=1,
+            order="1045",
+            product="SHAFT",
+            good=10,
+            lots=(LotPart(lot=lot, good=6, used=used), LotPart(good=4)),
+        )
+    yield RunSettled(
+        path=worlds.path("CNC-02"),
+        time_ns=worlds_now(),
+        start_ns=1,
+        order="1047",
+        product="PUMP",
+        good=1,
+        lots=(LotPart(lot="P-1", good=1, used=(LotUsed(material="SHAFT", lot="S-1"),)),),
+    )
+    for source in ("press-1", "press-2"):
+        conduit = beside(plant, "conduit", "uplink")
+        refused = SourceRefused(
+            path=conduit,
+            time_ns=worlds_now(),
+            ordinal=len(source) + ord(source[-1]),
+            edge="e",
+            source=source,
+            why="w",
+            frames=3,
+        )
+        yield refused
     yield SourceRead(
         path=beside(plant, "assets", "s"), time_ns=4, name="line.pcap", what="capture", by="ann", said_ns=4
     )

@@ -22,9 +22,10 @@ from isthmus.model.records import Record
 from isthmus.model.records.edge import SourceChanged
 from isthmus.model.records.production import Counted, StateChanged
 from isthmus.model.records.site import SamplesQuarantined
+from isthmus.model.samples import ValueKind
 from isthmus.model.states import State
 from isthmus.model.time import NS_PER_S
-from isthmus.plantfile import load
+from isthmus.plantfile import load, tags_of
 from isthmus.run.wings import folds_of
 from isthmus.sim.northgate import MACHINES, PATH
 from isthmus.sim.northgate_file import Addresses, Place, plant_text
@@ -50,7 +51,13 @@ class Floor:
         (folder / "plant.toml").write_text(plant_text(places, addresses))
         file = load(folder / "plant.toml")
         sources = [
-            msgspec.structs.replace(source, timeout_s=0.5, **({"heartbeat_s": 0.3} if source.name == "mill-04" else {}))
+            msgspec.structs.replace(
+                source,
+                timeout_s=0.5,
+                # The historian of this test keeps single values alone.
+                tags=tuple(tag for tag in tags_of(source) if tag.kind is not ValueKind.WAVEFORM),
+                **({"heartbeat_s": 0.3} if source.name == "mill-04" else {}),
+            )
             for source in file.sources
             if source.name in NAMES
         ]
@@ -247,12 +254,15 @@ def test_a_drifting_signal_moves_away_from_the_truth_with_time(floor: Floor) -> 
     floor.order(lambda plant: plant.tell_truth("cnc-01", "temperature"))
 
 
+def aside(floor: Floor, since_ns: int) -> list[SamplesQuarantined]:
+    return floor.told(SamplesQuarantined, "cnc-01", since_ns)
+
+
 def test_values_from_the_future_are_set_aside_by_name_and_right_ones_go_on(floor: Floor) -> None:
     floor.until(lambda: floor.state("cnc-01") == "up")
     began = floor.order(lambda plant: plant.faults.jump_clock("cnc-01", TEN_MINUTES))
-    aside = floor.until(lambda: floor.told(SamplesQuarantined, "cnc-01", began))
-    assert aside[0].why == "their time lies in the future; set the device's clock"
-    assert "cnc-01/temperature" in {tag for one in aside for tag in one.tags}
+    floor.until(lambda: "cnc-01/temperature" in {tag for one in aside(floor, began) for tag in one.tags})
+    assert {one.why for one in aside(floor, began)} == {"their time lies in the future; set the device's clock"}
     right = floor.order(lambda plant: plant.faults.set_clock_right("cnc-01"))
     floor.until(lambda: floor.newest_ns("cnc-01") > right)
     assert floor.rows("cnc-01/temperature", time.time_ns() + 60 * NS_PER_S) == []

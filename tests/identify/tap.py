@@ -92,12 +92,16 @@ def _seen(frame: bytes, port: int) -> Seen | None:
     return Seen(target == port, source if target == port else target, inner[13] if tcp else 0, data)
 
 
-def by_connection(seen: list[Seen]) -> dict[int, list[Seen]]:
-    """Frames by the client's port, of connections that were opened meanwhile."""
-    out: dict[int, list[Seen]] = {one.client: [] for one in seen if one.flags & SYN and one.asks}
+def by_connection(seen: list[Seen]) -> list[list[Seen]]:
+    """The frames of each connection that was opened meanwhile; a later one may come from the same port."""
+    out: list[list[Seen]] = []
+    newest: dict[int, list[Seen]] = {}
     for one in seen:
-        if one.client in out:
-            out[one.client].append(one)
+        if one.flags & SYN and one.asks:
+            newest[one.client] = []
+            out.append(newest[one.client])
+        if one.client in newest:
+            newest[one.client].append(one)
     return out
 
 

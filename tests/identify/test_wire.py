@@ -25,7 +25,9 @@ from isthmus.edge.identify.config import Approval
 from isthmus.edge.identify.evidence import Evidence
 from isthmus.edge.identify.protocols import askings
 from isthmus.edge.identify.round import Rules, Visit, ask_all
+from isthmus.model.records.assets import AssetKnown, AssetSeen, FlowSeen
 from isthmus.model.zones import Zone, ZoneKind
+from isthmus.run.audit_store import AuditStore
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / "tests" / "peers"
@@ -110,9 +112,9 @@ def assert_careful(protocol: str, seen: list[Seen], rounds: int) -> None:
     """One connection at a time, few frames, clean close, and nothing that is not on the list."""
     connections = by_connection(seen)
     assert len(connections) == rounds
-    assert most_open(seen) == 1
+    assert most_open(seen) == 1, [one for one in seen if one.flags & (SYN | FIN | RST)]
     frames = askings()[protocol].FRAMES
-    for frames_of in connections.values():
+    for frames_of in connections:
         assert len(frames_of) <= 25
         assert not any(one.flags & RST for one in frames_of)
         assert {one.asks for one in frames_of if one.flags & FIN} == {True, False}
@@ -134,7 +136,7 @@ def test_a_server_of_others_survives_a_hundred_rounds(
     approval = approved(port, protocol, **MORE.get(protocol, {}))
     with server(protocol, port, tmp_path), tapped(port) as seen:
         visits = [asked(tmp_path, approval)[0] for _ in range(100)]
-    assert {one.outcome for one in visits} == {"answered"}
+    assert {(one.outcome, one.left) for one in visits} == {("answered", "")}
     assert_careful(protocol, seen, 100)
 
 
@@ -152,7 +154,7 @@ def test_a_server_of_others_is_asked_with_care_and_known_afterwards(
     assert [one.outcome for one in visits] == ["answered"] * 2, visits
     assert not any(one.left for one in visits)
     assert_careful(protocol, seen, 3)
-    assert visits[0].frames == len(next(iter(by_connection(seen).values())))
+    assert visits[0].frames == len(by_connection(seen)[0])
     (told,) = json.loads(capsys.readouterr().out)["targets"]
     who = WHO[protocol]
     if protocol == "opc-ua" and "left out for want of frames" in told["why"]:
@@ -321,3 +323,15 @@ def test_a_device_with_an_ipv6_address_is_asked_alike(tmp_path: Path) -> None:
     assert (visit.outcome, visit.left, visit.target.name) == ("answered", "", f"[::1]:{controller.port}")
     (one,) = identities(tmp_path)
     assert (one.address, one.maker, one.firmware) == ("::1", "Northgate", "1.2")
+
+
+def test_evidence_that_is_imported_elsewhere_tells_of_the_devices_and_nothing_of_us(tmp_path: Path) -> None:
+    with FourSlots(keeps_s=0.0) as controller:
+        asked(tmp_path, approved(controller.port))
+    assert main(["audit", "import", str(tmp_path / "0.pcapng"), "--into", str(tmp_path / "audit")]) == 0
+    with AuditStore(tmp_path / "audit", make=False) as store:
+        assert [(one.how, one.method) for one in store.all(AssetSeen)] == [("queried", "asked: Modbus 43/14")]
+        assert not store.all(FlowSeen)
+        (one,) = store.all(AssetKnown)
+        assert (one.best("maker"), one.best("model"), one.best("firmware")) == ("Northgate", "NI-4", "1.2")
+        assert [(source.what, source.not_fitting) for source in store.sources()] == [("asked", ())]

@@ -38,7 +38,7 @@ days = "Mon-Sun"
 name = "plc"
 kind = "modbus"
 host = "127.0.0.1"
-tags = [{{ name = "state", address = 1 }}, {{ name = "parts", address = 2, kind = "i64" }}]
+tags = [{{ name = "state", address = 10, type = 'str 8', kind = 'str' }}, {{ name = "parts", address = 2, kind = "i64" }}]
 [[machine]]
 path = "machining/line-a/cnc-01"
 name = "CNC-01"

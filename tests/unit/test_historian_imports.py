@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -252,3 +255,25 @@ def test_the_command_lists_what_did_not_fit_and_shows_how_far_it_is(
     with pytest.raises(SystemExit):
         main([*data, "import", "--help"])
     assert "isthmus history import pi-2019.csv" in capsys.readouterr().out
+
+
+@pytest.mark.long
+def test_an_import_killed_in_the_middle_is_just_started_again(tmp_path: Path) -> None:
+    path, data = tmp_path / "long.csv", tmp_path / "site"
+    count = 160_000
+    path.write_text("tag,time,value\n" + "".join(f"t{n % 7},{1_767_571_200 + n},{n}\n" for n in range(count)))
+    command = [sys.executable, "-m", "isthmus", "history", "--data", str(data), "import", "--source", "x", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        log, end = data / "history" / "wal", time.monotonic() + 40
+        while process.poll() is None and time.monotonic() < end:
+            if sum(each.stat().st_size for each in log.glob("*.seg")) > 1_000:
+                break
+        process.kill()
+        process.wait()
+    with Store(data / "history", background=False) as store:
+        taken = store.query(Raw(), list(store.tags.all()), 0, EVER).num_rows
+        assert 0 < taken < count
+        assert import_file(store, path, "x").rows == count
+        found = store.query(Raw(), list(store.tags.all()), 0, EVER)
+        assert found.num_rows == count
+        assert sum(found["f64"].to_pylist()) == sum(range(count))

@@ -19,10 +19,12 @@ from isthmus.model.query import Aggregate, Last, Raw
 from isthmus.model.samples import TagInfo, ValueKind
 from isthmus.model.time import NS_PER_DAY
 from isthmus.site.config import HistorianSection
+from isthmus.site.historian.backup import backup, restore
 from isthmus.site.historian.check import Told
 from isthmus.site.historian.leases import FOLDER
 from isthmus.site.historian.reader import Reader
 from isthmus.site.historian.store import Store
+from isthmus.site.historian.verify import verify
 
 EVER = 2**62
 EVERY_TAG = list(range(1, TAGS + 1))
@@ -105,6 +107,23 @@ def test_a_second_process_reads_what_was_acknowledged_while_the_first_seals_and_
                 assert reader.query(Last(), EVERY_TAG, 0, EVER).num_rows <= TAGS
         assert counts == sorted(counts)
         assert counts[-1] > 100 * ROWS * 0.9
+
+
+def test_a_backup_of_a_history_that_another_process_writes_is_whole_and_identical(tmp_path: Path) -> None:
+    site, kept = tmp_path / "site", []
+    with writing(site, 1, 3000) as process:
+        for number in range(2):
+            last = acknowledged(process, 40)
+            backup(site, tmp_path / "copy")
+            kept.append(last)
+            restored = tmp_path / f"restored-{number}"
+            restore(tmp_path / "copy", restored)
+            assert list(verify(restored)) == []
+            # All that was acknowledged before the call, and of what came during it only whole frames.
+            with Store(restored, background=False) as store:
+                upto = next(seq for seq in range(last, last + 5000) if not store.taken(1, 1, seq + 1))
+                assert found(store) == expected(range(1, upto + 1))
+    assert kept == sorted(kept)
 
 
 def test_a_reader_sees_every_sample_once_in_segments_and_in_the_log(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from isthmus.model import query as q
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S, Interval, to_datetime
+from isthmus.model.waveforms import bursts
 from isthmus.site.config import HistorianSection
 from isthmus.site.historian.corrections import Correction
 from isthmus.site.historian.sql import macro_name, script
@@ -153,9 +154,23 @@ def test_a_process_without_isthmus_runs_it(store: Store, tmp_path: Path) -> None
     assert done.stdout == "1\n", done.stderr
 
 
+def test_bursts_are_a_view(tmp_path: Path) -> None:
+    with Store(tmp_path, HistorianSection(future_s=1e9), background=False) as store:
+        store.tags.intern_all([TagInfo(name="press/v", kind=ValueKind.WAVEFORM)])
+        for seq, readings in enumerate([[1.0, -2.0], [0.5, 0.25, 1.5], None], 1):
+            burst = bursts([1], [T0 + seq % 2], [0], [39062.5], [readings])
+            store.append([Batch(1, 1, seq, T0, burst)])
+            store.waveforms.seal()
+    with duckdb.connect() as db:
+        db.execute(script(tmp_path, T0))
+        rows = db.sql("SELECT name, time_ns, interval_ns, readings FROM history_bursts ORDER BY time_ns").fetchall()
+    assert rows == [("press/v", T0, 39062.5, [0.5, 0.25, 1.5]), ("press/v", T0 + 1, 39062.5, None)]
+
+
 def test_an_empty_history_gives_empty_answers(tmp_path: Path) -> None:
     with Store(tmp_path, background=False):
         pass
     with duckdb.connect() as db:
         db.execute(script(tmp_path, T0))
         assert db.sql("FROM history_last(['a'], now())").fetchall() == []
+        assert db.sql("FROM history_bursts").fetchall() == []

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.model.errors import PlantFileError
+from isthmus.model.samples import ValueKind
 from isthmus.plantfile import load, read
 from isthmus.plantfile.lines import lines_of
 from isthmus.plantfile.schema import schema
@@ -255,6 +256,12 @@ def bound(more: str, rules: str = '["IDLE"]', tags: str = "") -> str:
             bound('lots_in = { BAR = "plc/alarm" }'),
             "plc/alarm is bool; an order, a lot or a code is a text or a number",
         ),
+        (
+            bound("", tags='burst = "plc/burst"').replace(
+                '  { name = "mode"', '  { name = "burst", node = "Objects/A/B", kind = "waveform" },\n  { name = "mode"'
+            ),
+            "plc/burst is waveform; a state follows from single values, not from bursts",
+        ),
         (bound('lot = "plc/mod"'), "no source has a tag plc/mod"),
         (
             bound("", '["RUN if mode > 5", "IDLE"]'),
@@ -328,7 +335,10 @@ def test_what_is_missing_is_told_once_and_what_stands_in_for_it_is_not_judged(tm
         'name = "parts", node = "Objects/A/Parts", kind = "i63"',
     )
     found = [sentence.partition(": ")[2] for sentence in sentences(tmp_path, text)]
-    assert found == ["calendar is missing", 'kind = "i63" must be one of "f64", "i64", "bool", "str"']
+    assert found == [
+        "calendar is missing",
+        'kind = "i63" must be one of ' + ", ".join(f'"{kind}"' for kind in ValueKind),
+    ]
 
 
 def test_what_a_tag_says_together_hides_nothing_else_of_its_source(tmp_path: Path) -> None:

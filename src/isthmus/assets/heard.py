@@ -12,7 +12,7 @@ from isthmus.model.equipment import beside
 from isthmus.model.inventory import digest
 from isthmus.model.records.assets import AssetSeen, FlowSeen, How
 
-_FIELDS = ("maker", "model", "order_number", "firmware", "serial", "name", "os", "role")
+_FIELDS = ("maker", "model", "firmware", "serial", "name", "os", "role")
 
 
 def facts_of(
@@ -102,7 +102,7 @@ def _identities(plant: str, heard: Heard, source: str) -> Iterator[AssetSeen]:
 def _told(one: Identity) -> dict[str, str]:
     """What it says, by the record's names; an order number where it says more than the model."""
     order = one.order_number if one.order_number != one.model else ""
-    return {name: getattr(one, name) for name in _FIELDS} | {"number_of_order": order} | dict(one.more)
+    return {name: getattr(one, name) for name in _FIELDS} | {"order_number": order} | dict(one.more)
 
 
 def _neighbours(plant: str, heard: Heard, source: str, card: Callable[[str], str]) -> Iterator[AssetSeen]:

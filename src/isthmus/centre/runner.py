@@ -45,6 +45,10 @@ def main() -> None:
             reply = {"error": f"{type(error).__name__}: {str(error)[:2000]}"}
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
+    if session is not None and server is None:
+        session.stop()
+    # A Sail server's threads would keep this process alive for ever.
+    os._exit(0)
 
 
 def _serve() -> Any:  # noqa: ANN401  pysail is not in our environment

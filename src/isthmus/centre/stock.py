@@ -13,6 +13,7 @@ sees the state before or the state after.
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import threading
 import time
@@ -25,12 +26,15 @@ import msgspec
 
 from isthmus.model.errors import StoreDamaged
 from isthmus.model.samples import TagInfo, ValueKind
+from isthmus.model.time import NS_PER_DAY
 from isthmus.site.historian import shipped
 from isthmus.site.historian.manifest import Segment
-from isthmus.site.historian.shipped import Day, Entry, Place, Root, TagEntry
+from isthmus.site.historian.shipped import Day, Entry, Hold, Place, Root, TagEntry
 
 NAME: Final = "stock.sqlite"
 MOST_SITES: Final = 127
+KEPT_NS: Final = 7 * NS_PER_DAY
+"""How long a site is asked to keep what a refused day stands on, from the last look on."""
 TAG_BITS: Final = 24
 """A tag of the group is the site's number and the site's own tag in one int32, which every engine has."""
 
@@ -70,7 +74,9 @@ class Known(NamedTuple):
     number: int
     name: str
     root: int
+    """The newest of which all was taken in."""
     state: str
+    """Of that root; "" while something is refused."""
     wal: int
     received_ns: int
     shipped_ns: int
@@ -309,7 +315,19 @@ class Stock:
                 [(_SPOILT, day, site) for day in spoilt],
             )
         self._refuse(site, refused)
+        self._keep(site, None if known is None or not refused else known.root)
         return Taken(site, root.number, len(days), files, tuple(refused))
+
+    def _keep(self, site: str, number: int | None) -> None:
+        """Let the site keep what a refused day stands on, until it is mended."""
+        name = f"{shipped.READERS}/{socket.gethostname()}-refuses-{shipped.folder_of(site)}.json"
+        try:
+            if number is None:
+                self.where.remove(name)
+            else:
+                self.where.put(name, shipped.to_json(Hold(time.time_ns() + KEPT_NS, {site: number})))
+        except OSError:
+            return  # a folder that can only be read: the day stands as long as the site keeps it by itself
 
     def _check_day(self, site: str, folder: str, name: str, checked: set[str]) -> tuple[Day, int]:
         """A day's list with every file of it checked; how many had to be read. Raises StoreDamaged."""
@@ -344,7 +362,7 @@ class Stock:
             try:
                 number = known.number if known else self._next_number()
                 row = Known(
-                    number, site, root.number, root.state() if whole else "", root.wal, root.received_ns,
+                    number, site, root.number if whole or known is None else known.root, root.state() if whole else "", root.wal, root.received_ns,
                     root.shipped_ns, time.time_ns(), root.tags, root.corrections, root.newest,
                 )  # fmt: skip
                 self._db.execute(

@@ -132,7 +132,8 @@ def run(args: argparse.Namespace) -> int:
         return _TASKS[args.task](folder, args)
     except OSError as error:
         if error.errno == errno.EBUSY:
-            msg = f"{folder} is being written by a running site, which merges by itself; stop it first to do so now"
+            instead = _INSTEAD.get(args.task, "stop it first")
+            msg = f"{folder} is being written by a running site, {instead}"
         else:
             msg = f"{folder}: {error}"
         raise IsthmusError(msg) from error
@@ -294,6 +295,12 @@ def _ship(folder: Path, args: argparse.Namespace) -> int:
     return int(bool(done.troubles))
 
 
+_INSTEAD: Final = {
+    "compact": "which merges by itself; stop it first to do so now",
+    "correct": "where samples are put right on the machine's page; stop it first to do so here",
+    "import": "and two cannot write one history; stop it first, the edges keep what comes meanwhile",
+}
+"""What to do when a running site holds the history."""
 _TASKS = {
     "show": _show,
     "coverage": _coverage,

@@ -65,7 +65,6 @@ MORE: Final[Mapping[str, str]] = {
     "tags": "Tags",
     "hardware": "Hardware version",
     "family": "Product family",
-    "number_of_order": "Order number",
     "supported_until": "Supported until",
 }
 """Fields beyond the guidance's."""

@@ -243,7 +243,7 @@ def _machines(draft: Draft) -> Iterator[Fault]:
             yield _unknown((*place, "zone"), "zone", machine.zone, zones)
         for sentence in check_state(machine.state):
             yield Fault((*place, "state"), sentence)
-        bound = {role: kinds[name] for role, name in machine.state.tags.items() if name in kinds}
+        bound = {role: kinds[name] for role, name in machine.state.tags.items() if kinds.get(name) in _SINGLE}
         for sentence in check_kinds(machine.state, bound):
             yield Fault((*place, "state"), sentence)
         for at, name, wanted in _used(machine):
@@ -266,7 +266,9 @@ def _tags_by_name(draft: Draft) -> tuple[dict[str, Tag], dict[str, ValueKind]]:
 
 _COUNTED: Final = (ValueKind.I64, ValueKind.F64)
 _NUMBERED: Final = (ValueKind.STR, ValueKind.I64, ValueKind.F64)
+_SINGLE: Final = (*_NUMBERED, ValueKind.BOOL)
 _WANTED: Final = {
+    _SINGLE: "a state follows from single values, not from bursts",
     _COUNTED: "a counter counts in i64 or f64",
     _NUMBERED: "an order, a lot or a code is a text or a number",
 }
@@ -277,16 +279,16 @@ def _tag_used(
 ) -> Iterator[Fault]:
     if name not in tags:
         yield Fault(place, f"no source has a tag {name}", nearest(name, list(tags)))
-    elif wanted and kind is not None and kind not in wanted:
+    elif kind is not None and kind not in wanted:
         yield Fault(place, f"{name} is {kind.value}; {_WANTED[wanted]}")
     elif tags[name].deadband:
         yield Fault(place, f"{name} has a deadband", "a state, counter or order must come unfiltered")
 
 
 def _used(machine: Machine) -> Iterator[tuple[Place, str, tuple[ValueKind, ...]]]:
-    """Every tag that a machine's section names: where, the name, and the kinds that it may have; none for any."""
+    """Every tag that a machine's section names: where, the name, and the kinds that it may have."""
     for role, name in machine.state.tags.items():
-        yield ("state", "tags", role), name, ()
+        yield ("state", "tags", role), name, _SINGLE
     for key in ("good", "total", "scrap", "rework"):
         counter: Counter | None = getattr(machine, key)
         if counter is not None:

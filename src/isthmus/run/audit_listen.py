@@ -23,7 +23,7 @@ from isthmus.assets.decode.heard import Heard
 from isthmus.assets.heard import facts_of
 from isthmus.assets.ledger import Fact, Ledger
 from isthmus.edge.keeping import Keeper
-from isthmus.edge.listen import Caught, Tap
+from isthmus.edge.listen import Caught, Tap, interfaces
 from isthmus.model.equipment import beside
 from isthmus.model.errors import DeviceAway, IsthmusError
 from isthmus.model.inventory import digest
@@ -78,6 +78,8 @@ class Listening:
         self.packets = 0
         self.told: list[str] = []
         """What must be said of this listening beyond what the ear says."""
+        self.cut_short = False
+        """It ended before anybody asked."""
 
     def hear(self, caught: Caught) -> None:
         """Hear these packets."""
@@ -233,7 +235,7 @@ def listen(args: argparse.Namespace) -> int:
     )
     for line in listening.told:
         print(f"    {line}")
-    return int(not done)
+    return int(not done or listening.cut_short)
 
 
 def _go_on(  # noqa: PLR0913, PLR0917  the parts of a listening
@@ -254,6 +256,10 @@ def _go_on(  # noqa: PLR0913, PLR0917  the parts of a listening
         except DeviceAway as error:
             listening.told.append(f"{moment(time.time_ns())} {error}")
             print(error, file=sys.stderr)
+            if tap.interface not in interfaces():
+                listening.told.append(f"{tap.interface} is gone, so the listening ended")
+                listening.cut_short = True
+                break
             time.sleep(_WAIT_S)
             continue
         if caught is not None:

@@ -59,9 +59,14 @@ def _around(folder: Path, ends: Ends) -> Iterator[Ends]:
     reach = NEAR_NS * _AHEAD
     for path in sorted(folder.glob("*-*-*")):
         first, last, source = path.name.split("-")
+        if source == ends.source:
+            continue
         near = int(first) <= ends.last_ns + reach and int(last) >= ends.first_ns - reach
-        if near and source != ends.source:
-            yield msgspec.msgpack.decode(path.read_bytes(), type=Ends)
+        if near:
+            try:
+                yield msgspec.msgpack.decode(path.read_bytes(), type=Ends)
+            except msgspec.MsgspecError:  # another version's, or a torn one: that cut is not joined
+                path.unlink(missing_ok=True)
 
 
 def _keep(folder: Path, ends: Ends) -> None:

@@ -14,12 +14,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from isthmus.model.equipment import beside
-from isthmus.model.errors import UsageError
+from isthmus.model.errors import DatabaseAway, UsageError
 from isthmus.model.rarely import Rarely
 from isthmus.model.records import Record
 from isthmus.model.records.site import SamplesQuarantined
@@ -118,7 +118,8 @@ def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> _Opened:
     site = Site(plant, folder, store, store.tags, folds=folds, database=database_of(file))
     stack.callback(site.close)
     site.recall()
-    corrections.tell(site)
+    with suppress(DatabaseAway):  # they are told with the next correction, or at the next start
+        corrections.tell(site)
     runner = FoldRunner(site, lateness_s=file.site.lateness_s, keep_days=file.historian.keep_days)
     stack.callback(runner.close)
     earliest = datetime.combine(file.historian.earliest, datetime.min.time(), tzinfo=UTC)

@@ -30,7 +30,8 @@ def tell(site: Site) -> int:
     known = {
         (row["path"], row["time_ns"], row["ordinal"]): (row["revision"], row["said_ns"])
         for row in site.views.query(
-            "SELECT path, time_ns, ordinal, revision, body ->> 'said_ns' AS said_ns FROM facts WHERE kind = ?", (_KIND,)
+            "SELECT path, time_ns, ordinal, revision, CAST(json_extract(body, '$.said_ns') AS BIGINT) AS said_ns FROM facts WHERE kind = ?",
+            (_KIND,),
         )
     }
     new: list[SampleCorrected] = []

@@ -3,6 +3,7 @@
 A source without `edge` in the plant file is spoken for by the one edge that is enrolled; where several
 are, nobody may until the plant file says who. A relay may speak for the sources of the edges that it
 was enrolled for. What a person carries to the site's own door may be of any source: that person vouches.
+What is read from a bus may be of any source but those of the site's own edges: the plant file vouches.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from isthmus.model.equipment import beside, named
 from isthmus.model.records import Record
 from isthmus.model.records.site import SourceRefused
 from isthmus.model.time import NS_PER_MINUTE
+from isthmus.site.bus import READER
 from isthmus.site.certificates import BY_HAND, Member
 from isthmus.wire.frame import source_id
 from isthmus.wire.link import EDGE_OWN, RELAY_OWN
@@ -90,8 +92,8 @@ class Voice:
         """Why the peer may not speak for a source, with the mend; "" when it may."""
         peer, member = self._peer, self._member
         own = source == _OWN or source == source_id(RELAY_OWN + peer)
-        if peer == BY_HAND or own:
-            return ""
+        if own or peer in (BY_HAND, READER):
+            return self._refusal_of_bus(source) if peer == READER and not own else ""
         if member is None:
             return f"{peer} is not enrolled here, or was removed"
         name, owner = self.name_of(source), self._assigned.get(source, "")
@@ -111,9 +113,19 @@ class Voice:
             return ""
         return f"{name} is of the edge {owner} by the site's plant file, not of {peer}; mend edge in its [[source]]"
 
+    def _refusal_of_bus(self, source: int) -> str:
+        """What comes by a bus may be of any source but those of this site's own edges."""
+        alone = self._edges[0] if source in self._names and len(self._edges) == 1 else ""
+        owner = self._assigned.get(source, "") or alone
+        if not owner:
+            return ""
+        return f"{self.name_of(source)} is of the edge {owner}, and what came by the bus says the same name; rename one"
+
     def may_say(self, record: Record, plant: str) -> bool:
         """Whether a fact may come from the peer: it is of a conduit of the plant, or of a source of its own."""
         source, conduit = named(record.path, "source"), named(record.path, "conduit")
+        if self._peer == READER:  # of the plants that the plant file reads along with
+            return conduit is not None or (source is not None and not self.refusal(source_id(source)))
         if conduit is not None:
             return record.path == beside(plant, "conduit", conduit)
         if source is None or record.path != beside(plant, "source", source):

@@ -86,7 +86,7 @@ def read_damaged(folder: Path, rounds: int, seed: int) -> None:
         except NoCapture:
             refused += 1
             continue
-        if found.packets:
+        if found.packets and number % 4 == 0:
             for _, across in hear_across([ends.ends("one"), ends.ends("other")]):
                 assert across.packets == 0
         took_s = time.process_time() - begin

@@ -136,6 +136,23 @@ def test_listening_ends_when_its_time_is_over(wire: Wire, tmp_path: Path) -> Non
     assert " packets, " in told
 
 
+def test_an_interface_that_goes_down_is_told_and_one_that_is_gone_ends_it(wire: Wire, tmp_path: Path) -> None:
+    listening = wire.listen(tmp_path / "heard")
+    for words in (("set", "rx0", "down"), ("set", "rx0", "up")):
+        subprocess.run(["ip", "-n", wire.name, "link", *words], check=True, timeout=10)
+        time.sleep(0.5)
+    wire.send([TAGGED], tmp_path)
+    time.sleep(0.5)
+    subprocess.run(["ip", "-n", wire.name, "link", "del", "tx0"], check=True, timeout=10)
+    told, _ = listening.communicate(timeout=40)
+    assert listening.returncode == 1, told
+    assert "rx0 went down: ENETDOWN" in told
+    assert "rx0 is gone, so the listening ended" in told
+    [read] = sources(tmp_path / "heard")
+    assert read.packets > 0
+    assert any("is gone" in line for line in read.not_fitting)
+
+
 def test_an_unknown_interface_names_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "listen", "--interface", "l0", "--into", str(tmp_path / "a")]) == 2
     assert "there is no interface l0; did you mean lo?" in capsys.readouterr().err

@@ -38,6 +38,8 @@ _MOST_BEFORE, _LONGEST_BEFORE = 4096, 2048
 """Messages remembered so that the same again need not be read again, and their bytes."""
 _MOST_MESSAGES = 64
 """Messages read out of one packet."""
+_WITHIN: Final = np.where(np.arange(LEAD) < np.arange(LEAD + 1)[:, None], 0xFF, 0).astype(np.uint8).view(np.uint64)
+"""By length of a payload, ones over its bytes and zeros behind them; shape (LEAD + 1, LEAD / 8)."""
 
 
 class _Seen:
@@ -219,9 +221,9 @@ class Ear:
         found = seen.found
         lead = sliding_window_view(seen.window.data, LEAD)[found.payload[packets]]
         length = found.payload_length[packets]
-        short = np.flatnonzero(length < LEAD)
-        if len(short):
-            lead[short] *= np.arange(LEAD) < length[short, None]
+        if (length < LEAD).any():
+            words = lead.view(np.uint64)
+            words &= np.take(_WITHIN, np.minimum(length, LEAD), axis=0)
         kinds = decoder.kinds(Look(lead, length, found.source_port[packets], found.target_port[packets]))
         at = np.flatnonzero(kinds)
         if not len(at):

@@ -82,7 +82,7 @@ def headers(window: Window) -> Headers:
     high = [np.zeros(len(l3), np.uint64) for _ in range(2)]
     low = [np.zeros(len(l3), np.uint64) for _ in range(2)]
     if four.any():
-        part = rows[four]
+        part = np.take(rows, np.flatnonzero(four), axis=0)
         protocol[four] = part[:, 9]
         l4[four] += (part[:, 0] & 15).astype(np.int64) * 4
         total = _be(part, 2, 2).astype(np.int64)

@@ -100,7 +100,8 @@ def write_whole(path: Path, data: Any, mode: int | None = None) -> None:  # noqa
             view = memoryview(data)
             while view:
                 view = view[file.write(view[:_PIECE_BYTES]) :]
-                os.fdatasync(file.fileno())
+                if view:
+                    os.fdatasync(file.fileno())
             if mode is not None:
                 os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())

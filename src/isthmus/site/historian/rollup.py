@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -39,6 +39,7 @@ from isthmus.site.historian.view import Asked, Files
 BUCKETS: Final = (NS_PER_MINUTE, NS_PER_HOUR)
 BUSY_ROWS: Final = 8640
 """Samples in a day (one in ten seconds) from which on a tag is rolled up by the minute; by the hour all are."""
+ROWS_AT_ONCE: Final = 200_000
 _EXACT: Final = 2.0**62
 
 
@@ -163,12 +164,19 @@ def make(folder: Path, manifest: Manifest, files: Files, what: Due) -> tuple[tup
     return tuple(new), generation
 
 
-def _by_tags(files: Files, segment: Segment) -> list[Rows]:
-    """A segment's rows without those of text tags; a segment holds few enough for memory."""
+def _by_tags(files: Files, segment: Segment) -> Iterator[Rows]:
+    """A segment's rows without those of text tags, some whole tags at a time: to roll up needs much memory a row."""
     rows = files.get(segment.path).read(Words())
     texts = np.unique(rows.tag[rows.form == TEXT])
-    kept = rows.take(np.flatnonzero(~np.isin(rows.tag, texts))) if len(texts) else rows
-    return [kept] if kept.size else []
+    begin = 0
+    while begin < rows.size:
+        last = rows.tag[min(begin + ROWS_AT_ONCE, rows.size) - 1]
+        end = int(np.searchsorted(rows.tag, last, "right"))
+        some = rows.take(slice(begin, end))
+        kept = some.take(np.flatnonzero(~np.isin(some.tag, texts))) if len(texts) else some
+        if kept.size:
+            yield kept
+        begin = end
 
 
 def _busy(rows: Rows) -> Rows:

@@ -14,9 +14,9 @@ from typing import Final, NamedTuple
 
 from isthmus.model import query as q
 from isthmus.model.time import iso
-from isthmus.site.historian import corrections
+from isthmus.site.historian import corrections, waveforms
 from isthmus.site.historian.corrections import Correction
-from isthmus.site.historian.manifest import Manifest, Segment
+from isthmus.site.historian.manifest import NAME, Manifest, Segment
 from isthmus.site.historian.operators import RELATIONS, needed, texts
 from isthmus.site.historian.operators.decimate import FEWEST
 from isthmus.site.historian.tags import TagBook, TagVersion
@@ -29,6 +29,7 @@ _HEAD: Final = """\
 --     FROM history_tags;
 --     FROM history_last(['press/speed'], now());
 --     FROM history_aggregate(['press/speed'], '2026-11-22 06:00+00', '2026-11-22 14:00+00', INTERVAL 1 MINUTE);
+--     FROM history_bursts WHERE name = 'press/vibration';
 --     SELECT name, time, value FROM history_samples WHERE name = 'press/speed' AND day = '2026-11-22';
 --
 -- It names the files that counted at that moment: what was sealed since is not in it, and files that were
@@ -53,6 +54,22 @@ SELECT each.tag, name, make_timestamp_ns(time_ns) AS time, time_ns, status, f64,
 FROM (SELECT * FROM history_plain{without} UNION ALL SELECT * FROM history_late) AS each
 JOIN history_tags AS known ON known.tag = each.tag;
 """
+_BURSTS: Final = """
+-- Bursts of fast signals, a row each: the time of the first reading, the interval between two, the readings.
+CREATE OR REPLACE VIEW history_bursts AS
+SELECT each.tag, name, time, time_ns, status, interval_ns, readings, unit, day
+FROM ({bursts}
+      QUALIFY row_number() OVER (PARTITION BY tag, time_ns ORDER BY place DESC) = 1) AS each
+JOIN history_tags AS known ON known.tag = each.tag;
+"""
+_BURST_COLUMNS: Final = (
+    "tag, time, epoch_ns(time) AS time_ns, (q::BIGINT & 4294967295)::UINTEGER AS status, interval_ns, "
+    "coalesce(f, i::FLOAT[]) AS readings, day::DATE AS day, parse_filename(filename) AS place"
+)
+_NO_BURSTS: Final = (
+    "SELECT NULL::INTEGER AS tag, NULL::TIMESTAMPTZ AS time, NULL::BIGINT AS time_ns, NULL::UINTEGER AS status, "
+    "NULL::DOUBLE AS interval_ns, NULL::FLOAT[] AS readings, NULL::DATE AS day, NULL::VARCHAR AS place WHERE false"
+)
 _ASKED: Final = "SELECT tag FROM history_tags WHERE list_contains(names, name)"
 _WORTH: Final = """
     SELECT tag, time_ns, status, f64, i64, str, coalesce(f64, i64::DOUBLE) AS num,
@@ -164,10 +181,12 @@ def script(folder: Path, now_ns: int) -> str:
     finally:
         manifest.close()
     where = folder.absolute()
+    found = _bursts_of(where / waveforms.FOLDER)
     parts = [
         _HEAD.format(folder=where, now=iso(now_ns)),
         _tags(version for name in {each.name for each in book.all().values()} for version in book.versions(name)),
         *_views(where, segments, said),
+        _BURSTS.format(bursts=_read_bursts(where / waveforms.FOLDER, found)),
         *(_macro(kind) for kind in _MACROS),
     ]
     return "\n".join(parts)
@@ -223,6 +242,23 @@ def _read(folder: Path, segments: Sequence[Segment], columns: str) -> str:
                 f"SELECT {columns}\nFROM read_parquet([\n    {names}], filename = true, hive_partitioning = true)"
             )
     return "\nUNION ALL\n".join(parts) or _NOTHING + " WHERE false"
+
+
+def _bursts_of(folder: Path) -> list[Segment]:
+    if not (folder / NAME).exists():
+        return []
+    manifest = Manifest(folder, writing=False)
+    try:
+        return manifest.segments()
+    finally:
+        manifest.close()
+
+
+def _read_bursts(folder: Path, segments: Sequence[Segment]) -> str:
+    if not segments:
+        return _NO_BURSTS
+    names = ",\n    ".join(_text(str(folder / each.path)) for each in segments)
+    return f"SELECT {_BURST_COLUMNS}\nFROM read_parquet([\n    {names}], filename = true, hive_partitioning = true)"
 
 
 def _corrected(said: Correction, place: int) -> str:

@@ -20,7 +20,7 @@ from isthmus.site.historian.view import Files
 
 MERGE_FROM: Final = 8
 """Segments of one level in a day at which they are merged while the day still goes on."""
-ROWS_AT_ONCE: Final = 750_000
+ROWS_AT_ONCE: Final = 500_000
 """Rows that a merge holds in memory; a larger day is merged tag range by tag range."""
 
 

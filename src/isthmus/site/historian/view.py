@@ -28,7 +28,7 @@ from isthmus.site.historian.rows import Rows, concat, last_arrival_wins, newest_
 _OPEN_FILES: Final = 256
 _FEW_GROUPS: Final = 4
 """A screen's question touches no more row groups of a file than this; larger ones would only push others out."""
-_DECODED_BYTES: Final = 48 * 1024 * 1024
+_DECODED_BYTES: Final = 32 * 1024 * 1024
 """How much memory the row groups kept decoded may take."""
 _KNOWN_BYTES: Final = 16 * 1024 * 1024
 """How much what was worked out of segments may take."""

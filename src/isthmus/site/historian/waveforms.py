@@ -69,7 +69,8 @@ class Waveforms:
     def __init__(self, folder: Path, damaged: Callable[[str], None]) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._lock, self._upkeep = threading.RLock(), threading.Lock()
+        # Taken in this order: one upkeep at a time; one append; then what all share, briefly.
+        self._upkeep, self._door, self._lock = threading.Lock(), threading.Lock(), threading.RLock()
         self._manifest, self._files = Manifest(folder), Files(folder)
         upkeep.sweep(folder, self._manifest)
         self._taken = {(source, epoch): Taken.unpack(data) for source, epoch, data in self._manifest.taken()}
@@ -85,20 +86,21 @@ class Waveforms:
 
     def close(self) -> None:
         """Close; what is not sealed stays in the log."""
-        with self._upkeep, self._lock:
+        with self._upkeep, self._door, self._lock:
             self._log.close()
             self._manifest.close()
 
     def append(self, batches: Sequence[Batch]) -> None:
         """Take bursts in; they are on disk when this returns. Raises OSError with nothing taken."""
-        with self._lock:
+        with self._door:
             fresh = [batch for batch in batches if not self.taken(*batch[:3])]
             if not fresh:
                 return
             self._log.append([frames.pack(frames.of_samples(*batch[:3], batch.columns)) for batch in fresh])
             self._log.sync()
-            for batch in fresh:
-                self._take(batch)
+            with self._lock:
+                for batch in fresh:
+                    self._take(batch)
 
     def taken(self, source: int, epoch: int, seq: int) -> bool:
         """Whether a frame of bursts was taken in before."""
@@ -134,7 +136,7 @@ class Waveforms:
     def seal(self) -> None:
         """Seal what is in memory now."""
         with self._upkeep:
-            with self._lock:
+            with self._door, self._lock:  # nothing stands in the log that is not in memory
                 if not self._head:
                     return
                 due, wal, received_ns = len(self._head), self._log.end, self._received_ns

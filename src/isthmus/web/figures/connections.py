@@ -142,7 +142,9 @@ def _silence(house: House, silent: dict[str, int]) -> str:
 def _strangers(house: House, now_ns: int) -> dict[str, list[sqlite3.Row]]:
     """By conduit, who speaks for a source that is not its own: told within the last quarter of an hour, the newest each."""
     rows = house.site.views.query(
-        "SELECT *, max(time_ns) FROM connections_refused WHERE time_ns > ? GROUP BY path, edge, source",
+        "SELECT * FROM (SELECT told.*, row_number() OVER (PARTITION BY path, edge, source ORDER BY time_ns DESC, "
+        "ordinal DESC) AS place FROM connections_refused AS told WHERE time_ns > ?) AS newest WHERE place = 1 "
+        "ORDER BY path, edge, source",
         (now_ns - _STILL_NS,),
     )
     out: dict[str, list[sqlite3.Row]] = {}

@@ -55,13 +55,13 @@ class Now(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _MAKINGS: Final = """
-    SELECT made.path, made.start_ns, made.time_ns, made.order_no, made.product, made.lot, used.material,
+    SELECT made.path, made.order_no, made.product, made.lot, used.material,
            used.lot AS used_lot, sum(made.good) AS good, sum(made.scrap) AS scrap,
            min(made.start_ns) AS begin_ns, max(made.time_ns) AS end_ns
     FROM lots_made AS made LEFT JOIN lots_used AS used USING (path, time_ns, ordinal, place)
     WHERE (made.good != 0 OR made.scrap != 0 OR made.rework != 0 OR used.lot IS NOT NULL) AND {which}
     GROUP BY made.path, made.order_no, made.product, made.lot, used.material, used.lot
-    ORDER BY begin_ns, made.path, made.lot, used.material LIMIT {most}
+    ORDER BY begin_ns, made.path, made.lot, coalesce(used.material, ''), coalesce(used.lot, '') LIMIT {most}
 """
 
 
@@ -137,7 +137,7 @@ def newest(house: House, most: int = 200) -> list[str]:
     """The numbers of the lots that were made or used last."""
     rows = house.site.views.query(
         "SELECT lot, max(time_ns) AS at FROM (SELECT lot, time_ns FROM lots_made UNION ALL SELECT lot, time_ns "
-        "FROM lots_used) WHERE lot != '' GROUP BY lot ORDER BY at DESC LIMIT ?",
+        "FROM lots_used) AS every WHERE lot != '' GROUP BY lot ORDER BY at DESC, lot LIMIT ?",
         (most,),
     )
     return [row["lot"] for row in rows]

@@ -46,11 +46,11 @@ def _durations(
     count = np.maximum(last - first, 0).ravel()
     if int(count.sum()) > _PAIRS * max(stretches.rows.size, 1024):
         return None
-    pair = np.repeat(np.arange(tags * windows), count)
-    at = np.arange(len(pair)) + np.repeat(first.ravel() - (np.cumsum(count) - count), count)
-    window = pair % windows if windows else pair
-    length = np.minimum(stretches.until[at], end_ns[window]) - np.maximum(stretches.since[at], start_ns[window])
-    group = pair * len(texts) + word[at]
+    at = np.repeat(first.ravel() - (np.cumsum(count) - count), count)
+    at += np.arange(len(at))
+    length = np.minimum(stretches.until[at], np.repeat(np.tile(end_ns, tags), count))
+    length -= np.maximum(stretches.since[at], np.repeat(np.tile(start_ns, tags), count))
+    group = np.repeat(np.arange(tags * windows) * len(texts), count) + word[at]
     # A window that ends before it begins, once cut to what is asked, has no stretch.
     group, length = (group, length) if (length > 0).all() else (group[length > 0], length[length > 0])
     total = sums(group, length, tags * windows * len(texts))
