@@ -86,7 +86,7 @@ def test_an_edge_speaks_for_its_own_sources_alone_and_what_is_refused_waits(
                 assert one.uplink.now.refused == {}
                 sent = two.uplink.now.sent_bytes
                 await asyncio.sleep(2.0)
-                assert two.uplink.now.sent_bytes - sent < 6000  # a frame each half second, not the backlog
+                assert two.uplink.now.sent_bytes - sent < 15_000  # a frame each half second, not all of it all the time
                 assert len(told(site)) == len(refused)  # within the minute it is said once
             # The plant file is mended: what waited arrives, all of it and once.
             async with open_site(load(plant_file(place, saw="line-2", mill="line-2"))) as site:
