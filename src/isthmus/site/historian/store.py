@@ -58,6 +58,8 @@ HEAD_LIMIT: Final = 4
 ROOM_S: Final = 10.0
 """How long they wait at most, before they are refused."""
 ASIDE_BYTES: Final = 256 * 1024 * 1024
+UPKEEP: Final = "history's upkeep"
+"""Name of the threads that seal, merge and roll up."""
 _WAL_BYTES: Final = 16 * 1024 * 1024
 _NEVER_TODAY: Final = np.iinfo(np.int64).max
 _IDLE_S: Final = 5.0
@@ -96,7 +98,7 @@ class Store:
         self._wake, self._closing = threading.Event(), threading.Event()
         # Two threads, so that a long merge never keeps the head from being sealed.
         work = ((self._seal_what_is_due, self._wake), (self.maintain, self._closing)) if background else ()
-        self._threads = [threading.Thread(target=self._keep, args=each, daemon=True) for each in work]
+        self._threads = [threading.Thread(target=self._keep, args=each, daemon=True, name=UPKEEP) for each in work]
         for thread in self._threads:
             thread.start()
 
