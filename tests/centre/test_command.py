@@ -104,16 +104,20 @@ def test_a_site_ships_by_itself_and_says_once_that_the_share_is_away(
         site.store.seal()
         await until((site.group / "site=acme~north" / shipped.ROOT).exists)
         await until(lambda: len(caplog.records) > 1)
+        await until(lambda: shipped_to() == T0 + 2 * NS_PER_HOUR)
         shipping.cancel()
 
-    with caplog.at_level(logging.WARNING):
-        asyncio.run(a_while())
+    def shipped_to() -> int:
+        root = shipped.read_root(shipped.place(str(site.group)), NAME)
+        return root.received_ns if root else 0
+
+    try:
+        with caplog.at_level(logging.WARNING):
+            asyncio.run(a_while())
+    finally:
+        site.close()
     assert ["is not there" in caplog.text, "is shipped to" in caplog.text] == [True, True]
     assert len(caplog.records) == 2
-    root = shipped.read_root(shipped.place(str(site.group)), NAME)
-    assert root is not None
-    assert root.received_ns == T0 + 2 * NS_PER_HOUR
-    site.close()
 
 
 async def until(there: Callable[[], bool], seconds: float = 20.0) -> None:

@@ -598,6 +598,7 @@ def started(world: World, erp: Erp) -> str:
     return order
 
 
+@pytest.mark.long
 def test_over_a_line_that_loses_things_each_report_arrives_once(
     world: World, site: OneSite, erp: Erp, lossy: Lossy
 ) -> None:

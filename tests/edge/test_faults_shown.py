@@ -189,7 +189,7 @@ def test_dropped_connections_are_told_with_a_cause_and_read_again_at_once(floor:
     floor.counts_every_piece(name)
 
 
-@pytest.mark.parametrize("name", ["cnc-01", "mill-04"])
+@pytest.mark.parametrize("name", ["cnc-01", pytest.param("mill-04", marks=pytest.mark.long)])
 def test_a_muted_controller_stays_up_its_data_grows_old_and_no_piece_is_lost(floor: Floor, name: str) -> None:
     floor.until(lambda: floor.state(name) == "up")
     began = floor.order(lambda plant: plant.mute(name))
@@ -242,6 +242,7 @@ def test_a_lying_signal_is_shown_as_it_is_told_and_the_truth_again_once_it_is_me
     floor.until(lambda: [row for row in floor.rows("mill-04/temperature", mended) if row[2] != 95.0])
 
 
+@pytest.mark.long
 def test_a_drifting_signal_moves_away_from_the_truth_with_time(floor: Floor) -> None:
     floor.until(lambda: floor.state("cnc-01") == "up")
     began = floor.order(lambda plant: plant.drift("cnc-01", "temperature", 36_000.0))
@@ -259,6 +260,7 @@ def aside(floor: Floor, since_ns: int) -> list[SamplesQuarantined]:
     return floor.told(SamplesQuarantined, "cnc-01", since_ns)
 
 
+@pytest.mark.long
 def test_values_from_the_future_are_set_aside_by_name_and_right_ones_go_on(floor: Floor) -> None:
     floor.until(lambda: floor.state("cnc-01") == "up")
     began = floor.order(lambda plant: plant.faults.jump_clock("cnc-01", TEN_MINUTES))
@@ -271,6 +273,7 @@ def test_values_from_the_future_are_set_aside_by_name_and_right_ones_go_on(floor
     floor.counts_every_piece("cnc-01")
 
 
+@pytest.mark.long
 def test_a_clock_that_is_behind_makes_late_data_and_old_data_on_the_page(floor: Floor) -> None:
     floor.until(lambda: floor.state("mill-04") == "up")
     began = floor.order(lambda plant: plant.faults.jump_clock("mill-04", -TEN_MINUTES))

@@ -167,14 +167,15 @@ def test_a_server_of_others_is_asked_with_care_and_known_afterwards(
     assert "asked: " in line
 
 
-def test_a_controller_with_four_slots_survives_a_hundred_rounds(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounds", [15, pytest.param(100, marks=pytest.mark.long)])
+def test_a_controller_with_four_slots_survives_round_after_round(tmp_path: Path, rounds: int) -> None:
     with FourSlots(keeps_s=0.03) as controller:
-        outcomes = {asked(tmp_path, approved(controller.port))[0].outcome for _ in range(100)}
+        outcomes = {asked(tmp_path, approved(controller.port))[0].outcome for _ in range(rounds)}
         end = time.monotonic() + 5
         while controller.taken and time.monotonic() < end:
             time.sleep(0.01)
     assert outcomes == {"answered"}
-    assert (controller.served, controller.most, controller.broken, controller.refused) == (100, 1, 0, 0)
+    assert (controller.served, controller.most, controller.broken, controller.refused) == (rounds, 1, 0, 0)
     assert controller.taken == 0
 
 

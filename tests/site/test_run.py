@@ -36,6 +36,7 @@ def test_one_command_enrols_reads_keeps_running_and_ends_in_order(running: Runni
     assert running.end() == 0
 
 
+@pytest.mark.long
 def test_a_process_that_keeps_failing_is_told_with_its_last_words_and_the_other_lives(running: Running) -> None:
     with socket.create_server(("127.0.0.1", running.pages)):
         running.start()

@@ -136,6 +136,7 @@ def test_listening_ends_when_its_time_is_over(wire: Wire, tmp_path: Path) -> Non
     assert " packets, " in told
 
 
+@pytest.mark.long
 def test_an_interface_that_goes_down_is_told_and_one_that_is_gone_ends_it(wire: Wire, tmp_path: Path) -> None:
     listening = wire.listen(tmp_path / "heard")
     for words in (("set", "rx0", "down"), ("set", "rx0", "up")):
