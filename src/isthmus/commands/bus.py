@@ -63,7 +63,9 @@ def _status(file: PlantFile) -> int:
 
 
 async def _check(section: BusSection) -> int:
-    bus = section.open()
+    from isthmus.site.bus import connection  # noqa: PLC0415  heavy
+
+    bus = connection(section)
     try:
         for finding in await bus.open():
             print(finding.what)

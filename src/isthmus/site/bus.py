@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Final, NamedTuple, Protocol
+from typing import Annotated, Final, NamedTuple, Protocol, cast
 
 from msgspec import Meta
 
@@ -108,9 +108,18 @@ class BusSection(Section, frozen=True, kw_only=True, tag_field="kind", tag=True)
     user: Annotated[str, Meta(description="name to log in with")] = ""
     password: Secret | None = None
 
+
+class BusKind(Protocol):
+    """What the own class of each bus adds to `BusSection`."""
+
     def open(self) -> Bus:
         """A connection to it, not opened yet."""
-        raise NotImplementedError
+        ...
+
+
+def connection(section: BusSection) -> Bus:
+    """The connection to the bus of a plant file's `[bus]`, not opened yet."""
+    return cast("BusKind", section).open()
 
 
 def words_of(path: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from threading import Event
 from typing import Final
 
 from isthmus.model.errors import BusAway, StoreDamaged, UsageError
-from isthmus.site.bus import READER, Bus, BusSection, Delivery, Lane
+from isthmus.site.bus import READER, Bus, BusSection, Delivery, Lane, connection
 from isthmus.site.ingest import Ingest
 from isthmus.wire import frame as frames
 
@@ -47,7 +47,7 @@ class BusReader:
         while not stop.is_set():
             bus: Bus | None = None
             try:
-                bus = self._section.open()
+                bus = connection(self._section)
                 await bus.open()
                 wait_s, told = self._section.retry_s, ""
                 while not stop.is_set():

@@ -24,7 +24,7 @@ from isthmus.model.records import Record
 from isthmus.model.records.site import BusChanged, BusMissed
 from isthmus.model.time import NS_PER_S
 from isthmus.site import lanes
-from isthmus.site.bus import Bus, BusSection, Lane, Message
+from isthmus.site.bus import Bus, BusSection, Lane, Message, connection
 from isthmus.site.site import Site
 from isthmus.site.spool import Spool
 from isthmus.wire.segment import SegmentLog
@@ -120,7 +120,7 @@ class Publisher:
         """One connection, for as long as it holds; whether there was one."""
         reached, bus = False, None
         try:
-            bus = self._section.open()
+            bus = connection(self._section)
             await bus.open()
             reached = True
             await self._feed(bus, stop)
