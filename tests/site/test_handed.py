@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ from isthmus.cli import main
 from isthmus.model.records.edge import DeviceIdentified
 from isthmus.model.records.people import ReasonGiven
 from isthmus.plantfile import load
+from isthmus.run.audit_facts import AuditFacts
+from isthmus.run.audit_judge import Judged, judge
 from isthmus.run.site import open_site
 from isthmus.site import handed
 from isthmus.site.site import Site
@@ -138,3 +141,27 @@ def test_what_the_sites_own_sources_learn_becomes_its_record(plant: Path) -> Non
                     await asyncio.sleep(0.05)
 
     asyncio.run(story())
+
+
+def test_a_record_that_cannot_be_judged_stops_nothing_and_is_judged_once_it_can(
+    plant: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = [ValueError("no such zone"), sqlite3.OperationalError("database is locked")]
+
+    def first_not(facts: AuditFacts) -> Judged:
+        if wrong:
+            raise wrong.pop()
+        return judge(facts)
+
+    monkeypatch.setattr("isthmus.run.audit_site.judge", first_not)
+    monkeypatch.setattr("isthmus.run.audit_site._LOOK_S", 0.1)
+
+    async def story() -> None:
+        async with open_site(load(plant)) as site:
+            await asyncio.to_thread(site.append, [identified("cnc-01", time.time_ns(), "10.0.0.7:4840", "S7-1515")])
+            await until_known(site, 1)
+
+    asyncio.run(story())
+    assert "not up to date: database is locked" in caplog.text
+    assert "cannot be judged; the site goes on" in caplog.text
+    assert not wrong

@@ -25,6 +25,7 @@ from isthmus.site.site import Site
 
 _SAID: Final = (AssetSeen, FlowSeen, AssetDecided, DeviceIdentified)
 _LOOK_S: Final = 3.0
+_SELDOM_S: Final = 600.0
 _SHARE: Final = 20
 """Judging takes at most one part in so many of a core."""
 _log: Final = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class SiteAudit(AuditFacts):
     def __init__(self, site: Site, file: PlantFile) -> None:
         self._site = site
         self._read_to = 0
+        self._owed = False
         self.settings = Settings(
             path=site.plant.path,
             name=site.plant.name,
@@ -52,24 +54,35 @@ class SiteAudit(AuditFacts):
         """Into the site's log and its tables."""
         self._site.append(records)
 
-    def due(self) -> bool:
-        """Whether something was said since this was asked last; at first, whether anything ever was."""
-        first, self._read_to = self._read_to, self._site.log.position
+    def judge(self) -> None:
+        """Judge anew where something was said since the last time that it was done; at first, where anything ever was."""
+        first, end = self._read_to, self._site.log.position
         self._site.catch_up()  # the tables hold what is counted here
-        if not first:
-            kinds = ", ".join(f"'{kind.__name__}'" for kind in _SAID)
-            return bool(self.rows(f"SELECT 1 FROM facts WHERE kind IN ({kinds}) LIMIT 1"))  # noqa: S608  our own names
-        return any(isinstance(record, _SAID) for _, record in self._site.log.read(first))
+        self._owed = self._owed or self._was_said(first)
+        self._read_to = end
+        if self._owed:
+            judge(self)
+            self._owed = False
+
+    def _was_said(self, first: int) -> bool:
+        if first:
+            return any(isinstance(record, _SAID) for _, record in self._site.log.read(first))
+        kinds = ", ".join(f"'{kind.__name__}'" for kind in _SAID)
+        return bool(self.rows(f"SELECT 1 FROM facts WHERE kind IN ({kinds}) LIMIT 1"))  # noqa: S608  our own names
 
 
 async def keep_assets(site: Site, file: PlantFile) -> None:
-    """Judge until cancelled; a fault is told and tried again with the next thing said."""
-    facts = SiteAudit(site, file)
+    """Judge until cancelled. What fails is told and tried again, ever more seldom: no fault here may stop a site."""
+    facts, wait_s = SiteAudit(site, file), _LOOK_S
     while True:
         begun = time.monotonic()
         try:
-            if await asyncio.to_thread(facts.due):
-                await asyncio.to_thread(judge, facts)
+            await asyncio.to_thread(facts.judge)
+            wait_s = max(_LOOK_S, _SHARE * (time.monotonic() - begun))
         except (OSError, sqlite3.Error, DatabaseAway) as error:
-            _log.error("the asset record is not up to date: %s", error)
-        await asyncio.sleep(max(_LOOK_S, _SHARE * (time.monotonic() - begun)))
+            wait_s = min(2 * wait_s, _SELDOM_S)
+            _log.error("the asset record is not up to date: %s; tried again in %.0f s", error, wait_s)
+        except Exception:  # noqa: BLE001  a record that cannot be judged is a bug; the plant's values go on
+            wait_s = min(2 * wait_s, _SELDOM_S)
+            _log.exception("the asset record cannot be judged; the site goes on, and tries again in %.0f s", wait_s)
+        await asyncio.sleep(wait_s)
