@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from isthmus.model import query as q
@@ -106,6 +106,12 @@ def assert_same(table: pa.Table, wanted: list[tuple[Any, ...]]) -> None:
 
 
 @settings(max_examples=40, deadline=None)
+@example(  # Rolled up minutes stand for a stretch that ends before the only sample of its day.
+    batches=[(ValueKind.F64, [(1, T0 + 20 * NS_PER_MINUTE + 1, 0, None)], "compact")],
+    asked=[q.Aggregate(bucket_ns=NS_PER_HOUR)],
+    edges=(T0, T0 + 20 * NS_PER_MINUTE + 1),
+    tags=[1],
+)
 @given(
     batches=writings(),
     asked=st.lists(operators(), min_size=1, max_size=4),

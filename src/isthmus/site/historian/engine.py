@@ -179,13 +179,11 @@ def _samples(asked: Asked, use: rollup.Use | None) -> str:
     others = np.setdiff1d(asked.tags, use.tags)
     pieces = [(others, asked.start_ns, asked.end_ns)] if len(others) else []
     pieces += [(use.tags, *each) for each in rollup.between(use.stretches, asked.start_ns, asked.end_ns)]
-    rolled = " UNION ALL ".join(
-        _files(asked.view, use.rollups, use.tags, start, end, _ROLLED) for start, end in use.stretches
-    )
-    relations = [
-        _DERIVED.format(worth=_WORTH, source=f"({_plain(asked, pieces)})"),
-        _DERIVED_ROLLED.format(worth=_WORTH, source=f"({rolled})"),
-    ]
+    stretches = [_files(asked.view, use.rollups, use.tags, start, end, _ROLLED) for start, end in use.stretches]
+    relations = [_DERIVED.format(worth=_WORTH, source=f"({_plain(asked, pieces)})")]
+    # A stretch may lie wholly before or behind the samples of its day.
+    if rolled := " UNION ALL ".join(filter(None, stretches)):
+        relations.append(_DERIVED_ROLLED.format(worth=_WORTH, source=f"({rolled})"))
     return " UNION ALL BY NAME ".join(relations)
 
 
