@@ -30,6 +30,7 @@ from isthmus.run.bus import Runs, runs_of, spool_of
 from isthmus.run.database import database_of
 from isthmus.run.doors import bound, open_doors
 from isthmus.run.ship import ship_history
+from isthmus.run.speakers import speakers_of
 from isthmus.run.wings import folds_of
 from isthmus.site import corrections, handed
 from isthmus.site.certificates import Certificates
@@ -40,7 +41,6 @@ from isthmus.site.ingest import Ingest
 from isthmus.site.link import LinkServer
 from isthmus.site.refusal import Refusal
 from isthmus.site.site import Site
-from isthmus.site.speakers import Speakers
 from isthmus.wire.frame import source_id
 
 _log: Final = logging.getLogger(__name__)
@@ -131,11 +131,7 @@ def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> _Opened:
         future_s=file.historian.future_s,
         earliest_ns=from_datetime(earliest),
         arrived=runner.arrived,
-        speakers=Speakers(
-            {source.name: source.edge for source in file.sources},
-            Certificates(folder / "tls", plant.path).members,
-            beside(plant.path, "conduit", file.edge.conduit),
-        ),
+        speakers=speakers_of(file, Certificates(folder / "tls", plant.path)),
         keep=spool.keep if spool else None,
     )
     stack.callback(ingest.close)
