@@ -39,7 +39,7 @@ from isthmus.site.historian.engine import Engine
 from isthmus.site.historian.head import Head
 from isthmus.site.historian.manifest import Manifest, Segment, put_about
 from isthmus.site.historian.newest import Newest
-from isthmus.site.historian.rows import Rows, from_batch
+from isthmus.site.historian.rows import Rows, each_once, from_batch
 from isthmus.site.historian.seal import Due, seal
 from isthmus.site.historian.slowest import Slowest
 from isthmus.site.historian.tags import TagBook
@@ -217,7 +217,7 @@ class Store:
 
         With `known_ns` corrections that people said after that moment are left out.
         """
-        wanted = np.unique(np.asarray(tags, np.int32))
+        wanted = each_once(np.asarray(tags, np.int32))
         with self.slowest.timed(operator, wanted, start_ns, end_ns), self.view(known_ns) as view:
             return self._engine.query(view, operator, wanted, start_ns, end_ns)
 
