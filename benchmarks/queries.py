@@ -49,6 +49,7 @@ SECONDS: Final = range(TAG, TAG + 20)
 COUNTER: Final = plant.group("counter").first
 NEWEST_MS: Final = 3_600_000
 SETTLE_S: Final = 5.0
+PAUSE_S: Final = 1.0
 FOR_ROUNDS_S: Final = 120.0
 """What the rounds need at least of the time that there is."""
 Asks = Mapping[str, Ask]
@@ -143,15 +144,18 @@ def taken_ms(ask: Ask) -> float:
 def rounds(stores: Mapping[str, Callable[[int], Asks]], count: int, until: float) -> tuple[dict[str, Figures], int]:
     """Of each store and question the median of `count` rounds, in which every store is asked once in turn.
 
+    Each begins one round, and what the one before it still does in the background has a moment to end.
     No round begins behind the moment `until`, but one is always counted; how many were.
     """
     found: dict[str, list[Figures]] = {name: [] for name in stores}
+    order = list(stores)
     for number in range(count + 1):
         if number > 1 and time.monotonic() > until:
             say(f"time is up: {number - 1} rounds")
             break
-        for name, asks in stores.items():
-            found[name].append({question: taken_ms(ask) for question, ask in asks(number).items()})
+        for name in (*order[number % len(order) :], *order[: number % len(order)]):
+            time.sleep(PAUSE_S)
+            found[name].append({question: taken_ms(ask) for question, ask in stores[name](number).items()})
         say(f"round {number} of {count}" if number else "every question once, not counted")
     return {name: middle(its[1:]) for name, its in found.items()}, len(found["live"]) - 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR
 from isthmus.site.config import HistorianSection
 from isthmus.site.historian import parquet, upkeep
+from isthmus.site.historian import store as store_module
 from isthmus.site.historian.check import Told, Trouble
 from isthmus.site.historian.corrections import Correction
 from isthmus.site.historian.reader import Reader
@@ -316,6 +318,23 @@ def test_a_day_of_many_tag_ranges_is_merged_once_and_then_left_alone(
     store.maintain()
     with store.view() as view:
         assert view.segments == merged
+
+
+def test_who_brings_samples_faster_than_they_are_sealed_is_slowed_down_before_being_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "EASE_ROW_S", 1.0)
+    monkeypatch.setattr(store_module, "EASE_MOST_S", 0.3)
+    taken_s = []
+    with Store(tmp_path, HistorianSection(seal_rows=1000)) as store:
+        tag = store.tags.intern(TagInfo(name="plc/speed", kind=ValueKind.F64))
+        with store._seals:
+            for seq in range(1, 9):
+                rows = [number(tag, T0 + seq * NS_PER_HOUR + step) for step in range(400)]
+                before = time.perf_counter()
+                store.append([batch(seq, ValueKind.F64, rows)])
+                taken_s.append(time.perf_counter() - before)
+    assert max(taken_s[:7]) < 0.3 <= taken_s[7]
 
 
 def test_no_segment_is_deleted_under_a_view(store: Store) -> None:
