@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from test_site_process import PLANT_FILE
 
 from isthmus.cli import main
 from isthmus.model.query import Raw
@@ -21,7 +22,6 @@ from isthmus.run.site import open_site
 from isthmus.site import handed
 from isthmus.site.historian.reader import Reader
 from isthmus.site.site import Site
-from test_site_process import PLANT_FILE
 
 EVER = 1 << 62
 

@@ -256,13 +256,17 @@ class FoldRunner:
 
     def _look_for_late_records(self) -> None:
         """Read what the log gained; what holds from behind a unit's frontier is late."""
-        now = self._now_ns()
+        now, spans = self._now_ns(), dict[tuple[int, str], tuple[int, int]]()
         for position, record in self._site.log.read(self._position):
-            for course in self._courses:
+            for number, course in enumerate(self._courses):
                 if record.time_ns < course.done_ns and _concerns(course.unit, record):
-                    first = max(record.time_ns, course.origin_ns)
-                    self._mark(course, first, first, f"{type(record).__name__} said afterwards", now)
+                    moment, why = max(record.time_ns, course.origin_ns), f"{type(record).__name__} said afterwards"
+                    first, last = spans.get((number, why), (moment, moment))
+                    spans[number, why] = (min(first, moment), max(last, moment))
             self._position = position
+        # Thousands of samples may be put right at once: one mark on disk for all, before the log counts as read.
+        for (number, why), (first, last) in spans.items():
+            self._mark(self._courses[number], first, last, why, now)
         self._remember(every=_REMEMBER_EVERY)
 
     def _remember(self, every: int) -> None:
