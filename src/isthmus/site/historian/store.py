@@ -206,6 +206,10 @@ class Store:
         """The bursts of these tags that begin within [start_ns, end_ns): columns of model.waveforms, by tag and time."""
         return self.waveforms.read(tags, start_ns, end_ns)
 
+    def burst_times(self, tag: int, start_ns: int, end_ns: int) -> NDArray[np.int64]:
+        """When the bursts of a tag began, within [start_ns, end_ns), in order."""
+        return self.waveforms.times(tag, start_ns, end_ns)
+
     def correct(self, said: Sequence[Correction]) -> None:
         """Put samples right for good; the old versions stay. Raises UsageError with nothing stored, OSError."""
         corrections.put(self._manifest, said, [self.tags.info(each.tag) for each in said])
