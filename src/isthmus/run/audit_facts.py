@@ -44,6 +44,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     zones: tuple[Zone, ...] = ()
     conduits: tuple[Conduit, ...] = ()
     time_zone: str = "UTC"
+    sources: dict[str, str] = {}
+    """Of a running site: by the path of a source what its device is called."""
 
     @property
     def places(self) -> Places:
