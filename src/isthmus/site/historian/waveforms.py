@@ -32,6 +32,7 @@ from isthmus.site.historian import upkeep
 from isthmus.site.historian.leases import Lease, oldest_held
 from isthmus.site.historian.manifest import NAME, Manifest, Segment, put_about, put_segments, put_taken
 from isthmus.site.historian.parquet import write_whole
+from isthmus.site.historian.retention import arrived
 from isthmus.site.historian.seal import segment_path
 from isthmus.site.historian.taken import Taken
 from isthmus.site.historian.view import Files
@@ -133,6 +134,10 @@ class Waveforms:
                     put_segments(db, [], gone)
             upkeep.clear(self.folder, self._manifest, self._files, lambda: oldest_held(self.folder))
 
+    def days(self) -> set[int]:
+        """The days that hold sealed bursts."""
+        return {each.day for each in self._manifest.files()}
+
     def seal(self) -> None:
         """Seal what is in memory now."""
         with self._upkeep:
@@ -158,9 +163,9 @@ class Waveforms:
 
     def _take(self, batch: Batch) -> None:
         self._taken.setdefault(batch[:2], Taken()).add(batch.seq)
-        if not self._head:
+        self._received_ns = arrived(self._received_ns, batch.received_ns)
+        if not self._head or self._since_ns > self._received_ns:
             self._since_ns = batch.received_ns
-        self._received_ns = max(self._received_ns, batch.received_ns)
         self._head.append(batch.columns)
         self._head_bytes += batch.columns.nbytes
 
