@@ -35,7 +35,8 @@ from isthmus.site.historian.check import Bounds, Refused, Told, Trouble, sentenc
 from isthmus.site.historian.corrections import Correction
 from isthmus.site.historian.engine import Engine
 from isthmus.site.historian.head import Head
-from isthmus.site.historian.manifest import Manifest, Segment, put_about
+from isthmus.site.historian.manifest import Segment, put_about
+from isthmus.site.historian.mark import mark, open_manifest
 from isthmus.site.historian.newest import Newest
 from isthmus.site.historian.rows import Rows, from_batch
 from isthmus.site.historian.seal import Due, seal
@@ -106,7 +107,7 @@ class Store:
         self._door, self._lock = threading.Lock(), threading.RLock()
         self._sealed_some = threading.Condition(self._lock)
         self._bounds = Bounds(_midnight_ns(self.section), int(self.section.future_s * NS_PER_S))
-        self._manifest = Manifest(self.folder)
+        self._manifest = open_manifest(self.folder)
         self.tags = TagBook(self._manifest)
         self._files, self._engine, self._pins = Files(self.folder), Engine(), leases.Pins()
         upkeep.sweep(self.folder, self._manifest)
@@ -154,6 +155,7 @@ class Store:
             self.waveforms.close()
             self.slowest.save()
             self._engine.close()
+            mark(self.folder, self._manifest)
             self._manifest.close()
             self._guard.release()
 
@@ -387,6 +389,7 @@ class Store:
             self._snapshot_days = snapshot_days
             self._busy_days = frozenset(each.day for each in sealed.segments)
             self._sealed_some.notify_all()
+        mark(self.folder, self._manifest)  # before the log forgets what was sealed
         self._wal.trim(position)
 
     def _merge_until(self, today: Callable[[], int]) -> None:

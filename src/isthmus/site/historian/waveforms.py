@@ -31,6 +31,7 @@ from isthmus.model.waveforms import bursts, readings
 from isthmus.site.historian import upkeep
 from isthmus.site.historian.leases import Lease, oldest_held
 from isthmus.site.historian.manifest import NAME, Manifest, Segment, put_about, put_segments, put_taken
+from isthmus.site.historian.mark import mark, open_manifest
 from isthmus.site.historian.parquet import write_whole
 from isthmus.site.historian.retention import arrived
 from isthmus.site.historian.seal import segment_path
@@ -72,7 +73,7 @@ class Waveforms:
         folder.mkdir(parents=True, exist_ok=True)
         # Taken in this order: one upkeep at a time; one append; then what all share, briefly.
         self._upkeep, self._door, self._lock = threading.Lock(), threading.Lock(), threading.RLock()
-        self._manifest, self._files = Manifest(folder), Files(folder)
+        self._manifest, self._files = open_manifest(folder), Files(folder)
         upkeep.sweep(folder, self._manifest)
         self._taken = {(source, epoch): Taken.unpack(data) for source, epoch, data in self._manifest.taken()}
         self._head: list[pa.RecordBatch] = []
@@ -89,6 +90,7 @@ class Waveforms:
         """Close; what is not sealed stays in the log."""
         with self._upkeep, self._door, self._lock:
             self._log.close()
+            mark(self.folder, self._manifest)
             self._manifest.close()
 
     def append(self, batches: Sequence[Batch]) -> None:
@@ -159,6 +161,7 @@ class Waveforms:
                 del self._head[:due]
                 self._head_bytes = sum(each.nbytes for each in self._head)
                 self._since_ns = received_ns
+            mark(self.folder, self._manifest)  # before the log forgets what was sealed
             self._log.trim(wal)
 
     def _take(self, batch: Batch) -> None:
