@@ -109,11 +109,12 @@ def test_days_are_merged_the_later_burst_of_a_moment_stands_and_old_days_go(tmp_
         assert len(list(files.glob("*/*"))) == 1
         assert store.bursts([1], 0, MONDAY + NS_PER_DAY).equals(before)
         assert list(verify(tmp_path)) == []
-        store.append([batch(7, MONDAY + 6 * NS_PER_DAY)])
-        store.seal()
+        for seq, day in ((7, 5), (8, 6)):
+            store.append([batch(seq, MONDAY + day * NS_PER_DAY)])
+            store.seal()
         store.maintain()
-        assert store.bursts([1], 0, EVER)["time_ns"].to_pylist() == [MONDAY + 6 * NS_PER_DAY]
-        assert len(list(files.glob("*/*"))) == 1
+        assert store.bursts([1], 0, EVER)["time_ns"].to_pylist() == [MONDAY + day * NS_PER_DAY for day in (5, 6)]
+        assert len(list(files.glob("*/*"))) == 2
 
 
 def test_bursts_are_in_a_backup_and_a_changed_byte_is_found(tmp_path: Path) -> None:

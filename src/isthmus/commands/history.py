@@ -131,6 +131,8 @@ def run(args: argparse.Namespace) -> int:
         folder = args.folder / "history" if (args.folder / "history").is_dir() else args.folder
     if args.task not in {"restore", "import"} and not (folder / "manifest.sqlite").exists():
         msg = f"{folder} holds no history; give the site's data folder with --data"
+        if any((folder / "segments").glob("*/*.parquet")):
+            msg = f"{folder} has lost its manifest.sqlite; isthmus history restore FOLDER puts a backup back elsewhere"
         raise UsageError(msg)
     try:
         return _TASKS[args.task](folder, args)

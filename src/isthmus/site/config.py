@@ -34,7 +34,10 @@ class HistorianSection(Section, frozen=True, kw_only=True):
     """`[historian]`: how long what is kept, and where a group reads it."""
 
     keep_days: Annotated[
-        Annotated[int, Meta(ge=1)] | None, Meta(description="days of samples kept; none keeps all")
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(
+            description="days of samples kept; none keeps all. Nothing goes while the days kept are nearly empty, as after a leap of the clock"
+        ),
     ] = None
     seal_rows: Annotated[int, Meta(ge=1000, description="rows in memory at which they are sealed to disk")] = 1_000_000
     earliest: Annotated[

@@ -34,6 +34,8 @@ class Trouble(StrEnum):
     """Bytes on disk are not what was written; they were set aside, what follows them was kept."""
     MISSING = "missing"
     """A segment that the manifest names is not there or cannot be read."""
+    CLOCK = "clock"
+    """The site's own clock is not believed, so that old days are kept beyond their time."""
     DISK = "disk"
     """The disk refused a background task; it is tried again."""
 

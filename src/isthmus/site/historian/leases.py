@@ -9,6 +9,7 @@ no living reader holds one before G. The lock dies with its process, so a reader
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import itertools
 import os
@@ -86,3 +87,20 @@ class Pins:
     def oldest(self, elsewhere: int | None) -> int | None:
         """The lowest generation held here or `elsewhere`; the caller holds the store's lock."""
         return min((each for each in (min(self._held, default=None), elsewhere) if each is not None), default=None)
+
+
+class Writer:
+    """One writing process for a folder; the lock dies with it. Raises OSError, EBUSY where another writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = os.open(folder / "writer.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._file)
+            msg = f"{folder} is being written by another process; stop that one first"
+            raise OSError(errno.EBUSY, msg) from error
+
+    def release(self) -> None:
+        """Let another process write."""
+        os.close(self._file)

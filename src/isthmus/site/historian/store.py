@@ -14,8 +14,6 @@ is sealed, in its segment afterwards, in both while the seal is under way and ne
 from __future__ import annotations
 
 import errno
-import fcntl
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,12 +30,13 @@ from isthmus.model.query import Operator
 from isthmus.model.samples import Batch
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S, from_datetime
 from isthmus.site.config import HistorianSection
-from isthmus.site.historian import corrections, leases, rollup, upkeep
+from isthmus.site.historian import corrections, leases, retention, rollup, upkeep
 from isthmus.site.historian.check import Bounds, Refused, Told, Trouble, sentence, sift
 from isthmus.site.historian.corrections import Correction
 from isthmus.site.historian.engine import Engine
 from isthmus.site.historian.head import Head
-from isthmus.site.historian.manifest import Manifest, Segment, put_about
+from isthmus.site.historian.manifest import Segment, put_about
+from isthmus.site.historian.mark import mark, open_manifest
 from isthmus.site.historian.newest import Newest
 from isthmus.site.historian.rows import Rows, each_once, from_batch
 from isthmus.site.historian.seal import Due, seal
@@ -94,7 +93,7 @@ class Store:
         self.folder, self.section = folder, section or HistorianSection()
         self._told = told
         folder.mkdir(parents=True, exist_ok=True)
-        self._guard = _Guard(folder)
+        self._guard = leases.Writer(folder)
         try:
             self._open()
         except BaseException:
@@ -113,7 +112,7 @@ class Store:
         self._door, self._lock = threading.Lock(), threading.RLock()
         self._sealed_some = threading.Condition(self._lock)
         self._bounds = Bounds(_midnight_ns(self.section), int(self.section.future_s * NS_PER_S))
-        self._manifest = Manifest(self.folder)
+        self._manifest = open_manifest(self.folder)
         self.tags = TagBook(self._manifest)
         self._files, self._engine, self._pins = Files(self.folder), Engine(), leases.Pins()
         upkeep.sweep(self.folder, self._manifest)
@@ -133,6 +132,7 @@ class Store:
         self._busy_days: frozenset[int] = frozenset()
         self._damaged_days: set[int] = set()
         self._texts_only: set[int] = set()
+        self._doubted: int | None = None
         self._missing()
         self.slowest = Slowest(self.folder)
         self.waveforms = Waveforms(self.folder / WAVEFORMS, lambda what: self._told(Told(Trouble.DAMAGED, what)))
@@ -160,6 +160,7 @@ class Store:
             self.waveforms.close()
             self.slowest.save()
             self._engine.close()
+            mark(self.folder, self._manifest)
             self._manifest.close()
             self._guard.release()
 
@@ -265,7 +266,7 @@ class Store:
         self._seal_what_is_due()
         with self._upkeep:
             self._merge_until(lambda: self._received_ns // NS_PER_DAY)
-            self._let_go()
+            first_kept = self._let_go()
             self._roll(self._received_ns // NS_PER_DAY, self._busy_days)
             if upkeep.mend_snapshot(self._manifest, self._files, self._segments):
                 snapshot_days = self._manifest.snapshot_days()
@@ -273,8 +274,7 @@ class Store:
                     self._snapshot_days = snapshot_days
             upkeep.clear(self.folder, self._manifest, self._files, self._oldest_held)
         self.slowest.save()
-        kept = self.section.keep_days
-        self.waveforms.maintain(None if kept is None else self._received_ns // NS_PER_DAY - kept)
+        self.waveforms.maintain(first_kept)
 
     def seal(self) -> None:
         """Seal the head now, whatever its size."""
@@ -323,9 +323,9 @@ class Store:
     def _take(self, batch: Batch) -> None:
         """Into memory; it is in the log already."""
         self._taken.setdefault(batch[:2], Taken()).add(batch.seq)
-        if not self._head.count:
+        self._received_ns = retention.arrived(self._received_ns, batch.received_ns)
+        if not self._head.count or self._head_since_ns > self._received_ns:
             self._head_since_ns = batch.received_ns
-        self._received_ns = max(self._received_ns, batch.received_ns)
         rows = from_batch(batch.columns, self._head.words)
         self._head.add(rows)
         self._newest.see(rows)
@@ -338,7 +338,8 @@ class Store:
                 self._set_aside(refused)
         self.waveforms.append([batch for batch, _ in sifted])
         with self._lock:
-            self._received_ns = max(self._received_ns, *(batch.received_ns for batch in batches))
+            for batch in batches:
+                self._received_ns = retention.arrived(self._received_ns, batch.received_ns)
         for each in refused:
             self._told(sentence(each, self._bounds))
 
@@ -403,6 +404,7 @@ class Store:
             self._snapshot_days = snapshot_days
             self._busy_days = frozenset(each.day for each in sealed.segments)
             self._sealed_some.notify_all()
+        mark(self.folder, self._manifest)  # before the log forgets what was sealed
         self._wal.trim(position)
 
     def _merge_until(self, today: Callable[[], int]) -> None:
@@ -440,13 +442,23 @@ class Store:
         self._damaged_days.add(day)
         self._told(Told(Trouble.MISSING, str(error)))
 
-    def _let_go(self) -> None:
-        if self.section.keep_days is not None:
-            first_kept = self._received_ns // NS_PER_DAY - self.section.keep_days
-            change = upkeep.let_go(self._manifest, first_kept)
-            if change:
-                self._apply(change)
-                self._corrections = corrections.read(self._manifest)[1]
+    def _let_go(self) -> int | None:
+        """Let old days go; the first day that is kept, or None when nothing goes."""
+        keep, today = self.section.keep_days, self._received_ns // NS_PER_DAY
+        if keep is None:
+            return None
+        days = {each.day for each in self._segments} | self.waveforms.days()
+        first_kept = retention.first_kept(today, keep, days)
+        if first_kept is None:
+            if min(days, default=today) < today - keep and self._doubted != today:
+                self._doubted = today
+                self._told(Told(Trouble.CLOCK, retention.doubt(today, keep)))
+            return None
+        change = upkeep.let_go(self._manifest, first_kept)
+        if change:
+            self._apply(change)
+            self._corrections = corrections.read(self._manifest)[1]
+        return first_kept
 
     def _apply(self, change: upkeep.Change) -> None:
         gone = {each.id for each in change.gone}
@@ -474,23 +486,6 @@ class Store:
                 self._closing.wait(_IDLE_S)
             except StoreDamaged as error:
                 self._told(Told(Trouble.MISSING, str(error)))
-
-
-class _Guard:
-    """One writing process for a folder; the lock dies with it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._file = os.open(folder / "writer.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._file)
-            msg = f"{folder} is being written by another process; stop that one first"
-            raise OSError(errno.EBUSY, msg) from error
-
-    def release(self) -> None:
-        """Let another process write."""
-        os.close(self._file)
 
 
 def _midnight_ns(section: HistorianSection) -> int:

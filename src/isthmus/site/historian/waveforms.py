@@ -31,7 +31,9 @@ from isthmus.model.waveforms import bursts, readings
 from isthmus.site.historian import upkeep
 from isthmus.site.historian.leases import Lease, oldest_held
 from isthmus.site.historian.manifest import NAME, Manifest, Segment, put_about, put_segments, put_taken
+from isthmus.site.historian.mark import mark, open_manifest
 from isthmus.site.historian.parquet import write_whole
+from isthmus.site.historian.retention import arrived
 from isthmus.site.historian.seal import segment_path
 from isthmus.site.historian.taken import Taken
 from isthmus.site.historian.view import Files
@@ -71,7 +73,7 @@ class Waveforms:
         folder.mkdir(parents=True, exist_ok=True)
         # Taken in this order: one upkeep at a time; one append; then what all share, briefly.
         self._upkeep, self._door, self._lock = threading.Lock(), threading.Lock(), threading.RLock()
-        self._manifest, self._files = Manifest(folder), Files(folder)
+        self._manifest, self._files = open_manifest(folder), Files(folder)
         upkeep.sweep(folder, self._manifest)
         self._taken = {(source, epoch): Taken.unpack(data) for source, epoch, data in self._manifest.taken()}
         self._head: list[pa.RecordBatch] = []
@@ -88,6 +90,7 @@ class Waveforms:
         """Close; what is not sealed stays in the log."""
         with self._upkeep, self._door, self._lock:
             self._log.close()
+            mark(self.folder, self._manifest)
             self._manifest.close()
 
     def append(self, batches: Sequence[Batch]) -> None:
@@ -152,6 +155,10 @@ class Waveforms:
                     put_segments(db, [], gone)
             upkeep.clear(self.folder, self._manifest, self._files, lambda: oldest_held(self.folder))
 
+    def days(self) -> set[int]:
+        """The days that hold sealed bursts."""
+        return {each.day for each in self._manifest.files()}
+
     def seal(self) -> None:
         """Seal what is in memory now."""
         with self._upkeep:
@@ -173,13 +180,14 @@ class Waveforms:
                 del self._head[:due]
                 self._head_bytes = sum(each.nbytes for each in self._head)
                 self._since_ns = received_ns
+            mark(self.folder, self._manifest)  # before the log forgets what was sealed
             self._log.trim(wal)
 
     def _take(self, batch: Batch) -> None:
         self._taken.setdefault(batch[:2], Taken()).add(batch.seq)
-        if not self._head:
+        self._received_ns = arrived(self._received_ns, batch.received_ns)
+        if not self._head or self._since_ns > self._received_ns:
             self._since_ns = batch.received_ns
-        self._received_ns = max(self._received_ns, batch.received_ns)
         self._head.append(batch.columns)
         self._head_bytes += batch.columns.nbytes
 
