@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from isthmus.assets.advisories import Matcher, advise
+from isthmus.assets.advisories import Matcher, advise, subject_of
 from isthmus.assets.cisa import scored
 from isthmus.assets.csaf import Library
 from isthmus.assets.decided import baseline, with_decisions
@@ -58,10 +58,34 @@ def judge(store: AuditFacts, now_ns: int | None = None) -> Judged:
     changes = [
         *_changes(assets, store.all(AssetKnown), now),
         *_changes(findings, store.all(AssetFinding), None, store.revision),
+        *_changes(*_advised(store, assets), now),
     ]
     if changes:
         store.append(changes)
     return Judged(assets, findings, len(changes))
+
+
+def _advised(store: AuditFacts, assets: Sequence[AssetKnown]) -> tuple[list[AssetAdvised], list[AssetAdvised]]:
+    """The answers that stand, and those that were logged: one of another model or firmware is no answer.
+
+    What is new or otherwise is held against the advisories that were held last; where those are not kept, the
+    answer is withdrawn.
+    """
+    known = store.all(AssetAdvised)
+    by_path = {one.path: one for one in known}
+    out: list[AssetAdvised] = []
+    owed: list[AssetKnown] = []
+    for asset in assets:
+        told = by_path.get(asset.path)
+        if told is not None and told.of == subject_of(asset).digest:
+            out.append(told)
+        else:
+            owed.append(asset)
+    library = store.library() if known and owed else None
+    if library is None:
+        return [*out, *(by_path[one.path] for one in owed if one.path in by_path and not by_path[one.path].of)], known
+    matcher = Matcher(library)
+    return [*out, *(advise(one, library, matcher) for one in owed)], known
 
 
 def hold_advisories(store: AuditFacts, library: Library, now_ns: int | None = None) -> list[AssetAdvised]:
