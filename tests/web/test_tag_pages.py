@@ -29,8 +29,8 @@ def visit(fresh: worlds.World) -> Iterator[Visit]:
         yield lambda role: Visitor(client, role)
 
 
-@pytest.fixture
-def times(fresh: worlds.World) -> list[int]:
+@pytest.fixture(name="times")
+def make_times(fresh: worlds.World) -> list[int]:
     """Ten samples of a temperature, 200 to 209, a second apart."""
     fresh.site.tags.intern_all([TagInfo(name=TAG, kind=ValueKind.F64, unit="°C", step=False)])
     start = fresh.now_ns - 5 * NS_PER_MINUTE
@@ -137,8 +137,8 @@ def test_a_program_puts_right_and_takes_back_by_the_api(fresh: worlds.World, vis
     assert then["value"][0] == 7
 
 
-@pytest.fixture
-def waves(fresh: worlds.World) -> list[int]:
+@pytest.fixture(name="waves")
+def make_waves(fresh: worlds.World) -> list[int]:
     """Five bursts of a sine, a minute apart, each stronger than the one before; the third carries none."""
     [tag] = fresh.site.tags.intern_all([TagInfo(name="press/vibration", kind=ValueKind.WAVEFORM, unit="g")])
     made = [fresh.now_ns - (5 - at) * NS_PER_MINUTE for at in range(5)]
