@@ -80,6 +80,7 @@ def test_a_stretch_is_chosen_by_dragging_put_right_seen_beside_what_came_and_tak
     assert values(fresh) == [200.0 + at for at in range(10)]
 
 
+@pytest.mark.long
 def test_a_fast_signal_is_drawn_over_its_own_time_and_a_click_on_its_strength_leads_to_the_burst(
     opened: Open, waves: list[int]
 ) -> None:
@@ -98,6 +99,7 @@ def test_a_fast_signal_is_drawn_over_its_own_time_and_a_click_on_its_strength_le
     expect(page.locator("#wave-of")).to_contain_text("peak 1 g")
 
 
+@pytest.mark.long
 def test_the_tag_pages_fit_every_screen(opened: Open, times: list[int], waves: list[int]) -> None:
     del waves
     page = opened("/tags", role="ot-engineer")
