@@ -72,6 +72,8 @@ def test_one_sample_a_whole_stretch_and_a_shift_are_put_right_and_taken_back(
     assert values(fresh)[:4] == [198, 199, 200, 97.5]
     assert quality.post(ADDRESS, **stretch(times, which=str(times[9]), kind="bad")).status_code == 303
     assert values(fresh)[9] is None
+    line = quality.get(f"/api/trend?tag={TAG}&start_ns={times[0]}&end_ns={times[-1] + NS_PER_MINUTE}").json()
+    assert line["value"] == [198, 199, 200, 97.5, 202, 203, 204, 205, 206, None]
     page = quality.get(ADDRESS).text
     assert "10 samples, the first 200 °C → 198 °C" in page
     assert "207 °C → nothing to believe" in page
