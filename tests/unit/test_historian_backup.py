@@ -12,6 +12,7 @@ from isthmus.model.errors import StoreDamaged, UsageError
 from isthmus.model.query import Raw
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_S
+from isthmus.run import hand_history
 from isthmus.site.config import HistorianSection
 from isthmus.site.historian.backup import backup, restore
 from isthmus.site.historian.store import Store
@@ -120,13 +121,14 @@ def test_people_can_do_it_all_from_the_command_line(
     assert main(["history", "--data", str(tmp_path / "nowhere"), "show"]) == 2
 
 
-def test_correcting_beside_a_running_site_says_where_to_do_it(
-    history: Path, capsys: pytest.CaptureFixture[str]
+def test_a_correction_that_the_holder_of_history_does_not_take_is_not_called_done(
+    history: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(hand_history, "_LONGEST_S", 0.5)
     right = ["correct", "plc/speed", "2025-11-08T00:00:00Z", "1", "--by", "Ann", "--why", "wrong"]
     with Store(history, background=False):
         assert main(["history", "--data", str(history.parent), *right]) != 0
-    assert "put right on the machine's page" in capsys.readouterr().err
+    assert "the site did not take" in capsys.readouterr().err
 
 
 def test_compacting_beside_a_running_site_says_so(history: Path, capsys: pytest.CaptureFixture[str]) -> None:
