@@ -76,6 +76,12 @@ def machine_tags(house: House, machine: Machine) -> list[TagNow]:
     return [_now(house, name, infos.get(name), own=name in own) for name in names]
 
 
+def source_tags(house: House, source: str) -> list[TagNow]:
+    """Every tag of a source that the site knows, by name."""
+    infos = {info.name: info for info in house.site.tags.all().values()}
+    return [_now(house, name, infos[name], own=False) for name in sorted(infos) if name.partition("/")[0] == source]
+
+
 def samples_between(house: House, tags: list[str], start_ns: int, end_ns: int) -> tuple[list[Sample], bool]:
     """Raw samples with those in force at the start, by time; True when there are more than are given."""
     known = {number: name for name in tags if (number := house.site.tags.find(name)) is not None}
