@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sayings import said
+
 from isthmus.assets.addresses import Places
 from isthmus.assets.record import record
 from isthmus.model.records.assets import AssetKnown
@@ -12,13 +16,13 @@ PLANT = "acme/northgate"
 NAMES = {f"{PLANT}#source/press-1": "Press 1 (press-1)", f"{PLANT}#source/press-2": "Press 2 (press-2)"}
 
 
-def told(source: str, address: str, at: int = 1, **said: object) -> DeviceIdentified:
+def told(source: str, address: str, at: int = 1, **fields: Any) -> DeviceIdentified:  # noqa: ANN401  as the test says
     return DeviceIdentified(
         path=f"{PLANT}#source/{source}",
         time_ns=at,
         address=address,
         protocol="OPC UA",
-        **said,  # type: ignore[arg-type]  as the test says
+        **fields,
     )
 
 
@@ -74,3 +78,17 @@ def test_a_device_that_is_replaced_keeps_the_plants_name_for_the_new_one() -> No
         told("press-1", "opc.tcp://10.0.0.7:4840", at=100, maker="Acme", serial="77"),
     )
     assert {one.best("serial"): one.best("name") for one in found}["77"] == "Press 1 (press-1)"
+
+
+def test_what_an_audit_hears_of_the_servers_software_is_no_device_beside_the_machine() -> None:
+    own = asked(
+        PLANT, [told("press-1", "opc.tcp://10.0.0.7:4840", at=5, maker="Acme", model="P 200", serial="42")], NAMES
+    )
+    heard = said(
+        "10.0.0.7", at=9, how="queried", method="asked: OPC UA BuildInfo", maker="Unified Automation", model="UaServer"
+    )
+    (one,) = record(PLANT, [*own, heard], [], Places())
+    assert (one.best("maker"), one.best("model"), one.best("serial")) == ("Acme", "P 200", "42")
+    assert "UaServer" in {field.value for field in one.fields}
+    (alone,) = record(PLANT, [heard], [], Places())
+    assert alone.best("model") == "UaServer"
