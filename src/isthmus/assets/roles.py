@@ -66,6 +66,7 @@ _SAID: Final = (
         "controller",
         r"\bplc\b|programmable (logic|controller)|\bcpu\b|controller|logix|1756-l|\b6es7 ?\d|\bs7-\d|\bcp1[hl]|\bcj\d|\bfx\d[a-z]|\bbas\b|\brtu\b|\b140 cpu|\bcx\d{4}|twincat",
     ),
+    ("machine", r"\bmachine( tool)?\b|machining cent(re|er)"),
     ("server", r"\bserver\b|ubuntu|debian|red hat|\blinux\b|centos"),
     ("computer", r"windows|workstation|\blaptop\b|desktop"),
 )

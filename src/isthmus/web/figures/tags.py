@@ -86,6 +86,12 @@ def found(house: House, words: str, most: int) -> tuple[list[TagNow], int]:
     return [tag_now(house, name, infos[name], own=name in own) for name in names[:most]], len(names)
 
 
+def source_tags(house: House, source: str) -> list[TagNow]:
+    """Every tag of a source that the site knows, by name."""
+    infos = {info.name: info for info in house.site.tags.all().values()}
+    return [_now(house, name, infos[name], own=False) for name in sorted(infos) if name.partition("/")[0] == source]
+
+
 def samples_between(house: House, tags: list[str], start_ns: int, end_ns: int) -> tuple[list[Sample], bool]:
     """Raw samples with those in force at the start, by time; True when there are more than are given."""
     known = {number: name for name in tags if (number := house.site.tags.find(name)) is not None}
