@@ -166,10 +166,10 @@ def slow(folder: Path) -> Iterator[str]:
 
 
 class Listed:
-    """Rows that did not fit, in a CSV that is only made when there is one."""
+    """Rows that did not fit, in a CSV that is only made when there is one; with `more`, behind what stands there."""
 
-    def __init__(self, path: Path, of: Path) -> None:
-        self._path, self._of = path, of
+    def __init__(self, path: Path, of: Path, *, more: bool = False) -> None:
+        self._path, self._of, self._more = path, of, more
         self._file: TextIO | None = None
         self.rows = 0
 
@@ -178,15 +178,24 @@ class Listed:
 
     def __exit__(self, *exc: object) -> None:
         if self._file:
-            self._file.close()
+            try:
+                self._file.close()
+            except OSError as error:
+                error.filename = str(self._path)
+                raise
 
     def __call__(self, unfit: Unfit) -> None:
         """List one row."""
-        if self._file is None:
-            self._file = self._path.open("w", encoding="utf-8", newline="")
-            csv.writer(self._file).writerow(["file", "line", "tag", "why", "kept"])
-        kept = "as a Bad sample" if unfit.kept else "no"
-        csv.writer(self._file).writerow([self._of, unfit.line, unfit.name, unfit.why, kept])
+        try:
+            if self._file is None:
+                self._file = self._path.open("a" if self._more else "w", encoding="utf-8", newline="")
+                if not self._file.tell():
+                    csv.writer(self._file).writerow(["file", "line", "tag", "why", "kept"])
+            kept = "as a Bad sample" if unfit.kept else "no"
+            csv.writer(self._file).writerow([self._of, unfit.line, unfit.name, unfit.why, kept])
+        except OSError as error:
+            error.filename = str(self._path)
+            raise
         self.rows += 1
 
 

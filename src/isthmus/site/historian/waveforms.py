@@ -333,7 +333,9 @@ def _table(
         ]
         stored = file.read_row_groups(groups, use_threads=False).combine_chunks()
     except (pa.ArrowException, OSError, ValueError) as error:
-        msg = f"{path} cannot be read as waveforms: {error}. Restore it from a backup with `isthmus history restore`"
+        msg = (
+            f"{path} cannot be read as waveforms: {error}. Put it back from a backup with `isthmus history mend FOLDER`"
+        )
         raise StoreDamaged(msg) from error
     if not stored.num_rows:
         return _SCHEMA.empty_table()
