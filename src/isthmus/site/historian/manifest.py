@@ -265,7 +265,7 @@ def _settled(path: Path) -> bool:
     return not beside.exists() or not beside.stat().st_size
 
 
-def _os_error(path: Path, error: sqlite3.OperationalError) -> OSError:
+def _os_error(path: Path, error: sqlite3.DatabaseError) -> OSError:
     code = _DISK.get(error.sqlite_errorcode & 0xFF, errno.EIO)
     if code == errno.EIO and not os.statvfs(path.parent).f_bavail:
         code = errno.ENOSPC  # SQLite could not make room beside the file
