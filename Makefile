@@ -32,8 +32,9 @@ check: setup ## style, types, import contracts, generated pages
 test: setup ## every test but the long ones; K=words picks some
 	$(PY) -m pytest -m "not long" $(if $(K),-k "$(K)")
 
-test-long: setup ## kills, fuzzing and clusters
-	$(PY) -m pytest -m long --timeout 1800 $(if $(K),-k "$(K)")
+test-long: setup ## kills, fuzzing and clusters, and every law with new examples
+	$(PY) -m pytest -m long --timeout 1800 --hypothesis-profile search $(if $(K),-k "$(K)")
+	$(PY) -m pytest -m "hypothesis and not long" --timeout 1800 --hypothesis-profile search $(if $(K),-k "$(K)")
 
 bench: setup ## every benchmark, or ONLY=name
 	$(PY) tools/bench.py $(ONLY)

@@ -27,14 +27,14 @@ from statistics import median
 from typing import Any, Final, Protocol
 
 from reference import history as plant
-from reference.peers import InfluxDb, Peer, VictoriaMetrics
+from reference.questions import Ask, Asked, AskedInflux, AskedVictoria, load
 from reference.report import Figures, disk_probe, line, say, tail
 from reference.store import infos
 
 from isthmus.model import query as q
 from isthmus.model.errors import IsthmusError
 from isthmus.model.samples import Batch
-from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE
+from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 from isthmus.site.config import HistorianSection
 from isthmus.site.historian.reader import Reader
 from isthmus.site.historian.store import Store
@@ -44,7 +44,7 @@ RATE, BATCH, LOAD_BATCH = 20_000, 2_000, 50_000
 SEAL_ROWS: Final = 60_000
 TAG: Final = plant.group("second").first
 TWENTY: Final = range(TAG, TAG + 20)
-Asks = Mapping[str, Callable[[], object]]
+Asks = Mapping[str, Ask]
 
 
 class Under(Protocol):
@@ -104,43 +104,11 @@ def questions(history: Store | Reader, now_ns: int) -> Asks:
     }
 
 
-class Influx:
-    """InfluxDB."""
+class Other:
+    """A peer."""
 
-    def __init__(self) -> None:
-        self._server = InfluxDb()
-
-    def load(self, past: plant.History) -> None:
-        load(self._server, past)
-
-    def prepared(self, past: plant.History, first: int) -> bytes:
-        return self._server.payload(past, first, min(first + BATCH, past.rows))
-
-    def write(self, batch: bytes) -> None:
-        self._server.write(batch)
-
-    def asks(self, now_ns: int) -> Asks:
-        chosen = " OR ".join(f"t = '{tag}'" for tag in TWENTY)
-        one = f"FROM s WHERE t = '{TAG}' AND time < {now_ns} AND time >= "
-        width = max((now_ns - T0) // 300, 1)
-        texts = {
-            "last_hour": f"SELECT v, q {one} {now_ns - NS_PER_HOUR}",
-            "last_values": f"SELECT last(v) FROM s WHERE {chosen} GROUP BY t",  # noqa: S608  our own numbers
-            "day_by_the_minute": f"SELECT min(v), max(v), mean(v) {one} {now_ns - NS_PER_DAY} GROUP BY time(1m)",
-            "plot_of_twenty_tags": f"SELECT min(v), max(v) FROM s WHERE ({chosen}) AND time >= {T0} AND time < {now_ns} "  # noqa: S608
-            f"GROUP BY time({width}ns), t",
-        }
-        return {name: partial(self._server.get, "/query", db="b", epoch="ns", q=text) for name, text in texts.items()}
-
-    def stop(self) -> None:
-        self._server.stop()
-
-
-class Victoria:
-    """VictoriaMetrics."""
-
-    def __init__(self) -> None:
-        self._server = VictoriaMetrics()
+    def __init__(self, asked: Asked) -> None:
+        self._asked, self._server = asked, asked.server
 
     def load(self, past: plant.History) -> None:
         load(self._server, past)
@@ -152,35 +120,23 @@ class Victoria:
         self._server.write(batch)
 
     def asks(self, now_ns: int) -> Asks:
-        twenty = "|".join(map(str, TWENTY))
-
-        def over(wanted: str, start_ns: int, step_s: int) -> Callable[[], object]:
-            series = f's_v{{t=~"{wanted}"}}[{step_s}s]'
-            text = " or ".join(
-                f'label_set({each}_over_time({series}), "f", "{each}")' for each in ("min", "max", "avg")
-            )
-            words = {"start": str(start_ns / 1e9), "end": str(now_ns / 1e9), "step": f"{step_s}s"}
-            return partial(self._server.get, "/api/v1/query_range", query=text, **words)
-
-        hour = {"match[]": f's_v{{t="{TAG}"}}', "start": str((now_ns - NS_PER_HOUR) / 1e9), "end": str(now_ns / 1e9)}
-        last = f'last_over_time(s_v{{t=~"{twenty}"}}[1h])'
+        width_ns = max((now_ns - T0) // 300 // NS_PER_S, 1) * NS_PER_S
         return {
-            "last_hour": partial(self._server.get, "/api/v1/export", **hour),
-            "last_values": partial(self._server.get, "/api/v1/query", query=last, time=str(now_ns / 1e9)),
-            "day_by_the_minute": over(str(TAG), now_ns - NS_PER_DAY, 60),
-            "plot_of_twenty_tags": over(twenty, T0, max((now_ns - T0) // 300 // 10**9, 1)),
+            "last_hour": self._asked.raw(TAG, now_ns - NS_PER_HOUR, now_ns),
+            "last_values": self._asked.last(TWENTY, now_ns),
+            "day_by_the_minute": self._asked.buckets([TAG], now_ns - NS_PER_DAY, now_ns, NS_PER_MINUTE),
+            "plot_of_twenty_tags": self._asked.buckets(TWENTY, T0, now_ns, width_ns, mean=False),
         }
 
     def stop(self) -> None:
         self._server.stop()
 
 
-def load(server: Peer, past: plant.History) -> None:
-    for first in range(0, past.rows, LOAD_BATCH):
-        server.write(server.payload(past, first, min(first + LOAD_BATCH, past.rows)))
-
-
-STORES: Final[Mapping[str, Callable[[], Under]]] = {"isthmus": Ours, "influxdb": Influx, "victoria": Victoria}
+STORES: Final[Mapping[str, Callable[[], Under]]] = {
+    "isthmus": Ours,
+    "influxdb": lambda: Other(AskedInflux()),
+    "victoria": lambda: Other(AskedVictoria()),
+}
 
 
 class Round:

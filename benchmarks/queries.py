@@ -1,15 +1,20 @@
 """Questions asked of a week of history, beside InfluxDB, VictoriaMetrics and PostgreSQL where they can answer them.
 
-Every store takes in the same week; then all are asked in turn, in interleaved rounds of one run, and
-each figure is the median of the rounds, in ms, after one question that is not counted. Our history is
-asked twice over: as it stands while a plant runs, with samples in memory, the day that goes on in
-unmerged segments and late rows apart; and settled, when all of it is merged and rolled up. `first_ms`
-is the first question of its kind, with no file open yet. With each round the stretch that is asked for
-moves on by a second, as it does on a screen, so that nobody answers the very same question twice.
+All are asked in turn, in interleaved rounds of one run, and each figure is the median of the rounds, in
+ms, after one question that is not counted. Our history is asked twice over: live, as it stands while a
+plant runs, with samples in memory, the day that goes on in unmerged segments and late rows apart; and
+settled, a copy in which all of it is merged and rolled up. `first_ms` is the first question of its kind,
+with no file open yet. With each round the stretch that is asked for moves on by a second, as it does on
+a screen, so that nobody answers the very same question twice.
 
-VictoriaMetrics moves the edges of a question to whole steps and then knows most of its last answer:
-`_cached`; without that it reads. A question that a peer cannot express is left out for it: none of the first two carries a value over
-the edge of a shift. `--days` shortens the week; the shift states need at least one day.
+Ours holds every sample of the 2,000 tags. The peers hold the whole week of those tags that are asked
+over time, and the last hour alone of all others (`rows_of_peers`): they would take half an hour to fill
+otherwise, and to hold less does not make them slower.
+
+VictoriaMetrics moves the edges of a question to whole steps and then knows most of its last answer;
+`_uncached` is without that. A question that a peer cannot express is left out for it: none of the first
+two carries a value over the edge of a shift. `--days` shortens the week; the shift states need at least
+one day. `--minutes` bounds the run: a peer that fills too slowly is left out, and fewer rounds are asked.
 """
 
 from __future__ import annotations
@@ -19,13 +24,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from reference import history as plant
-from reference.peers import InfluxDb, PostgreSql, VictoriaMetrics
+from reference.questions import PEERS, Ask, Asked, AskedPostgres, AskedVictoria, load, only
 from reference.report import Figures, line, middle, say
 from reference.store import opened
 
@@ -43,7 +47,12 @@ HUNDRED: Final = range(plant.group("half-minute").first, plant.group("half-minut
 STATES: Final = range(plant.group("state").first, plant.group("state").first + 200)
 SECONDS: Final = range(TAG, TAG + 20)
 COUNTER: Final = plant.group("counter").first
-Asks = Mapping[str, Callable[[], object]]
+NEWEST_MS: Final = 3_600_000
+SETTLE_S: Final = 5.0
+PAUSE_S: Final = 1.0
+FOR_ROUNDS_S: Final = 120.0
+"""What the rounds need at least of the time that there is."""
+Asks = Mapping[str, Ask]
 
 
 def shifts(days: float) -> tuple[Interval, ...]:
@@ -99,194 +108,136 @@ def ours(store: Store, days: float, number: int) -> Asks:
     return {name: partial(store.query, *each) for name, each in asked.items()}
 
 
-def influxdb(server: InfluxDb, days: float, number: int) -> Asks:
+def asked_of(peer: Asked, days: float, number: int) -> Asks:
+    """The same of a peer, as far as it can express it."""
     start, end, noon, day = edges(days, number)
-    raw = "SELECT v, q FROM s WHERE t = '{tag}' AND time >= {start} AND time < {end}"
-    extremes = "SELECT min(v), max(v){mean} FROM s WHERE {tags} AND time >= {start} AND time < {end} GROUP BY time({width}s), t"
-    width = max(int(days * 86_400 / 600), 1)
-
-    def over(tags: Sequence[int], stop: int, width: int, mean: str = "") -> str:
-        chosen = "(" + " OR ".join(f"t = '{tag}'" for tag in tags) + ")"
-        return extremes.format(tags=chosen, start=start, end=stop, width=width, mean=mean)
-
-    asked = {
-        "last_of_all": "SELECT last(v) FROM s GROUP BY t",
-        "raw_hour": raw.format(tag=TAG, start=noon, end=noon + NS_PER_HOUR),
-        "raw_hour_of_today": raw.format(tag=TAG, start=end - NS_PER_HOUR, end=end),
-        "minutes_of_one_tag": over([TAG], end, 60, ", mean(v)"),
-        "minutes_of_hundred_tags_a_day": over(HUNDRED, day, 60, ", mean(v)"),
-        "plot_of_twenty_tags": over(SECONDS, end, width),
+    width = max(int(days * 86_400 / 600), 1) * NS_PER_S
+    out = {
+        "last_of_all": peer.last(None, end),
+        "raw_hour": peer.raw(TAG, noon, noon + NS_PER_HOUR),
+        "raw_hour_of_today": peer.raw(TAG, end - NS_PER_HOUR, end),
+        "minutes_of_one_tag": peer.buckets([TAG], start, end, NS_PER_MINUTE),
+        "minutes_of_hundred_tags_a_day": peer.buckets(HUNDRED, start, day, NS_PER_MINUTE),
+        "plot_of_twenty_tags": peer.buckets(SECONDS, start, end, width, mean=False),
     }
-    return {name: partial(server.get, "/query", db="b", epoch="ns", q=text) for name, text in asked.items()}
+    if isinstance(peer, AskedVictoria):
+        out |= {
+            "minutes_of_one_tag_uncached": peer.buckets([TAG], start, end, NS_PER_MINUTE, cached=False),
+            "minutes_of_hundred_tags_a_day_uncached": peer.buckets(HUNDRED, start, day, NS_PER_MINUTE, cached=False),
+            "plot_of_twenty_tags_uncached": peer.buckets(SECONDS, start, end, width, mean=False, cached=False),
+            "counter_by_hour": peer.counter(COUNTER, start, end, NS_PER_HOUR),
+        }
+    if isinstance(peer, AskedPostgres):
+        out |= {
+            "states_by_shift": peer.states(STATES, shifts(days), start, end),
+            "top_states": peer.top(STATES, start, end),
+        }
+    return out
 
 
-def victoria(server: VictoriaMetrics, days: float, number: int) -> Asks:
-    start, end, noon, day = edges(days, number)
-
-    def over(tags: range, stop: int, step_s: int, more: dict[str, str]) -> Callable[[], object]:
-        words = {"start": str(start / 1e9), "end": str(stop / 1e9), "step": f"{step_s}s", **more}
-        wanted = "|".join(map(str, tags))
-        series = f's_v{{t=~"{wanted}"}}[{step_s}s]'
-        text = " or ".join(f'label_set({name}_over_time({series}), "f", "{name}")' for name in ("min", "max", "avg"))
-        return partial(server.get, "/api/v1/query_range", query=text, **words)
-
-    def hour(since: int) -> Callable[[], object]:
-        words = {"match[]": f's_v{{t="{TAG}"}}', "start": str(since / 1e9), "end": str((since + NS_PER_HOUR) / 1e9)}
-        return partial(server.get, "/api/v1/export", **words)
-
-    delta = {"start": str((start + NS_PER_HOUR) / 1e9), "end": str(end / 1e9), "step": "3600s", "nocache": "1"}
-    return {
-        "last_of_all": partial(server.get, "/api/v1/query", query="last_over_time(s_v[1h])", time=str(end / 1e9)),
-        "raw_hour": hour(noon),
-        "raw_hour_of_today": hour(end - NS_PER_HOUR),
-        "counter_by_hour": partial(
-            server.get, "/api/v1/query_range", query=f'increase(s_v{{t="{COUNTER}"}}[1h])', **delta
-        ),
-        **{
-            name + suffix: over(*each, more)
-            for suffix, more in {"": {"nocache": "1"}, "_cached": {}}.items()
-            for name, each in {
-                "minutes_of_one_tag": (range(TAG, TAG + 1), end, 60),
-                "minutes_of_hundred_tags_a_day": (HUNDRED, day, 60),
-                "plot_of_twenty_tags": (SECONDS, end, max(int(days * 86_400 / 600), 1)),
-            }.items()
-        },
-    }
-
-
-def postgres(server: PostgreSql, days: float, number: int) -> Asks:
-    start, end, noon, day = (each // 1_000_000 for each in edges(days, number))
-    raw = "SELECT ts, v, q FROM s WHERE tag = {tag} AND ts >= {start} AND ts < {end}"
-    bucket = "SELECT tag, ts / {width}, min(v), max(v), avg(v) FROM s WHERE {tags} AND ts >= {start} AND ts < {end} GROUP BY 1, 2"
-    hour_ms = 3_600_000
-    between = "tag BETWEEN {first} AND {last}".format
-
-    def over(tags: Sequence[int], stop: int, width: int) -> str:
-        return bucket.format(tags=between(first=tags[0], last=tags[-1]), start=start, end=stop, width=width)
-
-    asked = {
-        "last_of_all": "SELECT g, (SELECT v FROM s WHERE tag = g ORDER BY ts DESC LIMIT 1) FROM generate_series(1, 2000) g",
-        "raw_hour": raw.format(tag=TAG, start=noon, end=noon + hour_ms),
-        "raw_hour_of_today": raw.format(tag=TAG, start=end - hour_ms, end=end),
-        "minutes_of_one_tag": over([TAG], end, 60_000),
-        "minutes_of_hundred_tags_a_day": over(HUNDRED, day, 60_000),
-        "states_by_shift": f"""
-            WITH h AS (SELECT tag, v, ts AS since, lead(ts, 1, {end}::bigint) OVER (PARTITION BY tag ORDER BY ts) AS until
-                       FROM s WHERE tag BETWEEN {STATES[0]} AND {STATES[-1]} AND ts >= {start} AND ts < {end}),
-            w AS (SELECT n, {start} + n * {8 * hour_ms}::bigint AS a, {start} + (n + 1) * {8 * hour_ms}::bigint AS b
-                  FROM generate_series(0, {max(int(days * 3), 1) - 1}) n)
-            SELECT tag, n, v, sum(least(until, b) - greatest(since, a)) FROM h JOIN w ON since < b AND until > a GROUP BY 1, 2, 3""",  # noqa: S608  our own numbers
-        "top_states": f"""
-            SELECT v, sum(until - since) FROM (
-                SELECT v, ts AS since, lead(ts, 1, {end}::bigint) OVER (PARTITION BY tag ORDER BY ts) AS until
-                FROM s WHERE tag BETWEEN {STATES[0]} AND {STATES[-1]} AND ts >= {start} AND ts < {end}) h
-            GROUP BY 1 ORDER BY 2 DESC LIMIT 10""",  # noqa: S608  our own numbers
-        "plot_of_twenty_tags": over(SECONDS, end, max(int(days * plant.DAY_MS / 600), 1)),
-    }
-    return {name: partial(_fetch, server, text) for name, text in asked.items()}
-
-
-def _fetch(server: PostgreSql, text: str) -> object:
-    return server.db.execute(text).fetchall()
-
-
-Made = Callable[[float], tuple[InfluxDb | VictoriaMetrics | PostgreSql, Callable[[int], Asks]]]
-
-
-def with_influxdb(days: float) -> tuple[InfluxDb, Callable[[int], Asks]]:
-    server = InfluxDb()
-    return server, partial(influxdb, server, days)
-
-
-def with_victoria(days: float) -> tuple[VictoriaMetrics, Callable[[int], Asks]]:
-    server = VictoriaMetrics()
-    return server, partial(victoria, server, days)
-
-
-def with_postgres(days: float) -> tuple[PostgreSql, Callable[[int], Asks]]:
-    server = PostgreSql()
-    return server, partial(postgres, server, days)
-
-
-PEERS: Final[Mapping[str, Made]] = {"influxdb": with_influxdb, "victoria": with_victoria, "postgres": with_postgres}
-SETTLE_S: Final = 10.0
-
-
-def load(server: InfluxDb | VictoriaMetrics | PostgreSql, past: plant.History) -> None:
-    with ThreadPoolExecutor(1) as sending:
-        sent = sending.submit(lambda: None)
-        for first in range(0, past.rows, BATCH):
-            payload = server.payload(past, first, min(first + BATCH, past.rows))
-            sent.result()
-            sent = sending.submit(server.write, payload)
-            if first // BATCH % 100 == 99:
-                say(f"{server.name}: {first / past.rows:.0%}")
-        sent.result()
-    if isinstance(server, PostgreSql):
-        server.db.execute("VACUUM ANALYZE s")
-    say(f"{server.name} has {past.rows} rows")
-
-
-def taken_ms(ask: Callable[[], object]) -> float:
+def taken_ms(ask: Ask) -> float:
     start = time.perf_counter()
     ask()
     return (time.perf_counter() - start) * 1e3
 
 
-def rounds(stores: Mapping[str, Callable[[int], Asks]], count: int) -> dict[str, Figures]:
-    """Of each store and question the median of `count` rounds, in which every store is asked once in turn."""
+def rounds(stores: Mapping[str, Callable[[int], Asks]], count: int, until: float) -> tuple[dict[str, Figures], int]:
+    """Of each store and question the median of `count` rounds, in which every store is asked once in turn.
+
+    Each begins one round, and what the one before it still does in the background has a moment to end.
+    No round begins behind the moment `until`, but one is always counted; how many were.
+    """
     found: dict[str, list[Figures]] = {name: [] for name in stores}
+    order = list(stores)
     for number in range(count + 1):
-        for name, asks in stores.items():
-            found[name].append({question: taken_ms(ask) for question, ask in asks(number).items()})
+        if number > 1 and time.monotonic() > until:
+            say(f"time is up: {number - 1} rounds")
+            break
+        for name in (*order[number % len(order) :], *order[: number % len(order)]):
+            time.sleep(PAUSE_S)
+            found[name].append({question: taken_ms(ask) for question, ask in stores[name](number).items()})
         say(f"round {number} of {count}" if number else "every question once, not counted")
-    return {name: middle(its[1:]) for name, its in found.items()}
+    return {name: middle(its[1:]) for name, its in found.items()}, len(found["live"]) - 1
+
+
+def filled(folder: Path, past: plant.History) -> tuple[Path, Path]:
+    """Our history as it stands while a plant runs, and a copy that is settled."""
+    live, settled = folder / "live", folder / "settled"
+    with opened(live) as store:
+        fill(store, past)
+    say(f"our history has {past.rows} rows")
+    shutil.copytree(live, settled)
+    with opened(settled) as store:
+        store.compact()
+    say("and a copy of it is settled")
+    return live, settled
+
+
+def state_of(store: Store) -> Figures:
+    """What a question finds apart."""
+    with store.view() as view:
+        return {
+            "rows_in_memory": sum(each.size for each in view.tails),
+            "segments": len(view.segments),
+            "of_them_late": sum(each.overlap for each in view.segments),
+        }
+
+
+def loaded(names: Sequence[str], past: plant.History, until: float) -> dict[str, Asked]:
+    """The peers with what is asked of them; one that is not full when time is up is left out."""
+    out: dict[str, Asked] = {}
+    try:
+        for name in names:
+            peer = out[name] = PEERS[name]()
+            if not load(peer.server, past, until):
+                say(f"{name} is left out: it took too long to fill")
+                out.pop(name).server.stop()
+    except BaseException:
+        for peer in out.values():
+            peer.server.stop()
+        raise
+    return out
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--days", type=float, default=float(plant.DAYS))
     arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--minutes", type=float, default=8.5, help="in which all is to end")
     arguments.add_argument("--peers", default=",".join(PEERS), help="which peers, by comma; none for ours alone")
     given = arguments.parse_args()
+    until = time.monotonic() + given.minutes * 60
     past = plant.make(given.days)
     say(f"{past.rows} rows made")
+    theirs = only(past, [*SECONDS, *HUNDRED, *STATES, COUNTER], newest_ms=NEWEST_MS)
     folder = Path(tempfile.mkdtemp(prefix="bench-queries-"))
-    servers: list[InfluxDb | VictoriaMetrics | PostgreSql] = []
+    peers: dict[str, Asked] = {}
     try:
-        with opened(folder) as store:
-            fill(store, past)
-            with store.view() as view:
-                apart = {
-                    "rows_in_memory": sum(each.size for each in view.tails),
-                    "segments": len(view.segments),
-                    "of_them_late": sum(each.overlap for each in view.segments),
-                }
-            say(f"our history has {past.rows} rows: {apart}")
-            asks: dict[str, Callable[[int], Asks]] = {"isthmus": partial(ours, store, given.days)}
-            first_ms = {name: round(taken_ms(ask), 2) for name, ask in asks["isthmus"](0).items()}
-            for name in given.peers.split(","):
-                if name in PEERS:
-                    server, questions = PEERS[name](given.days)
-                    servers.append(server)
-                    load(server, past)
-                    asks[name] = questions
-            time.sleep(SETTLE_S if servers else 0)
-            control = rounds(asks, given.rounds)
-            live = control.pop("isthmus")
-            store.compact()
-            settled = rounds({"isthmus": partial(ours, store, given.days)}, given.rounds)["isthmus"]
+        live, settled = filled(folder, past)
+        peers = loaded([name for name in given.peers.split(",") if name in PEERS], theirs, until - FOR_ROUNDS_S)
+        time.sleep(SETTLE_S if peers else 0)
+        with opened(live) as running, opened(settled) as resting:
+            state = {"live": state_of(running), "settled": state_of(resting)}
+            say(f"what is asked: {state}")
+            asks: dict[str, Callable[[int], Asks]] = {
+                "live": partial(ours, running, given.days),
+                "settled": partial(ours, resting, given.days),
+                **{name: partial(asked_of, peer, given.days) for name, peer in peers.items()},
+            }
+            first_ms = {name: round(taken_ms(ask), 2) for name, ask in asks["live"](0).items()}
+            control, counted = rounds(asks, given.rounds, until)
     finally:
-        for server in servers:
-            server.stop()
+        for peer in peers.values():
+            peer.server.stop()
         shutil.rmtree(folder)
-    figures = {"live_ms": live, "settled_ms": settled, "first_ms": first_ms, "state": apart}
+    mine = control.pop("live")
+    figures = {"live_ms": mine, "settled_ms": control.pop("settled"), "first_ms": first_ms, "state": state}
     ratio = {
-        f"{question}_{who}": round(ms / live[question.removesuffix("_cached")], 2)
+        f"{question}_{who}": round(ms / mine[question.removesuffix("_uncached")], 2)
         for who, its in control.items()
         for question, ms in its.items()
     }
-    line("queries", figures, control, ratio, days=given.days, rows=past.rows, rounds=given.rounds)
+    line("queries", figures, control, ratio, days=given.days, rows=past.rows, rows_of_peers=theirs.rows, rounds=counted)
 
 
 if __name__ == "__main__":

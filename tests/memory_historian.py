@@ -10,7 +10,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from isthmus.model.query import Last, Operator, Raw
 from isthmus.model.samples import Batch, TagInfo, ValueKind, kind_of
@@ -109,6 +111,10 @@ class MemoryHistorian:
     def bursts(self, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
         """This one keeps none."""
         raise NotImplementedError((tags, start_ns, end_ns))
+
+    def burst_times(self, tag: int, start_ns: int, end_ns: int) -> NDArray[np.int64]:
+        """This one keeps none."""
+        raise NotImplementedError((tag, start_ns, end_ns))
 
     def correct(self, said: Sequence[Correction]) -> None:
         """Nobody puts anything right here."""

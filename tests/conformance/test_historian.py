@@ -112,6 +112,12 @@ def assert_same(table: pa.Table, wanted: list[tuple[Any, ...]]) -> None:
     edges=(T0, T0 + 20 * NS_PER_MINUTE + 1),
     tags=[1],
 )
+@example(  # A window without length holds nothing, not a value for no time.
+    batches=[(ValueKind.F64, [(1, T0, 0, None)], "")],
+    asked=[q.StateDurations(windows=(Interval(T0 + 20 * NS_PER_MINUTE, T0 + 20 * NS_PER_MINUTE),))],
+    edges=(T0, T0 + 20 * NS_PER_MINUTE),
+    tags=[1],
+)
 @given(
     batches=writings(),
     asked=st.lists(operators(), min_size=1, max_size=4),

@@ -35,6 +35,8 @@ class Device:
     def __init__(self) -> None:
         self.how = "well"
         self.connections = self.most_connections = self.tries = self.value = 0
+        self.firmware, self.asked, self.busy = "1.0", 0, 0
+        """What it says of itself, how often it was asked, and how many questions it leaves without an answer."""
 
 
 class Scripted(SourceSection, frozen=True, kw_only=True, tag="scripted"):
@@ -45,11 +47,15 @@ class Scripted(SourceSection, frozen=True, kw_only=True, tag="scripted"):
 
     async def identify(self) -> Identity:
         device = self.devices[self.name]
-        if device.how != "well":
+        device.asked += 1
+        if device.asked <= device.busy or device.how != "well":
             msg = "no answer"
             raise DeviceAway(msg)
+        said = Identity(address="x:1", protocol="scripted", maker="Acme", serial="42", firmware=device.firmware)
+        if device.connections:
+            return said
         async with self._connected(device):
-            return Identity(address="x:1", protocol="scripted", maker="Acme", serial="42")
+            return said
 
     async def browse(self, pattern: str) -> AsyncIterator[TagFound]:
         if pattern:
@@ -246,25 +252,60 @@ def test_one_broken_device_costs_its_own_tags_and_nothing_else(bench: Make) -> N
     assert any("ZeroDivisionError" in getattr(record, "cause", "") for record in records)
 
 
-def test_a_device_is_asked_once_who_it_is_and_never_by_a_second_connection(bench: Make) -> None:
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isthmus.edge.identity.SETTLE_S", 0.02)
+    monkeypatch.setattr("isthmus.edge.identity.FIRST_WAIT_S", 0.02)
+
+
+async def reconnect(made: Bench, device: Device, name: str) -> None:
+    device.how = "away"
+    await until(lambda: made.state(name) == "away")
+    device.how, asked = "well", device.asked
+    await until(lambda: device.asked > asked)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_device_is_asked_who_it_is_after_each_connecting_and_never_by_a_second_connection(bench: Make) -> None:
     made = bench("press")
 
     async def story() -> None:
         async with made:
             device = made.devices["press"]
-            for _ in range(4):
-                device.how = "well"
-                before = device.value
-                await until(lambda before=before: device.value > before + 3)  # type: ignore[misc]
-                device.how = "away"
-                await until(lambda: made.state("press") == "away")
+            await until(lambda: device.asked)
+            for _ in range(3):
+                await reconnect(made, device, "press")
+            device.firmware = "1.1"
+            await reconnect(made, device, "press")
+            await asyncio.sleep(0.1)
+            assert device.asked == 5
             assert device.most_connections == 1
 
     go(story())
     _, records = made.read()
-    (said,) = [record for record in records if isinstance(record, DeviceIdentified)]
-    assert (said.maker, said.serial) == ("Acme", "42")
+    said = [record for record in records if isinstance(record, DeviceIdentified)]
+    assert [(one.maker, one.serial, one.firmware) for one in said] == [("Acme", "42", "1.0"), ("Acme", "42", "1.1")]
     assert made.devices["press"].connections == 0
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_device_that_is_too_busy_to_say_who_it_is_is_asked_again_and_its_values_do_not_wait(bench: Make) -> None:
+    made = bench("press")
+
+    async def story() -> None:
+        async with made:
+            device = made.devices["press"]
+            device.busy = 3
+            await until(lambda: device.asked == 2)
+            assert device.value > 0
+            await until(lambda: device.asked == 4)
+            await asyncio.sleep(0.3)
+            assert device.asked == 4
+
+    go(story())
+    _, records = made.read()
+    (said,) = [record for record in records if isinstance(record, DeviceIdentified)]
+    assert said.serial == "42"
 
 
 def test_a_bad_tag_is_named_and_hides_no_other(bench: Make) -> None:

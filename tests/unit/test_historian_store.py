@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from isthmus.model.query import Last, Raw
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR
 from isthmus.site.config import HistorianSection
+from isthmus.site.historian import parquet, upkeep
+from isthmus.site.historian import store as store_module
 from isthmus.site.historian.check import Told, Trouble
 from isthmus.site.historian.corrections import Correction
 from isthmus.site.historian.reader import Reader
@@ -292,6 +295,46 @@ def test_a_merge_leaves_one_segment_and_no_mark_of_late_data(store: Store) -> No
     with store.view() as view:
         assert [(each.overlap, each.rows) for each in view.segments] == [(False, 3)]
     assert kept(store, tag)[tag, T0 + 3] == (0, 4.0)
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["while it goes on", "when it is over"])
+def test_a_day_of_many_tag_ranges_is_merged_once_and_then_left_alone(
+    store: Store, monkeypatch: pytest.MonkeyPatch, *, over: bool
+) -> None:
+    for module, name in ((parquet, "ROW_GROUP"), (upkeep, "ROWS_AT_ONCE")):
+        monkeypatch.setattr(module, name, 10)
+    tags = store.tags.intern_all([TagInfo(name=f"plc/{at}", kind=ValueKind.F64) for at in range(2 * upkeep.MERGE_FROM)])
+    for seq in range(1, upkeep.MERGE_FROM + 1):
+        rows = [number(tag, T0 + seq * 100 + step, seq) for tag in tags for step in range(10)]
+        store.append([batch(seq, ValueKind.F64, rows, T0)])
+        store.seal()
+    if over:
+        store.append([batch(100, ValueKind.F64, [number(tags[0], T0 + NS_PER_DAY)], T0 + NS_PER_DAY)])
+        store.seal()
+    store.maintain()
+    with store.view() as view:
+        merged = view.segments
+    assert len(merged) > upkeep.MERGE_FROM
+    store.maintain()
+    with store.view() as view:
+        assert view.segments == merged
+
+
+def test_who_brings_samples_faster_than_they_are_sealed_is_slowed_down_before_being_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "EASE_ROW_S", 1.0)
+    monkeypatch.setattr(store_module, "EASE_MOST_S", 0.3)
+    taken_s = []
+    with Store(tmp_path, HistorianSection(seal_rows=1000)) as store:
+        tag = store.tags.intern(TagInfo(name="plc/speed", kind=ValueKind.F64))
+        with store._seals:
+            for seq in range(1, 9):
+                rows = [number(tag, T0 + seq * NS_PER_HOUR + step) for step in range(400)]
+                before = time.perf_counter()
+                store.append([batch(seq, ValueKind.F64, rows)])
+                taken_s.append(time.perf_counter() - before)
+    assert max(taken_s[:7]) < 0.3 <= taken_s[7]
 
 
 def test_no_segment_is_deleted_under_a_view(store: Store) -> None:

@@ -226,6 +226,23 @@ def test_pages_open_to_others_without_https_are_refused_by_the_check(section: We
     assert not list(mistakes_in(WebSection(listen="0.0.0.0:443", certificate=Path("c"), key=Path("k"))))
 
 
+def test_a_strangers_guesses_keep_nobody_from_the_place_where_that_person_works(accounts: Accounts) -> None:
+    accounts.add(ADMIN, GOOD)
+    accounts.log_in("ann", GOOD, "10.0.0.1")
+    refusals = [refusal(accounts, "Ann", f"guess {number}", "10.0.0.66") for number in range(8)]
+    assert "Too many" in refusals[-1]
+    assert accounts.log_in("ann", GOOD, "10.0.0.1")
+    assert "Too many" in refusal(accounts, "ann", GOOD, "10.0.0.2"), "a place that is new to her waits with the name"
+    refusals = [refusal(accounts, "ANN", f"guess {number}", "10.0.0.1") for number in range(8)]
+    assert "Too many" in refusals[-1], "guesses at her own place are counted too"
+
+
+def refusal(accounts: Accounts, name: str, password: str, address: str) -> str:
+    with pytest.raises(AccountRefused) as refused:
+        accounts.log_in(name, password, address)
+    return str(refused.value)
+
+
 def test_guesses_made_at_once_are_held_up_like_guesses_made_in_turn(accounts: Accounts) -> None:
     accounts.add(ADMIN, GOOD)
     said: list[str] = []

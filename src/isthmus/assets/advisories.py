@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 
 from isthmus.assets.csaf import Library, Row
 from isthmus.assets.keys import maker_key, meaningful, squeezed
-from isthmus.assets.versions import affected
+from isthmus.assets.versions import affected, names_single_versions
+from isthmus.model.inventory import digest
 from isthmus.model.records.assets import Advice, Answer, AssetAdvised, AssetDecided, AssetKnown
 
 _SHORTEST_ORDER: Final = 6
@@ -38,11 +39,11 @@ _SIEMENS: Final = re.compile(r"\b6[A-Z]{2}\d ?\d{3}-?\w{5}-?\w{4}\b")
 
 def advise(asset: AssetKnown, library: Library | None, matcher: Matcher | None = None) -> AssetAdvised:
     """The answer for one asset. Its `time_ns` is 0 until it is logged."""
+    subject = subject_of(asset)
     if library is None or not library.documents:
-        return AssetAdvised(path=asset.path, time_ns=0, answer="no data", newest="")
-    found, certain = (matcher or Matcher(library)).rows(asset)
-    versions = [field.value for field in asset.all("firmware")[:1]]
-    version = versions[0] if versions else ""
+        return AssetAdvised(path=asset.path, time_ns=0, answer="no data", newest="", of=subject.digest)
+    found, certain = (matcher or Matcher(library)).rows(subject)
+    version = subject.firmware
     advices = tuple(sorted(_advices(found, version, certain=certain), key=_order))
     answer: Answer = min((one.answer for one in advices), key=_WORST.index, default="no data")
     return AssetAdvised(
@@ -52,7 +53,31 @@ def advise(asset: AssetKnown, library: Library | None, matcher: Matcher | None =
         newest=library.newest,
         advices=advices,
         conduit=_conduit(asset, advices),
+        of=subject.digest,
     )
+
+
+class Subject(NamedTuple):
+    """What of an asset an advisory is held against."""
+
+    maker: str
+    models: tuple[str, ...]
+    families: tuple[str, ...]
+    firmware: str
+
+    @property
+    def digest(self) -> str:
+        """Its name: an answer for one subject is none for another."""
+        return digest(self.maker, *self.models, "families", *self.families, "firmware", self.firmware)
+
+
+def subject_of(asset: AssetKnown) -> Subject:
+    """What the asset says of itself surely enough. Its firmware counts however it is known."""
+    sure = [field for field in asset.fields if field.confidence >= _SURE_ENOUGH and meaningful(field.value)]
+    models = tuple(dict.fromkeys(field.value for field in sure if field.name in ("model", "order_number")))
+    families = tuple(dict.fromkeys(field.value for field in sure if field.name == "family"))
+    maker = maker_key(next((field.value for field in sure if field.name == "maker"), ""))
+    return Subject(maker, models, families, asset.best("firmware"))
 
 
 class Matcher:
@@ -63,15 +88,11 @@ class Matcher:
         self._wild = [(row, pattern, maker) for row, _, maker in self._rows for pattern in _wildcards(row)]
         self._known: dict[tuple[str, tuple[str, ...], tuple[str, ...]], tuple[list[Row], bool]] = {}
 
-    def rows(self, asset: AssetKnown) -> tuple[list[Row], bool]:
-        """The rows that speak of the asset, and whether by its order number."""
-        sure = [field for field in asset.fields if field.confidence >= _SURE_ENOUGH and meaningful(field.value)]
-        models = tuple(dict.fromkeys(field.value for field in sure if field.name in ("model", "order_number")))
-        families = tuple(dict.fromkeys(field.value for field in sure if field.name == "family"))
-        maker = maker_key(next((field.value for field in sure if field.name == "maker"), ""))
-        key = (maker, models, families)
+    def rows(self, subject: Subject) -> tuple[list[Row], bool]:
+        """The rows that speak of it, and whether by its order number."""
+        key = subject[:3]
         if key not in self._known:
-            self._known[key] = self._find(maker, models, families)
+            self._known[key] = self._find(*key)
         return self._known[key]
 
     def _find(self, maker: str, models: Sequence[str], families: Sequence[str]) -> tuple[list[Row], bool]:
@@ -196,6 +217,8 @@ def _answer(row: Row, version: str, *, certain: bool) -> tuple[Answer, str]:  # 
         return "unknown", f"“{row.version}” cannot be held against {told}{by}"
     if not certain:
         return "unknown", f"{version} lies outside {row.version}{by}"
+    if row.end or names_single_versions(row.version):
+        return "unknown", f"the advisory speaks of {row.version} alone, and not of {version}"
     return "not affected", f"{version} lies outside {row.version}"
 
 
@@ -226,14 +249,36 @@ class Decided(NamedTuple):
     product_id: str
     status: str
     reason: str
+    by: str
+    said_ns: int
+    stands: bool
+    """False where the asset's maker, model or firmware is another since: then it must be decided anew."""
+    past: tuple[tuple[int, str], ...]
+    """When it was decided and how, this time and each time before."""
 
 
-def decisions(decided: Iterable[AssetDecided]) -> Mapping[tuple[str, str], Decided]:
-    """By (asset id, advisory), the newest decision."""
+def decisions(decided: Iterable[AssetDecided], assets: Iterable[AssetKnown]) -> Mapping[tuple[str, str], Decided]:
+    """By (asset id, advisory), the newest decision, under whichever of its ids the asset was known then."""
+    by_alias: dict[str, list[AssetKnown]] = {}
+    for asset in assets:
+        for alias in {asset.path.rpartition("/")[2], *asset.aliases}:
+            by_alias.setdefault(alias, []).append(asset)
     out: dict[tuple[str, str], Decided] = {}
-    for one in sorted(decided, key=lambda each: each.said_ns):
-        if one.decision == "advisory":
-            told = one.fields
-            key = (one.path.rpartition("/")[2], told.get("advisory", ""))
-            out[key] = Decided(key[1], told.get("product_id", ""), told.get("status", ""), one.reason)
+    for one in sorted(decided, key=lambda each: (each.said_ns, each.ordinal)):
+        name, told = one.path.rpartition("/")[2], one.fields
+        meant = by_alias.get(name, []) if one.decision == "advisory" and not one.gone else []
+        exact = [asset for asset in meant if asset.path == one.path]
+        for asset in exact or (meant if len(meant) == 1 else []):
+            of, status = told.get("of", ""), told.get("status", "")
+            key = (asset.path.rpartition("/")[2], told.get("advisory", ""))
+            out[key] = Decided(
+                told.get("advisory", ""),
+                told.get("product_id", ""),
+                status,
+                one.reason,
+                one.by,
+                one.said_ns,
+                not of or of == subject_of(asset).digest,
+                (*(out[key].past if key in out else ()), (one.said_ns, status)),
+            )
     return out

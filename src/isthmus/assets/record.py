@@ -105,7 +105,8 @@ def _said(seen: AssetSeen, places: Places) -> _Said:
 def _grouped(said: Sequence[_Said]) -> dict[str, list[_Said]]:
     """The statements by the key of the device they speak of."""
     strong = _strong(said)
-    known = _Known(_owners(said, strong), _cards(said), _links(said, strong), _makers(said, strong))
+    owners, modules = _owners(said, strong)
+    known = _Known(owners, modules, _cards(said), _links(said, strong), _makers(said, strong))
     out: dict[str, list[_Said]] = defaultdict(list)
     for one in said:
         out[strong.get(one.seen.path) or _by_place(one, known)].append(one)
@@ -131,16 +132,26 @@ def _strong(said: Sequence[_Said]) -> dict[str, str]:
     return out
 
 
-def _owners(said: Sequence[_Said], strong: dict[str, str]) -> dict[tuple[str, str], list[tuple[int, int, str]]]:
-    """By (zone, address), which devices with a serial answered there as themselves, and when."""
-    spans: dict[tuple[str, str], dict[str, tuple[int, int]]] = defaultdict(dict)
+Spans = list[tuple[int, int, str]]
+"""From when to when which device was there, by its key."""
+
+
+def _owners(
+    said: Sequence[_Said], strong: dict[str, str]
+) -> tuple[dict[tuple[str, str], Spans], dict[tuple[str, str, str], Spans]]:
+    """Which devices with a serial answered where, and when: by (zone, address) as themselves, and behind it by child."""
+    spans: dict[tuple[str, str, str], dict[str, tuple[int, int]]] = defaultdict(dict)
     for one in said:
         key = strong.get(one.seen.path)
-        if key and one.seen.address and not one.seen.child:
-            at = spans[one.zone, one.seen.address]
+        if key and one.seen.address:
+            at = spans[one.zone, one.seen.address, one.seen.child]
             first, last = at.get(key, (one.seen.time_ns, one.seen.last_ns))
             at[key] = (min(first, one.seen.time_ns), max(last, one.seen.last_ns))
-    return {place: sorted((first, last, key) for key, (first, last) in at.items()) for place, at in spans.items()}
+    listed = {place: sorted((first, last, key) for key, (first, last) in at.items()) for place, at in spans.items()}
+    return (
+        {(zone, address): here for (zone, address, child), here in listed.items() if not child},
+        {place: here for place, here in listed.items() if place[2]},
+    )
 
 
 class _Card(NamedTuple):
@@ -167,7 +178,8 @@ def _cards(said: Sequence[_Said]) -> dict[str, _Card]:
 class _Known(NamedTuple):
     """What is known of places and cards when a statement without a serial looks for its device."""
 
-    owners: dict[tuple[str, str], list[tuple[int, int, str]]]
+    owners: dict[tuple[str, str], Spans]
+    modules: dict[tuple[str, str, str], Spans]
     cards: dict[str, _Card]
     links: dict[str, set[str]]
     makers: dict[tuple[str, str], set[str]]
@@ -222,10 +234,12 @@ def _by_place(one: _Said, known: _Known) -> str:
         # Two makers' models at one place are two devices, one after the other or behind one translated address.
         several = maker and (len(known.makers[place]) > 1 or place in known.owners)
         owner = f"address {place[0]} {place[1]}" + (f" {maker}" if several else "")
-    return f"module {owner} {seen.child}" if seen.child else owner
+    if not seen.child:
+        return owner
+    return _nearest(known.modules.get((*place, seen.child), []), seen.time_ns, "") or f"module {owner} {seen.child}"
 
 
-def _nearest(spans: list[tuple[int, int, str]], time_ns: int, maker: str) -> str:
+def _nearest(spans: Spans, time_ns: int, maker: str) -> str:
     """The device that owned the place at that time, or was the nearest to it; never one of another maker."""
     gaps = ((max(first - time_ns, time_ns - last, 0), key) for first, last, key in spans if _may_be_of(key, maker))
     return min(gaps, default=(0, ""))[1]

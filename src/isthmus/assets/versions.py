@@ -209,6 +209,16 @@ def ranges(text: str) -> tuple[Range, ...] | None:
     return _paired([one for one in read if one is not None])
 
 
+def names_single_versions(text: str) -> bool:
+    """Whether a text names versions one by one, so that of all others it says nothing.
+
+    >>> names_single_versions("V4.6, V4.7"), names_single_versions("< V4.7"), names_single_versions("all")
+    (True, False, False)
+    """
+    found = ranges(text) or ()
+    return any(bounds and all(bound.operator in ("=", "if") for bound in bounds) for bounds in found)
+
+
 def affected(text: str, version: str) -> bool | None:
     """Whether an advisory's text covers a device's version; None when that cannot be known.
 

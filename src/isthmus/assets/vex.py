@@ -9,14 +9,36 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from isthmus import __version__
 from isthmus.assets.advisories import Decided
-from isthmus.model.records.assets import AssetAdvised, AssetKnown
+from isthmus.model.records.assets import Advice, AssetAdvised, AssetKnown
 from isthmus.model.time import iso
 
 STATUSES: Final = ("known_affected", "known_not_affected", "fixed", "under_investigation")
 _JUSTIFIED: Final = "impact"
 _CVE: Final = re.compile(r"CVE-[0-9]{4}-[0-9]{4,}")
 """As CSAF 2.0, 3.2.3.2 has it; what is otherwise is another's id."""
+
+
+def left_out(
+    assets: Sequence[AssetKnown],
+    advised: Mapping[str, AssetAdvised],
+    decided: Mapping[tuple[str, str], Decided],
+) -> list[str]:
+    """The decisions that no document tells, with the reason, a sentence each."""
+    names = {asset.path.rpartition("/")[2]: asset.best("name") or asset.best("address") for asset in assets}
+    out = []
+    for (asset_id, advisory), decision in sorted(decided.items()):
+        called = f"the decision on {advisory} for {names.get(asset_id) or asset_id} is left out"
+        if not decision.stands:
+            out.append(f"{called}: its model or firmware is another since; decide anew")
+        elif _advice(advised.get(asset_id), advisory) is None:
+            out.append(f"{called}: the advisories that were held last do not speak of it")
+    return out
+
+
+def _advice(answer: AssetAdvised | None, advisory: str) -> Advice | None:
+    return next((one for one in answer.advices if one.advisory == advisory), None) if answer else None
 
 
 def vex(  # noqa: PLR0913, PLR0917  what there is, what is known of it and what was decided
@@ -26,17 +48,18 @@ def vex(  # noqa: PLR0913, PLR0917  what there is, what is known of it and what 
     advised: Mapping[str, AssetAdvised],
     decided: Mapping[tuple[str, str], Decided],
     now_ns: int,
+    namespace: str = "",
 ) -> dict[str, Any]:
-    """The document. Raises ValueError when nothing was decided: CSAF knows no empty VEX."""
+    """The document. Raises ValueError when nothing was decided: CSAF knows no empty VEX.
+
+    Its version counts the decisions, and its history names each: the same decisions are the same version.
+    """
     by_id = {asset.path.rpartition("/")[2]: asset for asset in assets}
     products: dict[str, dict[str, Any]] = {}
     found: dict[str, dict[str, Any]] = {}
     for (asset_id, advisory), decision in sorted(decided.items()):
-        asset, answer = by_id.get(asset_id), advised.get(asset_id)
-        if asset is None or answer is None or decision.status not in STATUSES:
-            continue
-        advice = next((one for one in answer.advices if one.advisory == advisory), None)
-        if advice is None:
+        asset, advice = by_id.get(asset_id), _advice(advised.get(asset_id), advisory)
+        if asset is None or advice is None or decision.status not in STATUSES or not decision.stands:
             continue
         products[asset_id] = _product(asset_id, asset)
         for cve in advice.cves or (advisory,):
@@ -44,21 +67,26 @@ def vex(  # noqa: PLR0913, PLR0917  what there is, what is known of it and what 
     if not products:
         msg = "no answer has been decided yet; decide some with isthmus audit advisories --decide"
         raise ValueError(msg)
-    when = iso(now_ns)
+    made = sorted((said_ns, *key, status) for key, one in decided.items() for said_ns, status in one.past)
+    history = [
+        {"date": iso(said_ns), "number": str(number), "summary": f"{advisory} on {asset_id}: {status}"}
+        for number, (said_ns, asset_id, advisory, status) in enumerate(made, 1)
+    ]
     return {
         "document": {
             "category": "csaf_vex",
             "csaf_version": "2.0",
             "lang": "en",
             "title": f"What {name} decided on advisories of its assets",
-            "publisher": {"category": "user", "name": name, "namespace": "https://example.invalid/"},
+            "publisher": {"category": "user", "name": name, "namespace": namespace or f"urn:isthmus:{plant}"},
             "tracking": {
                 "id": f"vex-{plant.replace('/', '-')}",
                 "status": "final",
-                "version": "1",
-                "initial_release_date": when,
-                "current_release_date": when,
-                "revision_history": [{"date": when, "number": "1", "summary": "As decided"}],
+                "version": history[-1]["number"],
+                "initial_release_date": history[0]["date"],
+                "current_release_date": history[-1]["date"],
+                "revision_history": history,
+                "generator": {"date": iso(now_ns), "engine": {"name": "Isthmus", "version": __version__}},
             },
         },
         "product_tree": {"full_product_names": [products[key] for key in sorted(products)]},

@@ -14,7 +14,8 @@
     isthmus history sql [FOLDER]       the same questions as SQL macros, for whoever has DuckDB
     isthmus history ship FOLDER        put what is new where a group reads it (the site does so with ship_to)
 
-All but `compact`, `restore`, `import` and `correct` may run while the site writes.
+All but `compact` and `restore` may run while the site is at work; `import` and `correct` are handed to
+it then, and it takes them without anything live waiting for them.
 """
 
 from __future__ import annotations
@@ -23,18 +24,21 @@ import argparse
 import errno
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from isthmus.model.errors import IsthmusError, UsageError
 from isthmus.site.config import SiteSection
+
+if TYPE_CHECKING:
+    from isthmus.site.historian.imports import Into
 
 _IMPORT: Final = """\
 Samples of files go into history as tags SOURCE/name. The dialect is found by the file's first lines;
 name it with --format where it is not. Stopped, even by kill -9, an import is just started again: what
 was taken in is passed over. Rows that do not fit are listed with line and reason in FILE.rejected.csv,
-and none is dropped in silence.
+and none is dropped in silence. A site at work is handed the samples piece by piece; what is live goes first.
 
   A table, a row a sample (CSV, .csv.gz, Parquet), its columns named by you:
     isthmus history import past.csv --source oven --tag Point --time When --value Reading --zone Europe/London
@@ -238,50 +242,90 @@ def _mend(folder: Path, args: argparse.Namespace) -> int:
 
 
 def _import(folder: Path, args: argparse.Namespace) -> int:
+    from isthmus.run.hand_history import Hands, Straight  # noqa: PLC0415  heavy
+    from isthmus.site.historian.store import Store  # noqa: PLC0415  as above
+
+    try:
+        store = Store(folder, told=lambda told: print(told.what))
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        print("the site is running and is handed the samples; what is live goes first")
+        hands = Hands(args.data)
+        return _import_into(hands, hands.finish, args)
+    with store:
+        straight = Straight(store)
+        try:
+            return _import_into(straight, lambda: None, args)
+        finally:
+            straight.leave_word(args.data)
+
+
+def _import_into(into: Into, done_with: Callable[[], None], args: argparse.Namespace) -> int:
+    """Each file; `done_with` is called when one was read."""
     from isthmus.run.history import Listed, Progress  # noqa: PLC0415  heavy
     from isthmus.site.historian.exports import Columns, tag_names  # noqa: PLC0415  as above
     from isthmus.site.historian.imports import How, import_file  # noqa: PLC0415  as above
-    from isthmus.site.historian.store import Store  # noqa: PLC0415  as above
 
     names = tag_names(args.tag_names) if args.tag_names else {}
     how = How(args.format, Columns(args.tag, args.time, args.value, args.status), args.zone, names)
-    with Store(folder, told=lambda told: print(told.what)) as store:
-        for number, path in enumerate(args.files):
-            listed = args.rejected or path.with_name(path.name + ".rejected.csv")
-            progress = Progress(path.name)
-            with Listed(listed, path, more=bool(args.rejected and number)) as unfit:
-                done = import_file(store, path, args.source, how, unfit=unfit, progress=progress)
-            progress.end()
-            print(f"{path}: {done.rows:,} samples")
-            if unfit.rows:
-                print(
-                    f"  {done.unread:,} rows left out, {done.odd:,} kept as Bad samples without a value;"
-                    f" each with line and reason in {listed}"
-                )
+    for number, path in enumerate(args.files):
+        listed = args.rejected or path.with_name(path.name + ".rejected.csv")
+        progress = Progress(path.name)
+        with Listed(listed, path, more=bool(args.rejected and number)) as unfit:
+            done = import_file(into, path, args.source, how, unfit=unfit, progress=progress)
+        done_with()
+        progress.end()
+        print(f"{path}: {done.rows:,} samples")
+        if unfit.rows:
+            print(
+                f"  {done.unread:,} rows left out, {done.odd:,} kept as Bad samples without a value;"
+                f" each with line and reason in {listed}"
+            )
     return 0
 
 
 def _correct(folder: Path, args: argparse.Namespace) -> int:
     from isthmus.model.time import parse  # noqa: PLC0415  heavy
+    from isthmus.run.hand_history import correct  # noqa: PLC0415  as above
+    from isthmus.site.handed_history import SaidRight  # noqa: PLC0415  as above
     from isthmus.site.historian.corrections import Correction, value_of  # noqa: PLC0415  as above
     from isthmus.site.historian.store import Store  # noqa: PLC0415  as above
 
-    with Store(folder, told=lambda told: print(told.what), background=False) as store:
+    try:
+        time_ns = parse(args.time)
+    except ValueError as error:
+        msg = f"{args.tag}: {error}"
+        raise UsageError(msg) from error
+    said = SaidRight(tag=args.tag, time_ns=time_ns, value=args.value, by=args.by, why=args.why, said_ns=time.time_ns())
+    try:
+        store = Store(folder, told=lambda told: print(told.what), background=False)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        correct(args.data, said)
+        print(f"{args.tag} at {args.time} is {args.value} from now on; the running site took it and folds again")
+        return 0
+    with store:
         tag = store.tags.find(args.tag)
         if tag is None:
             msg = f"no tag is called {args.tag}; isthmus history show --tags 100 lists the largest"
             raise UsageError(msg)
         try:
-            time_ns = parse(args.time)
             value = value_of(store.tags.info(tag).kind, args.value)
         except ValueError as error:
             msg = f"{args.tag}: {error}"
             raise UsageError(msg) from error
-        status = 0 if value is not None else 0x8000_0000
-        said = Correction(
-            tag=tag, time_ns=time_ns, value=value, status=status, said_ns=time.time_ns(), by=args.by, why=args.why
+        right = Correction(
+            tag=tag,
+            time_ns=time_ns,
+            value=value,
+            status=0 if value is not None else 0x8000_0000,
+            said_ns=said.said_ns,
+            by=args.by,
+            why=args.why,
         )
-        store.correct([said])
+        store.correct([right])
     print(f"{args.tag} at {args.time} is {args.value} from now on; the site folds again when it is started")
     return 0
 
@@ -344,8 +388,6 @@ _REFUSED: Final = {
 }
 _INSTEAD: Final = {
     "compact": "which merges by itself; stop it first to do so now",
-    "correct": "where samples are put right on the machine's page; stop it first to do so here",
-    "import": "and two cannot write one history; stop it first, the edges keep what comes meanwhile",
 }
 """What to do when a running site holds the history."""
 _TASKS = {

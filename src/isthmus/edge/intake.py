@@ -6,6 +6,7 @@ believes that it still runs.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import Final, Literal, Protocol
@@ -57,6 +58,8 @@ class Intake:
         """When the device last gave anything, by the steady clock."""
         self.answered = False
         """True once the device has answered since the last `begin`."""
+        self.connected = asyncio.Event()
+        """Set while the device is connected and its tags are being read."""
         self.bad: dict[int, TagFault] = {}
         """Tags that could not be read when they were last heard of, whatever connections came and went since."""
         self._tags, self._buffer, self._changed = tuple(tags), buffer, changed
@@ -69,6 +72,7 @@ class Intake:
         """A new attempt to reach the device begins; what is still wrong with a tag, it tells again."""
         self.now.faults.clear()
         self.answered = False
+        self.connected.clear()
         self.heard = time.monotonic()
 
     def emit(self, batch: pa.RecordBatch) -> None:
@@ -88,6 +92,7 @@ class Intake:
     def up(self, *, address: str, security: str) -> None:
         """The device answers and its tags are being read."""
         self._contact()
+        self.connected.set()
         before = (self.now.state, self.now.address, self.now.security)
         self.now.state, self.now.cause, self.now.next_try_ns = "up", "", None
         self.now.address, self.now.security = address, security

@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 
 from isthmus.edge.buffer import Buffer
 from isthmus.edge.config import EdgeSection
-from isthmus.edge.identity import identify
+from isthmus.edge.identity import Asking
 from isthmus.edge.intake import Intake, SourceNow, State, tags_of
 from isthmus.edge.source import Limits, Source, SourceSection
 from isthmus.model import status as st
@@ -77,8 +77,8 @@ class _Task:
     ) -> None:
         self.intake = Intake(source, tags_of(source), buffer, self._changed)
         self._source, self._tags = cast("Source", source), tags_of(source)
-        self._edge, self._path, self._buffer, self._turn = edge, path, buffer, turn
-        self._identified = False
+        self._edge, self._path, self._buffer = edge, path, buffer
+        self._asking = Asking(self._source, path, buffer, turn)
         self._plan: Any = None
         self._telling: asyncio.TimerHandle | None = None
         self._named: dict[int, TagFault] = {}
@@ -104,9 +104,6 @@ class _Task:
         """Run the source until it ends; the seconds to wait before the next attempt."""
         self.intake.begin()
         try:
-            if not self._identified:
-                self._identified = True
-                await identify(self._source, self._path, self._buffer, self._turn)
             if self._plan is None:
                 # The same plan for every attempt: a source may note in it where to go on reading.
                 self._plan = self._source.plan(self._tags, Limits())
@@ -126,6 +123,8 @@ class _Task:
     async def _watched(self, plan: Any) -> None:  # noqa: ANN401  each protocol has its own plan
         """Run the source, but not for ever when it neither gives anything nor fails."""
         running = asyncio.ensure_future(self._source.run(plan, self.intake))
+        asking = asyncio.ensure_future(self._asking.ask(self.intake.connected))
+        asking.add_done_callback(self._asked)
         try:
             while not running.done():
                 quiet = time.monotonic() - self.intake.heard
@@ -134,8 +133,9 @@ class _Task:
                     break
                 await asyncio.wait([running], timeout=min(left, LOOK_S))
         finally:
+            asking.cancel()
             running.cancel()
-            await asyncio.wait([running], timeout=END_S)
+            await asyncio.wait([running, asking], timeout=END_S)
         if not running.done():
             msg = f"the source did not let go of its device within {END_S:.0f} s; restart the edge and report this"
             raise DeviceAway(msg)
@@ -146,6 +146,11 @@ class _Task:
         else:
             msg = f"it took the connection and gave nothing for {FIRST_ANSWER_S:.0f} s"
             raise DeviceAway(msg)
+
+    def _asked(self, asking: asyncio.Future[None]) -> None:
+        """What goes wrong with asking who the device is costs no value, and is told with its trace."""
+        if not asking.cancelled() and (error := asking.exception()) is not None:
+            _log.error("%s: who it is cannot be asked; please report this", self._path, exc_info=error)
 
     def _away(self, cause: str, state: State, wait_s: float) -> float:
         self.intake.lose(st.BAD_NO_COMMUNICATION)

@@ -15,6 +15,7 @@ import pyarrow as pa
 from msgspec import Meta
 
 from isthmus.model.plant import Name, Section
+from isthmus.model.records.edge import Nameplate
 from isthmus.model.samples import TimeOf, ValueKind
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -77,6 +78,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     firmware: str = ""
     security: str = ""
     more: dict[str, str] = {}
+    parts: tuple[Nameplate, ...] = ()
+    """What stands behind the device and has a nameplate of its own: the machines of one server."""
 
 
 class TagFound(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +119,10 @@ class Source(Protocol):
         ...
 
     async def identify(self) -> Identity:
-        """Ask who the device is, by reading only. Raises DeviceAway."""
+        """Ask who the device is, by reading only; over the connection of `run` while that stands, else over an own one.
+
+        Raises DeviceAway, and DeviceRefuses when a person must act.
+        """
         ...
 
     def browse(self, pattern: str) -> AsyncIterator[TagFound]:

@@ -65,6 +65,16 @@ MORE: Final[Mapping[str, str]] = {
     "tags": "Tags",
     "hardware": "Hardware version",
     "family": "Product family",
+    "source": "Read by source",
+    "software": "Server software",
+    "software_maker": "Server software made by",
+    "product_instance_uri": "Product instance",
+    "maker_uri": "Manufacturer's URI",
+    "manual": "Manual",
+    "component": "Component name",
+    "application_uri": "OPC UA application URI",
+    "product_uri": "OPC UA product URI",
+    "server_certificate": "OPC UA certificate, SHA-256",
     "supported_until": "Supported until",
 }
 """Fields beyond the guidance's."""

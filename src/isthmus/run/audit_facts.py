@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from isthmus.assets.addresses import Places
+from isthmus.assets.csaf import Library
 from isthmus.model.records import Record
 from isthmus.model.records.assets import (
     AssetAdvised,
@@ -44,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     zones: tuple[Zone, ...] = ()
     conduits: tuple[Conduit, ...] = ()
     time_zone: str = "UTC"
+    sources: dict[str, str] = {}
+    """Of a running site: by the path of a source what its device is called."""
 
     @property
     def places(self) -> Places:
@@ -68,6 +71,10 @@ class AuditFacts(ABC):
         """Every fact of a kind that stands."""
         decoder: msgspec.json.Decoder[R] = msgspec.json.Decoder(kind)
         return [decoder.decode(row["body"]) for row in self.rows(_TABLES[kind])]
+
+    def library(self) -> Library | None:
+        """The advisories that were held against the record last; None where they are not kept."""
+        return None
 
     def revision(self, record: Record) -> int:
         """The highest revision that the record's key ever had; -1 when it was never said."""

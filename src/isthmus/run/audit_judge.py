@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from isthmus.assets.advisories import Matcher, advise
+from isthmus.assets.advisories import Matcher, advise, subject_of
 from isthmus.assets.cisa import scored
 from isthmus.assets.csaf import Library
 from isthmus.assets.decided import baseline, with_decisions
 from isthmus.assets.findings import Look, find
-from isthmus.assets.heard import seen
 from isthmus.assets.oriented import oriented
-from isthmus.assets.record import over_both, record
+from isthmus.assets.record import record
 from isthmus.model.records import Record
 from isthmus.model.records.assets import (
     AssetAdvised,
@@ -27,6 +25,7 @@ from isthmus.model.records.assets import (
 )
 from isthmus.model.records.edge import DeviceIdentified
 from isthmus.run.audit_facts import AuditFacts
+from isthmus.run.audit_own import asked
 
 
 class Judged(NamedTuple):
@@ -44,7 +43,7 @@ def judge(store: AuditFacts, now_ns: int | None = None) -> Judged:
     settings = store.settings
     flows = oriented(store.all(FlowSeen))
     decided = store.all(AssetDecided)
-    statements = [*store.all(AssetSeen), *_asked(settings.path, store.all(DeviceIdentified))]
+    statements = [*store.all(AssetSeen), *asked(settings.path, store.all(DeviceIdentified), settings.sources)]
     assets = scored(with_decisions(record(settings.path, statements, flows, settings.places), decided))
     look = Look(
         settings.path,
@@ -59,10 +58,34 @@ def judge(store: AuditFacts, now_ns: int | None = None) -> Judged:
     changes = [
         *_changes(assets, store.all(AssetKnown), now),
         *_changes(findings, store.all(AssetFinding), None, store.revision),
+        *_changes(*_advised(store, assets), now),
     ]
     if changes:
         store.append(changes)
     return Judged(assets, findings, len(changes))
+
+
+def _advised(store: AuditFacts, assets: Sequence[AssetKnown]) -> tuple[list[AssetAdvised], list[AssetAdvised]]:
+    """The answers that stand, and those that were logged: one of another model or firmware is no answer.
+
+    What is new or otherwise is held against the advisories that were held last; where those are not kept, the
+    answer is withdrawn.
+    """
+    known = store.all(AssetAdvised)
+    by_path = {one.path: one for one in known}
+    out: list[AssetAdvised] = []
+    owed: list[AssetKnown] = []
+    for asset in assets:
+        told = by_path.get(asset.path)
+        if told is not None and told.of == subject_of(asset).digest:
+            out.append(told)
+        else:
+            owed.append(asset)
+    library = store.library() if known and owed else None
+    if library is None:
+        return [*out, *(by_path[one.path] for one in owed if one.path in by_path and not by_path[one.path].of)], known
+    matcher = Matcher(library)
+    return [*out, *(advise(one, library, matcher) for one in owed)], known
 
 
 def hold_advisories(store: AuditFacts, library: Library, now_ns: int | None = None) -> list[AssetAdvised]:
@@ -74,50 +97,6 @@ def hold_advisories(store: AuditFacts, library: Library, now_ns: int | None = No
     if changes:
         store.append(changes)
     return answers
-
-
-def _asked(plant: str, devices: Sequence[DeviceIdentified]) -> list[AssetSeen]:
-    """What our own sources learned when they asked, as statements; the same answer again only makes it newer.
-
-    Where one address answers on several ports, each port is a device behind it, as behind a gateway.
-    """
-    ports: defaultdict[str, set[str]] = defaultdict(set)
-    for one in devices:
-        host, port = _host_port(one.address)
-        ports[host].add(port)
-    out: dict[str, AssetSeen] = {}
-    for one in devices:
-        host, port = _host_port(one.address)
-        told = seen(
-            plant,
-            source="our own sources",
-            frame=0,
-            first_ns=one.time_ns,
-            last_ns=one.time_ns,
-            how="queried",
-            method=f"asked by {one.protocol}",
-            address=host,
-            child=f"port {port}" if len(ports[host]) > 1 else "",
-            fields={
-                "maker": one.maker,
-                "model": one.model,
-                "serial": one.serial,
-                "firmware": one.firmware,
-                **one.more,
-            },
-        )
-        before = out.get(told.path)
-        out[told.path] = over_both(before, told) if before else told
-    return list(out.values())
-
-
-def _host_port(address: str) -> tuple[str, str]:
-    """The host and the port of an address or URL; the port "" where it names none."""
-    place = address.rpartition("//")[2].partition("/")[0]
-    if place.startswith("["):
-        host, _, port = place[1:].partition("]")
-        return host, port.removeprefix(":")
-    return (place.rpartition(":")[0], place.rpartition(":")[2]) if place.count(":") == 1 else (place, "")
 
 
 def _changes(

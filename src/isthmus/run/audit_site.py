@@ -21,6 +21,7 @@ from isthmus.model.records.edge import DeviceIdentified
 from isthmus.plantfile import PlantFile
 from isthmus.run.audit_facts import AuditFacts, Settings
 from isthmus.run.audit_judge import judge
+from isthmus.run.audit_own import called
 from isthmus.site.site import Site
 
 _SAID: Final = (AssetSeen, FlowSeen, AssetDecided, DeviceIdentified)
@@ -44,6 +45,7 @@ class SiteAudit(AuditFacts):
             zones=file.zones,
             conduits=file.conduits,
             time_zone=site.plant.time_zone,
+            sources=called(site.plant, [source.name for source in file.sources]),
         )
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:

@@ -3,6 +3,7 @@
     audit/log              everything that was ever said or decided, in order
     audit/views.sqlite     made from the log; may be thrown away
     audit/settings.json    the plant's name, its zones, conduits and own ranges
+    audit/advisories.gz    the advisories that were held against it last, for what changes after
 
 It needs nothing else: no site, no plant file. One command at a time writes.
 """
@@ -10,7 +11,10 @@ It needs nothing else: no site, no plant file. One command at a time writes.
 from __future__ import annotations
 
 import fcntl
+import gzip
 import hashlib
+import sqlite3
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +22,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from isthmus.assets.csaf import Library
 from isthmus.model.equipment import beside
 from isthmus.model.errors import IsthmusError, UsageError
 from isthmus.model.records import Record
@@ -30,6 +35,7 @@ from isthmus.site.records_log import RecordsLog
 from isthmus.site.views_db import Views
 
 _CHUNK: Final = 1 << 20
+_ADVISORIES: Final = "advisories.gz"
 
 
 class AuditStore(AuditFacts):
@@ -59,7 +65,7 @@ class AuditStore(AuditFacts):
         self._closed = False
         self.settings = self._read_settings()
         self.log = RecordsLog(folder / "log")
-        self.views = Views(folder / "views.sqlite", folder_of_views.found())
+        self.views = self._views()
         self.views.catch_up(self.log)
 
     def __enter__(self) -> Self:
@@ -98,6 +104,21 @@ class AuditStore(AuditFacts):
         self.log.append(records)
         self.views.catch_up(self.log)
 
+    def library(self) -> Library | None:
+        """The advisories that were held against the record last. None where there are none, or they cannot be read."""
+        try:
+            with gzip.open(self.folder / _ADVISORIES, "rb") as file:
+                return msgspec.json.decode(file.read(), type=Library)
+        except (OSError, EOFError, zlib.error, msgspec.MsgspecError):
+            return None
+
+    def keep_library(self, library: Library) -> None:
+        """Keep the advisories beside the record, so that what changes later is held against them too."""
+        waiting = self.folder / f"{_ADVISORIES}.new"
+        with gzip.open(waiting, "wb", compresslevel=3) as file:
+            file.write(msgspec.json.encode(library))
+        waiting.replace(self.folder / _ADVISORIES)
+
     def has_source(self, digest: str) -> bool:
         """Whether a file with these bytes was read before."""
         path = beside(self.settings.path, "audit-source", digest)
@@ -124,6 +145,18 @@ class AuditStore(AuditFacts):
             )
             for row in rows
         ]
+
+    def _views(self) -> Views:
+        """The tables; those that are damaged are made anew, since all of it stands in the log."""
+        path = self.folder / "views.sqlite"
+        try:
+            return Views(path, folder_of_views.found())
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):  # no room, no right: not the file's fault
+                raise
+            for one in (path, path.with_name("views.sqlite-wal"), path.with_name("views.sqlite-shm")):
+                one.unlink(missing_ok=True)
+            return Views(path, folder_of_views.found())
 
     def _read_settings(self) -> Settings:
         file = self.folder / "settings.json"

@@ -1,14 +1,15 @@
 """Frames carried by hand: the bytes that wait in an edge's buffer, as files, and the acknowledgement back.
 
 The files are bodies of the link, one after the other, and are given to the site through the same door:
-so what came by stick and what comes by wire are one thing, and each frame is taken once.
+so what came by stick and what comes by wire are one thing, and each frame is taken once. Edge and site
+seal what they write (wire/seal.py), and neither believes a stick on which the other's seal does not hold.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -19,13 +20,15 @@ import msgspec
 from isthmus.edge.lane import Lane, epochs
 from isthmus.model.errors import StoreDamaged, UsageError
 from isthmus.site.certificates import BY_HAND, Certificates
+from isthmus.site.speakers import Speakers
 from isthmus.wire import frame as frames
-from isthmus.wire import tls
-from isthmus.wire.frame import FrameKind
+from isthmus.wire import seal, tls
+from isthmus.wire.frame import Frame, FrameKind
 from isthmus.wire.link import CONTENT_TYPE, FRAMES, MAX_BODY, VERSION, VERSION_HEADER, Acknowledged, Answer
 from isthmus.wire.segment import SegmentLog
 
 _WAIT_S: Final = 60.0
+_ACKNOWLEDGED: Final = "acknowledged.json"
 
 
 class Carried(NamedTuple):
@@ -36,16 +39,18 @@ class Carried(NamedTuple):
     rows: int
 
 
-def carry_out(buffer: Path, target: Path) -> Carried:
+def carry_out(buffer: Path, target: Path, tls_folder: Path | None = None) -> Carried:
     """Write what the site does not have to files in `target`; the buffer is only read, a running edge goes on.
 
-    Raises UsageError when there is no buffer, OSError when the target is full.
+    They are sealed by the owner of `tls_folder`. Raises UsageError when there is no buffer, OSError
+    when the target is full.
     """
     if not buffer.is_dir():
         msg = f"{buffer} is not there; is this the machine of the edge, and the right plant file?"
         raise UsageError(msg)
     target.mkdir(parents=True, exist_ok=True)
-    files = count = rows = 0
+    names: list[str] = []
+    count = rows = 0
     for epoch in epochs(buffer):
         lane = Lane(epoch, SegmentLog(buffer / str(epoch), write=False), None)
         with suppress(OSError, ValueError):
@@ -57,54 +62,94 @@ def carry_out(buffer: Path, target: Path) -> Carried:
             if not chunk.heads:
                 break
             if held:
-                _write(target / f"{epoch}-{lane.acknowledged:020d}.frames", opening + chunk.data)
-                files, count, rows = files + 1, count + len(held), rows + sum(head.rows for head in held)
+                names.append(f"{epoch}-{lane.acknowledged:020d}.frames")
+                tls.write(target / names[-1], opening + chunk.data)
+                count, rows = count + len(held), rows + sum(head.rows for head in held)
             lane.acknowledged = chunk.end
-    return Carried(files, count, rows)
+    if tls_folder is not None:
+        seal.put(target, tls_folder, names)
+    return Carried(len(names), count, rows)
 
 
-def carry_in(folder: Path, take: Callable[[bytes], Answer]) -> Carried:
-    """Give every file of `folder` to the site; what it then has is written beside them for the edge.
+def carry_in(
+    folder: Path, take: Callable[[bytes], Answer], trust: Trust | None = None, tls_folder: Path | None = None
+) -> Carried:
+    """Give every file of `folder` to the site; what it then has is written beside them for the edge, sealed by the site.
 
-    Raises UsageError when there are none, StoreDamaged for a file that is no run of frames.
+    All are looked at before the first is given. `trust` None takes them as the person's word. Raises
+    UsageError when there are none or `trust` refuses one, StoreDamaged for a file that is no run of frames.
     """
     paths = sorted(folder.glob("*.frames"), key=lambda path: tuple(int(part) for part in path.stem.split("-")))
     if not paths:
         msg = f"there are no .frames files in {folder}; `isthmus carry out` on the edge writes them"
         raise UsageError(msg)
+    for path in paths:
+        found = _frames(path)
+        if trust is not None:
+            trust.look_at(path, {frame.source for frame in found})
     upto: dict[tuple[int, int], int] = {}
     count = rows = 0
     for path in paths:
-        body = path.read_bytes()
-        try:
-            held = [frame for frame in frames.unpack_all(body) if frame.kind is not FrameKind.DICTIONARY]
-        except StoreDamaged as error:
-            msg = f"{path} is damaged: {error}. Carry it again; the edge forgets nothing before you tell it"
-            raise StoreDamaged(msg) from error
-        answer = take(body)
+        held = [frame for frame in _frames(path) if frame.kind is not FrameKind.DICTIONARY]
+        answer = take(path.read_bytes())
         count, rows = count + len(held), rows + sum(frame.rows for frame in held)
         for item in answer.acknowledged:
             name = (item.source, item.epoch)
             upto[name] = max(item.seq, upto.get(name, 0))
     said = [Acknowledged(source, epoch, seq) for (source, epoch), seq in upto.items()]
-    _write(folder / "acknowledged.json", msgspec.json.encode(said))
+    tls.write(folder / _ACKNOWLEDGED, msgspec.json.encode(said))
+    if tls_folder is not None:
+        seal.put(folder, tls_folder, [_ACKNOWLEDGED])
     return Carried(len(paths), count, rows)
 
 
-def carry_back(folder: Path, buffer: Path) -> int:
+def carry_back(folder: Path, buffer: Path, tls_folder: Path | None = None) -> int:
     """Let the edge forget what the site has; a running edge does so within a second. How many sources' runs.
 
-    Raises UsageError when the folder holds no acknowledgement.
+    With `tls_folder`, only what the site of the edge's own plant has sealed. Raises UsageError when the
+    folder holds no acknowledgement, or none that is sealed.
     """
+    path = folder / _ACKNOWLEDGED
     try:
-        data = (folder / "acknowledged.json").read_bytes()
+        data = path.read_bytes()
         said = msgspec.json.decode(data, type=list[Acknowledged])
     except (OSError, msgspec.MsgspecError) as error:
-        msg = f"{folder / 'acknowledged.json'} cannot be read ({error}); `isthmus carry in` on the site writes it"
+        msg = f"{path} cannot be read ({error}); `isthmus carry in` on the site writes it"
         raise UsageError(msg) from error
+    if tls_folder is not None and not any(seal.fits(each, path) for each in seal.held(folder, tls_folder, "site")):
+        msg = f"{path} bears no seal of this plant's site; carry it in again there, or leave this step out"
+        raise UsageError(msg)
     (buffer / "inbox").mkdir(parents=True, exist_ok=True)
-    _write(buffer / "inbox" / f"{time.time_ns()}.json", data)
+    tls.write(buffer / "inbox" / f"{time.time_ns()}.json", data)
     return len(said)
+
+
+class Trust:
+    """Which files a site believes: those that an enrolled edge sealed, as far as the sources are its own."""
+
+    def __init__(self, folder: Path, certificates: Certificates, speakers: Speakers) -> None:
+        self._speakers = speakers
+        self._seals = seal.held(folder, certificates.folder, "edge")
+        for each in self._seals:
+            if refusal := certificates.refusal(each.peer):
+                msg = f"{each.path}: {refusal}"
+                raise UsageError(msg)
+
+    def look_at(self, path: Path, sources: Iterable[int]) -> None:
+        """Raises UsageError with the mend when the file is not to be believed."""
+        edges = [each.peer.name for each in self._seals if seal.fits(each, path)]
+        if not edges:
+            known = any(path.name in each.said.files for each in self._seals)
+            what = "was changed after an edge sealed it" if known else "bears no edge's seal"
+            msg = (
+                f"{path} {what}; nothing was taken in. Carry it again from the edge. An edge that was never enrolled "
+                "cannot seal: if you saw it written there, say --unsealed"
+            )
+            raise UsageError(msg)
+        voice = self._speakers.voice(edges[0])
+        if refusals := [refusal for source in sorted(sources) if (refusal := voice.refusal(source))]:
+            msg = f"{path}: {refusals[0]}; nothing was taken in"
+            raise UsageError(msg)
 
 
 class Door:
@@ -144,10 +189,12 @@ class Door:
         return msgspec.json.decode(reply.content, type=Answer)
 
 
-def _write(path: Path, data: bytes) -> None:
-    new = path.with_name(f".{path.name}")
-    new.write_bytes(data)
-    new.replace(path)
+def _frames(path: Path) -> list[Frame]:
+    try:
+        return list(frames.unpack_all(path.read_bytes()))
+    except StoreDamaged as error:
+        msg = f"{path} is damaged: {error}. Carry it again; the edge forgets nothing before you tell it"
+        raise StoreDamaged(msg) from error
 
 
 def summary(carried: Carried) -> str:

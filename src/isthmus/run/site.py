@@ -30,6 +30,7 @@ from isthmus.run.bus import Runs, runs_of, spool_of
 from isthmus.run.database import database_of
 from isthmus.run.doors import bound, open_doors
 from isthmus.run.ship import ship_history
+from isthmus.run.speakers import speakers_of
 from isthmus.run.wings import folds_of
 from isthmus.site import corrections, handed
 from isthmus.site.certificates import Certificates
@@ -40,7 +41,6 @@ from isthmus.site.ingest import Ingest
 from isthmus.site.link import LinkServer
 from isthmus.site.refusal import Refusal
 from isthmus.site.site import Site
-from isthmus.site.speakers import Speakers
 from isthmus.wire.frame import source_id
 
 _log: Final = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ async def open_site(file: PlantFile) -> AsyncIterator[Site]:
             shipping = group.create_task(
                 ship_history(site.folder / "history", file.historian, file.plant.path), name="shipping"
             )
-            taking = group.create_task(_take_handed(site), name="what is handed over")
+            taking = group.create_task(asyncio.to_thread(handed.run, site, runner.brought, stop), name="handed over")
             judging = group.create_task(keep_assets(site, file), name="the asset record")
             try:
                 yield site
@@ -84,9 +84,8 @@ async def open_site(file: PlantFile) -> AsyncIterator[Site]:
                 stop.set()
                 telling.cancel()
                 shipping.cancel()
-                taking.cancel()
                 judging.cancel()
-                await asyncio.wait([folding, *sharing], timeout=_STOP_S)
+                await asyncio.wait([folding, taking, *sharing], timeout=_STOP_S)
 
 
 @asynccontextmanager
@@ -131,11 +130,7 @@ def _open(file: PlantFile, stack: ExitStack, untold: deque[Told]) -> _Opened:
         future_s=file.historian.future_s,
         earliest_ns=from_datetime(earliest),
         arrived=runner.arrived,
-        speakers=Speakers(
-            {source.name: source.edge for source in file.sources},
-            Certificates(folder / "tls", plant.path).members,
-            beside(plant.path, "conduit", file.edge.conduit),
-        ),
+        speakers=speakers_of(file, Certificates(folder / "tls", plant.path)),
         keep=spool.keep if spool else None,
     )
     stack.callback(ingest.close)
@@ -166,16 +161,6 @@ async def _tell(site: Site, file: PlantFile, untold: deque[Told]) -> None:
                 if (times := rarely.due("told", time.monotonic())) is not None:
                     _log.error("what history tells waits: %s (%d times so far)", error, times)
                 await asyncio.sleep(_TELL_S)
-        await asyncio.sleep(_TELL_S)
-
-
-async def _take_handed(site: Site) -> None:
-    """Log what somebody on this machine hands over, such as an audit's record."""
-    while True:
-        try:
-            await asyncio.to_thread(handed.take, site)
-        except OSError as error:
-            _log.error("what was handed over waits: %s", error)
         await asyncio.sleep(_TELL_S)
 
 

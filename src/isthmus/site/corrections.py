@@ -21,12 +21,19 @@ def correct(site: Site, said: Sequence[Correction]) -> None:
 
     Raises UsageError with nothing stored, OSError when the disk refuses.
     """
-    site.historian.correct(said)
-    tell(site)
+    with site.correcting:
+        site.historian.correct(said)
+        _tell(site)
+    site.show_newest(sorted({each.tag for each in said}))
 
 
 def tell(site: Site) -> int:
     """Log every correction that history has and the log has not; how many there were."""
+    with site.correcting:
+        return _tell(site)
+
+
+def _tell(site: Site) -> int:
     known = {
         (row["path"], row["time_ns"], row["ordinal"]): (row["revision"], row["said_ns"])
         for row in site.views.query(

@@ -27,6 +27,7 @@ from isthmus.model.samples import Series
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S, iso
 from isthmus.site.checkpoints import Checkpoints
 from isthmus.site.course import Course
+from isthmus.site.handed_history import Brought
 from isthmus.site.ingest import Arrived
 from isthmus.site.merge import History, Want
 from isthmus.site.progress import Progress, target
@@ -94,6 +95,20 @@ class FoldRunner:
                 self._mark(
                     course, int(late.min()), int(late.max()), f"late samples of {arrived.source}", now, samples=True
                 )
+
+    def brought(self, brought: Brought) -> None:
+        """Samples of the past are on disk, that no source is waited for. What is late is marked as in `arrived`."""
+        if not len(brought.time_ns):
+            return
+        now, first = self._now_ns(), int(brought.time_ns.min())
+        for course in self._courses:
+            if first >= course.done_ns:
+                continue
+            numbers = [number for tag in course.unit.tags for number in self._history.numbers(tag)]
+            late = brought.time_ns[np.isin(brought.tag, numbers) & (brought.time_ns < course.done_ns)]
+            if len(late):
+                late = np.maximum(late, course.origin_ns)
+                self._mark(course, int(late.min()), int(late.max()), "a past brought along", now, samples=True)
 
     def run(self, stop: threading.Event) -> None:
         """Fold until told to stop. The one loop that goes on after a failure."""
@@ -241,13 +256,17 @@ class FoldRunner:
 
     def _look_for_late_records(self) -> None:
         """Read what the log gained; what holds from behind a unit's frontier is late."""
-        now = self._now_ns()
+        now, spans = self._now_ns(), dict[tuple[int, str], tuple[int, int]]()
         for position, record in self._site.log.read(self._position):
-            for course in self._courses:
+            for number, course in enumerate(self._courses):
                 if record.time_ns < course.done_ns and _concerns(course.unit, record):
-                    first = max(record.time_ns, course.origin_ns)
-                    self._mark(course, first, first, f"{type(record).__name__} said afterwards", now)
+                    moment, why = max(record.time_ns, course.origin_ns), f"{type(record).__name__} said afterwards"
+                    first, last = spans.get((number, why), (moment, moment))
+                    spans[number, why] = (min(first, moment), max(last, moment))
             self._position = position
+        # Thousands of samples may be put right at once: one mark on disk for all, before the log counts as read.
+        for (number, why), (first, last) in spans.items():
+            self._mark(self._courses[number], first, last, why, now)
         self._remember(every=_REMEMBER_EVERY)
 
     def _remember(self, every: int) -> None:

@@ -1,22 +1,32 @@
-"""Facts handed to a running site on its own machine: files in a folder of its data, taken in order.
+"""What is handed to a running site on its own machine: files in a folder of its data, taken in order.
 
-Whoever may write there may write the site's log as well, so nothing is asked but that the files are
-whole and say only what an asset audit says. A file is written under another name first, so that a
-half one is never taken; it goes when its facts are in the log. What cannot be taken is set aside.
+Whoever may write there may write the site's stores as well, so nothing is asked but that the files are
+whole, and that facts say only what an asset audit says. A file is written under another name first, so
+that a half one is never taken; it goes when what it holds is on disk. What cannot be taken is set aside,
+with a file that says why beside it.
 
     <data>/handed/00000001763820000000-000.frames     frames of records, docs/formats/frame.md
+    what is for history                               handed_history.py
+
+What people say is taken at once. Of a past that is brought along, one piece is taken at a time, and the
+site rests three times as long as it took, so that whatever is live goes first.
 """
 
 from __future__ import annotations
 
 import logging
+import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from isthmus.model.errors import StoreDamaged
+from isthmus.model.errors import DatabaseAway, StoreDamaged
+from isthmus.model.rarely import Rarely
 from isthmus.model.records import Record
+from isthmus.site import handed_history
+from isthmus.site.handed_history import NotTaken, Told
 from isthmus.site.records_log import chained
 from isthmus.site.site import Site
 from isthmus.wire import frame as frames
@@ -24,8 +34,15 @@ from isthmus.wire.frame import FrameKind
 from isthmus.wire.segment import SegmentLog
 
 FOLDER: Final = "handed"
+WHY: Final = ".why"
+"""Ending of the file that says why what was handed is set aside."""
 _EMITTERS: Final = ("audit/", "assets/", "web/assets", "edge/")
 _IN_A_FILE: Final = 5_000
+_REST: Final = 3
+"""How many times as long as a piece took the site rests after it."""
+_LOOK_S, _SOON_S = 1.0, 0.05
+_BUSY_S: Final = 5.0
+"""How long after the last piece the next one is looked for soon."""
 _log: Final = logging.getLogger(__name__)
 
 
@@ -41,6 +58,35 @@ def hand(data: Path, records: Sequence[Record]) -> list[Path]:
         waiting.replace(path)
         out.append(path)
     return out
+
+
+def run(site: Site, told: Told, stop: threading.Event) -> None:
+    """Take what is handed over until told to stop. `told` is called with samples of the past when they are on disk."""
+    rarely, busy_until = Rarely(), 0.0
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            take(site)
+            some = take_history(site, told)
+        except (OSError, sqlite3.OperationalError, DatabaseAway) as error:
+            if (times := rarely.due("handed", began)) is not None:
+                _log.error("what was handed over waits: %s (%d times so far)", error, times)
+            stop.wait(_LOOK_S)
+            continue
+        now = time.monotonic()
+        busy_until = now + _BUSY_S if some else busy_until
+        stop.wait(_REST * (now - began) if some else _SOON_S if now < busy_until else _LOOK_S)
+
+
+def take_history(site: Site, told: Told) -> bool:
+    """Take in the next file for history, or set it aside with the reason; False when there is none."""
+    try:
+        return handed_history.take_one(site, site.folder / FOLDER, told)
+    except NotTaken as error:
+        _log.error("%s", error)
+        error.path.with_suffix(WHY).write_text(error.why, encoding="utf-8")
+        error.path.replace(error.path.with_suffix(".aside"))
+        return True
 
 
 def take(site: Site) -> int:

@@ -73,6 +73,8 @@ class Site:
         )
         self._listeners: list[Callable[[Sequence[Record]], None]] = []
         self._catching_up = threading.Lock()
+        self.correcting = threading.Lock()
+        """Held while a sample is put right: history first, then the log."""
         self.views.catch_up(self.log)
 
     def append(self, records: Sequence[Record], origin: Origin | None = None) -> int:
@@ -94,8 +96,12 @@ class Site:
         if isinstance(self.views, FarViews):
             self.views.back = self._recall_facts
         self._recall_facts()
+        self.show_newest(list(self.tags.all()))
+
+    def show_newest(self, tags: Sequence[int]) -> None:
+        """Put the newest sample that history has of each tag in the namespace, unless a newer one stands there."""
         known = self.tags.all()
-        table = self.historian.query(Last(), list(known), 0, _FOR_EVER_NS)
+        table = self.historian.query(Last(), [tag for tag in tags if tag in known], 0, _FOR_EVER_NS)
         for row in table.to_pylist():
             info = known[row["tag"]]
             value = row[_COLUMN.get(info.kind, "i64")]

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from isthmus.model.errors import DatabaseAway, IsthmusError
-from isthmus.model.time import NS_PER_HOUR, NS_PER_S
+from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S
 from isthmus.site.database import Connection, Cursor, Database, SqliteDatabase
 from isthmus.web.roles import Role
 
@@ -29,7 +29,8 @@ _FREE_TRIES: Final = 5
 _LONGEST_WAIT_S: Final = 900
 _LINK_HOURS: Final = 24
 _USED: Final = "This link has been used or is too old. Ask for a new one."
-TABLES: Final = ("person", "session", "link", "failed")
+_KNOWN_DAYS: Final = 90
+TABLES: Final = ("person", "session", "link", "failed", "known")
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS person (name TEXT PRIMARY KEY COLLATE NOCASE, full_name TEXT NOT NULL, role TEXT NOT NULL,
     secret TEXT NOT NULL, machine TEXT NOT NULL DEFAULT '', look TEXT NOT NULL DEFAULT '{}', open INTEGER NOT NULL);
@@ -37,6 +38,8 @@ CREATE TABLE IF NOT EXISTS session (token TEXT PRIMARY KEY, name TEXT NOT NULL C
     ends_ns INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS link (token TEXT PRIMARY KEY, name TEXT, ends_ns INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS failed (who TEXT PRIMARY KEY, times INTEGER NOT NULL, until_ns INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS known (name TEXT NOT NULL COLLATE NOCASE, address TEXT NOT NULL, ends_ns INTEGER NOT NULL,
+    PRIMARY KEY (name, address));
 """
 
 
@@ -174,10 +177,12 @@ class Accounts:
         """Check a password; returns the token of a new session.
 
         Raises AccountRefused with the same words whether the name or the password is wrong, and with
-        the seconds to wait after too many failures of the name or from the address.
+        the seconds to wait after too many failures of the name or from the address. A person at an
+        address from which that person has logged in before has a count apart: a stranger's guesses
+        elsewhere keep nobody from work.
         """
-        whos = (f"name {name.lower()[:120]}", f"address {address}")
         now = self._clock()
+        whos = self._counted_as(name, address, now)
         until = self._count_try(whos, now)
         if until > now:
             msg = f"Too many failed tries. Try again in {-(-(until - now) // NS_PER_S)} s."
@@ -187,7 +192,10 @@ class Accounts:
         if not _matches(password, rows[0]["secret"] if rows else self._nobody) or not rows:
             msg = "Name or password is wrong."
             raise AccountRefused(msg)
-        self._run("DELETE FROM failed WHERE who IN (?, ?)", *whos)
+        for who in whos:
+            self._run("DELETE FROM failed WHERE who = ?", who)
+        ends_ns = now + _KNOWN_DAYS * NS_PER_DAY
+        self._run("INSERT OR REPLACE INTO known VALUES (?, ?, ?)", rows[0]["name"], address, ends_ns)
         return self._begin(rows[0]["name"])
 
     def session(self, token: str) -> Session | None:
@@ -267,6 +275,14 @@ class Accounts:
         token = secrets.token_urlsafe(24)
         self._run("INSERT INTO link VALUES (?, ?, ?)", _digest(token), name, self._clock() + _LINK_HOURS * NS_PER_HOUR)
         return token
+
+    def _counted_as(self, name: str, address: str, now: int) -> tuple[str, ...]:
+        """Under what a try is counted."""
+        self._run("DELETE FROM known WHERE ends_ns <= ?", now)
+        name = name.lower()[:120]
+        if self._all("SELECT 1 FROM known WHERE name = ? AND address = ?", name, address):
+            return (f"name {name} at {address}",)
+        return (f"name {name}", f"address {address}")
 
     def _count_try(self, whos: Sequence[str], now: int) -> int:
         """Until when to wait, 0 for not at all. A try counts as failed before it is checked: many at once count as many."""

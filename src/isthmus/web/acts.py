@@ -15,13 +15,8 @@ from isthmus.model.equipment import beside
 from isthmus.model.plant import Machine
 from isthmus.model.records.assets import AssetDecided
 from isthmus.model.records.people import JobStarted, JobStopped, LotGiven, ParkedDecided, QuantityCorrected, ReasonGiven
-from isthmus.model.status import BAD, GOOD
-from isthmus.site import corrections
-from isthmus.site.historian.corrections import Correction as SampleSaid
-from isthmus.site.historian.corrections import value_of
 from isthmus.web.accounts import Person
 from isthmus.web.figures import orders, states
-from isthmus.web.figures.sources import tags_of
 from isthmus.web.figures.stops import reasons_for
 from isthmus.web.guard import demand
 from isthmus.web.house import House
@@ -155,35 +150,6 @@ def correct(house: House, person: Person, machine: Machine, order: str, by: Corr
             said_ns=now,
         )
         house.site.append([said])
-
-
-def put_right(  # noqa: PLR0913  one form
-    house: House, person: Person, machine: Machine, *, tag: str, time_ns: int, value: str, why: str
-) -> None:
-    """Put a sample of a machine's tags right; history keeps the old one, and what was folded from it follows."""
-    demand(person, "sample")
-    number = house.site.tags.find(tag)
-    if number is None or tag not in tags_of(machine):
-        raise ClientException(detail=f"{machine.name} has no tag {tag!r} in history.")
-    if not why.strip():
-        raise ClientException(detail="Say in a few words why the sample was wrong; it stands in the history.")
-    if not 0 < time_ns <= house.clock():
-        raise ClientException(detail="Only what was can be put right; choose one of the samples.")
-    try:
-        known = value_of(house.site.tags.info(number).kind, value)
-    except ValueError as error:
-        raise ClientException(detail=f"{tag}: {error}.") from error
-    with house.saying:
-        said = SampleSaid(
-            tag=number,
-            time_ns=time_ns,
-            value=known,
-            status=GOOD if known is not None else BAD,
-            said_ns=house.clock(),
-            by=person.name,
-            why=_short(why),
-        )
-        corrections.correct(house.site, [said])
 
 
 class Lot(NamedTuple):

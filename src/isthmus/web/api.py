@@ -196,15 +196,18 @@ def tags_of(below: FromPath[str], house: NamedDependency[House], form_at: Format
 
 @get("/api/trend")
 @in_thread
-def trend(
+def trend(  # noqa: PLR0913, PLR0917  each is a parameter of the address
     house: NamedDependency[House],
     tag: FromQuery[str],
     start_ns: FromQuery[int],
     end_ns: FromQuery[int],
     points: Annotated[int, QueryParameter(name="points", ge=2, le=4000)] = 800,
+    known_ns: Annotated[
+        int | None, QueryParameter(name="known_ns", description="leave out what people put right after this moment")
+    ] = None,
 ) -> tags_.Trend:
     """One tag over a stretch, thinned to its extremes so that it looks the same."""
-    found = tags_.trend(house, tag, start_ns, end_ns, points)
+    found = tags_.trend(house, tag, start_ns, end_ns, points, known_ns)
     if found is None:
         raise NotFoundException(detail=f"No numeric tag is called {tag!r}.")
     return found

@@ -29,11 +29,11 @@ from litestar.types import Scope
 from isthmus import __version__
 from isthmus.model.errors import DatabaseAway
 from isthmus.site.site import Site
-from isthmus.web import api, guard, history_api, live, render, respond
+from isthmus.web import api, guard, history_api, live, render, respond, tag_api
 from isthmus.web.accounts import Accounts, Session
 from isthmus.web.config import WebSection
 from isthmus.web.house import House
-from isthmus.web.pages import accounts, assets, connections, cut, entry, lots, machine, orders, plant
+from isthmus.web.pages import accounts, assets, connections, cut, entry, lots, machine, orders, plant, tags
 from isthmus.web.respond import html
 
 _log = logging.getLogger(__name__)
@@ -61,11 +61,13 @@ def make_app(site: Site, section: WebSection, *, clock: Callable[[], int] = time
             lots.lots_page,
             connections.connections_page,
             *cut.HANDLERS,
+            *tags.HANDLERS,
             *assets.HANDLERS,
             *accounts.HANDLERS,
             live.live_machine,
             live.live_page,
             *api.HANDLERS,
+            *tag_api.HANDLERS,
             *history_api.HANDLERS,
         ],
         state=State({"house": house}),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 from isthmus.model.states import State
-from isthmus.model.time import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S, to_datetime
+from isthmus.model.time import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S, from_datetime, to_datetime
 
 STATES: Final[Mapping[State, str]] = {
     State.RUN: "running",
@@ -102,6 +102,21 @@ class Clock:
         if time_ns is None:
             return NOTHING
         return to_datetime(time_ns, self._zone).strftime("%H:%M:%S.%f")[:-3]
+
+    def full(self, time_ns: int) -> str:
+        """As Mon 23 Nov 11:42:07.914."""
+        return f"{self.day(time_ns)} {self.exact(time_ns)}"
+
+    def field(self, time_ns: int) -> str:
+        """As 2026-11-23T11:42:07.914, for a field of a form."""
+        return to_datetime(time_ns, self._zone).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
+
+    def read(self, text: str) -> int | None:
+        """The moment that such a field holds, UTC ns; None for what is none."""
+        try:
+            return from_datetime(datetime.fromisoformat(text).replace(tzinfo=self._zone).astimezone(UTC))
+        except (ValueError, OverflowError):
+            return None
 
     def day(self, time_ns: int | None) -> str:
         """As Mon 23 Nov."""

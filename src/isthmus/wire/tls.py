@@ -74,7 +74,7 @@ def make_authority(folder: Path, plant: str) -> None:
         .add_extension(_usage(signs=True), critical=True)
     )
     write_key(folder / "ca.key", key)
-    _write(folder / "ca.pem", builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    write(folder / "ca.pem", builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
 
 def new_request(key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -114,7 +114,9 @@ def make_own(folder: Path, name: str, role: Role, hosts: Sequence[str] = (), day
         return
     if not (folder / "own.key").exists():
         write_key(folder / "own.key", ec.generate_private_key(ec.SECP256R1()))
-    _write(folder / "own.pem", sign(folder, name, role, _public(load_key(folder / "own.key")), hosts=hosts, days=days))
+    write(
+        folder / "own.pem", sign(folder, name, role, public_key(load_key(folder / "own.key")), hosts=hosts, days=days)
+    )
 
 
 def server_context(folder: Path) -> ssl.SSLContext:
@@ -163,7 +165,7 @@ def is_due(peer: Peer) -> bool:
 
 def renewed(folder: Path, peer: Peer, role: Role = "edge") -> str:
     """A new certificate for the same name and the same key, PEM."""
-    return sign(folder, peer.name, role, _public(peer.certificate)).decode()
+    return sign(folder, peer.name, role, public_key(peer.certificate)).decode()
 
 
 def take_renewed(folder: Path, pem: str) -> bool:
@@ -177,8 +179,17 @@ def take_renewed(folder: Path, pem: str) -> bool:
     held = own(folder)
     if new.public_key() != held.certificate.public_key() or new.subject != held.certificate.subject:
         return False
-    _write(folder / "own.pem", pem.encode())
+    write(folder / "own.pem", pem.encode())
     return True
+
+
+def may_be(peer: Peer, role: Role) -> bool:
+    """Whether the certificate gives the rights of a role."""
+    try:
+        given = peer.certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return False
+    return set(given) == set(_USES[role])
 
 
 def fingerprint(ca_pem: bytes) -> str:
@@ -192,7 +203,7 @@ def request_key(request_pem: bytes) -> ec.EllipticCurvePublicKey:
     if not request.is_signature_valid:
         msg = "the signing request is not signed by its own key"
         raise ValueError(msg)
-    return _public(request)
+    return public_key(request)
 
 
 def load_key(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -218,8 +229,8 @@ def write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
 
 def save_enrolled(folder: Path, certificate: str, ca: str) -> None:
     """What an enrolment brought, beside the key that stands there."""
-    _write(folder / "ca.pem", ca.encode())
-    _write(folder / "own.pem", certificate.encode())
+    write(folder / "ca.pem", ca.encode())
+    write(folder / "own.pem", certificate.encode())
 
 
 def _context(folder: Path, protocol: int) -> ssl.SSLContext:
@@ -248,9 +259,10 @@ def _peer(certificate: x509.Certificate) -> Peer:
     return Peer(str(name), certificate.serial_number, certificate.not_valid_after_utc, certificate)
 
 
-def _public(
+def public_key(
     holder: x509.Certificate | x509.CertificateSigningRequest | ec.EllipticCurvePrivateKey,
 ) -> ec.EllipticCurvePublicKey:
+    """The holder's key. Raises ValueError when it is of another kind than the plant's."""
     key = holder.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
         msg = "the key is not one of elliptic curve P-256"
@@ -299,7 +311,8 @@ def _host(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes) -> None:
+    """Write a file that is there whole or not at all. Raises OSError."""
     new = path.with_name(f".{path.name}")
     with new.open("wb") as file:
         file.write(data)

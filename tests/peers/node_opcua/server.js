@@ -132,6 +132,16 @@ async function main() {
   answer(`READY ${port}`);
 }
 
+function name(identification, said) {
+  for (const [browseName, value] of Object.entries(said)) {
+    const property = identification.getPropertyByName(browseName)
+      ?? identification.namespace.addVariable({ propertyOf: identification, browseName, dataType: typeof value === "number" ? "UInt16" : "String" });
+    const localised = property.dataType.value === DataType.LocalizedText;
+    const dataType = localised ? DataType.LocalizedText : typeof value === "number" ? DataType.UInt16 : DataType.String;
+    property.setValueFromSource({ dataType, value: localised ? { text: value } : value });
+  }
+}
+
 function companion(space) {
   const uri = (name) => space.getNamespaceIndex(`http://opcfoundation.org/UA/${name}/`);
   const objects = space.rootFolder.objects;
@@ -144,8 +154,18 @@ function companion(space) {
   space.findObjectType("ChannelMonitoringType", uri("MachineTool")).instantiate({
     browseName: { name: "Channel1", namespaceIndex: cnc.nodeId.namespace }, componentOf: monitoring,
   });
+  name(cnc.getComponentByName("Identification"), {
+    Manufacturer: "Werkzeug AG", Model: "WZ 500", SerialNumber: "WZ-0815", SoftwareRevision: "3.14", YearOfConstruction: 2021,
+  });
   const states = space.findObjectType("MachineryItemState_StateMachineType", uri("Machinery"));
   const press = space.getOwnNamespace().addObject({ browseName: "Press2", organizedBy: machines });
+  space.findObjectType("MachineIdentificationType", uri("Machinery")).instantiate({
+    browseName: { name: "Identification", namespaceIndex: uri("DI") }, componentOf: press,
+    optionals: ["Model", "SoftwareRevision", "ProductCode"],
+  });
+  name(press.getComponentByName("Identification"), {
+    Manufacturer: "Pressen GmbH", Model: "P 200", SerialNumber: "P-42", ProductCode: "P200-1",
+  });
   const blocks = space.getOwnNamespace().addObject({ browseName: "MachineryBuildingBlocks", componentOf: press });
   const state = states.instantiate({ browseName: "MachineryItemState", componentOf: blocks });
   state.getComponentByName("CurrentState").setValueFromSource({

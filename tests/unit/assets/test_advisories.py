@@ -128,9 +128,9 @@ def test_an_affected_device_is_never_told_that_it_is_not(have: list[int], limit:
 
 
 def load_rows(one: dict[str, Any]) -> Library:
-    from isthmus.assets.csaf import _rows  # noqa: PLC0415  a law over documents, without files
+    from isthmus.assets.csaf import _decoded, _rows  # noqa: PLC0415  a law over documents, without files
 
-    rows, newest = _rows(one)
+    rows, newest = _rows(_decoded(json.dumps(one).encode()))
     return Library(rows, 1, newest, ())
 
 
@@ -165,7 +165,7 @@ def test_vex_tells_only_what_was_decided(tmp_path: Path) -> None:
     said_so = AssetDecided(
         path=one.path, time_ns=1, decision="advisory", fields=fields, reason="port closed", by="anna", said_ns=1
     )
-    made = vex(PLANT, "North", [one], told, decisions([said_so]), 0)
+    made = vex(PLANT, "North", [one], told, decisions([said_so], [one]), 0)
     [found] = made["vulnerabilities"]
     assert made["document"]["category"] == "csaf_vex"
     assert found["cve"] == "CVE-2020-1234"
@@ -189,7 +189,7 @@ def test_vex_is_what_the_standard_says(tmp_path: Path, status: str, cve: str) ->
     )
     now_ns = 1_767_225_600_123_456_789
     path = tmp_path / "vex-acme-leeds.json"
-    path.write_text(json.dumps(vex("acme/leeds", "Leeds Works", [one], answer, decisions([said_so]), now_ns)))
+    path.write_text(json.dumps(vex("acme/leeds", "Leeds Works", [one], answer, decisions([said_so], [one]), now_ns)))
     verifier = Path(__file__).resolve().parents[3] / ".peers" / "csaf-vex" / "bin" / "csaf-vex"
     done = subprocess.run(
         (verifier, "verify", "--verbose", path), capture_output=True, text=True, timeout=50, check=False

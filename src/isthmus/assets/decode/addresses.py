@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from functools import lru_cache
 
 from isthmus.assets.decode.headers import MAPPED
@@ -15,6 +14,8 @@ def ip_text(high: int, low: int) -> str:
     """An address of two 64-bit halves; IPv4 is kept as IPv4-mapped."""
     if high == 0 and low & ~_FOUR == MAPPED:
         return ".".join(str(part) for part in (low & _FOUR).to_bytes(4, "big"))
+    import ipaddress  # noqa: PLC0415  few captures hold IPv6, and each start would pay for it
+
     return str(ipaddress.IPv6Address((high << 64) | low))
 
 

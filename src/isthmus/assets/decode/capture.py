@@ -9,19 +9,21 @@ Sources: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
 
 from __future__ import annotations
 
-import gzip
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from io import BufferedReader
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from isthmus.model.errors import IsthmusError
 from isthmus.model.time import NS_PER_S
+
+if TYPE_CHECKING:
+    from gzip import GzipFile
 
 WINDOW_BYTES: Final = 16 * 1024 * 1024
 MARGIN: Final = 256
@@ -63,9 +65,14 @@ def windows(path: Path, told: Told, size: int = WINDOW_BYTES) -> Iterator[Window
     with path.open("rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        file = gzip.GzipFile(fileobj=raw) if packed else raw
-        reader = _reader(path, _Blocks(file, size, told))
+        reader = _reader(path, _Blocks(_unpacked(raw) if packed else raw, size, told))
         yield from reader.windows()
+
+
+def _unpacked(raw: BufferedReader) -> GzipFile:
+    from gzip import GzipFile  # noqa: PLC0415  few captures are packed, and each start would pay for it
+
+    return GzipFile(fileobj=raw)
 
 
 def application(path: Path) -> str:
@@ -88,7 +95,7 @@ def application(path: Path) -> str:
 class _Blocks:
     """The file as blocks of bytes; what a reader left of one block stands before the next."""
 
-    def __init__(self, file: BufferedReader | gzip.GzipFile, size: int, told: Told) -> None:
+    def __init__(self, file: BufferedReader | GzipFile, size: int, told: Told) -> None:
         self._file, self._size, self.told = file, size, told
         self.data = memoryview(b"")
         self.whole = np.zeros(MARGIN, np.uint8)
@@ -105,7 +112,7 @@ class _Blocks:
         try:
             while filled < left + self._size and (more := self._file.readinto(whole[filled:-MARGIN].data)):
                 filled += more
-        except (EOFError, gzip.BadGzipFile, OSError, struct.error) as error:
+        except (EOFError, OSError, struct.error, zlib.error) as error:
             self.told(f"the file breaks off: {error}")
         whole[filled : filled + MARGIN] = 0
         self.whole = whole[: filled + MARGIN]
@@ -256,11 +263,16 @@ class _Pcap:
 
     def _window(self, places: NDArray[np.int64], frame: int) -> Window:
         data = self._blocks.whole
-        numbers = sliding_window_view(data, 16)[places].view(self._order + "u4").astype(np.int64)
-        seconds, fraction, caught, length = numbers.T
+        numbers = _sixteen(data)[places].view(self._order + "u4").reshape(-1, 4)
+        seconds, fraction, caught, length = (numbers[:, part].astype(np.int64) for part in range(4))
         time_ns = seconds * NS_PER_S + fraction * self._fraction_ns
         link = np.full(len(places), self._link, np.int32)
         return Window(data, places + self._record_bytes, caught, length, time_ns, link, frame)
+
+
+def _sixteen(data: NDArray[np.uint8]) -> NDArray[np.void]:
+    """Sixteen bytes from each place on, as one element each."""
+    return np.ndarray((len(data) - 15,), "V16", data.data, 0, (1,))
 
 
 def _again(body: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -8,12 +8,9 @@ what a bound left out is told.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-import msgspec
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from isthmus.assets.decode.addresses import ip_text, mac_text
@@ -21,11 +18,11 @@ from isthmus.assets.decode.capture import Window
 from isthmus.assets.decode.conversations import conversations
 from isthmus.assets.decode.flows import Directions, Sorted
 from isthmus.assets.decode.found import decoders, hinted, recognise
-from isthmus.assets.decode.headers import TCP, UDP, Headers, headers
+from isthmus.assets.decode.headers import TCP, UDP, Headers, headers, rows_at
 from isthmus.assets.decode.heard import Heard, Neighbour
 from isthmus.assets.decode.labels import Labels
 from isthmus.assets.decode.neighbours import Neighbours
-from isthmus.assets.decode.said import LEAD, Decoder, Look, Packet, Said
+from isthmus.assets.decode.said import LEAD, Look, Packet, Said
 from isthmus.assets.decode.sayings import Sayings
 from isthmus.assets.decode.streams import Fragments, Streams, Waiting
 
@@ -48,12 +45,12 @@ class _Seen:
     def __init__(self, window: Window, found: Headers, by: Sorted) -> None:
         self.window, self.found, self.direction, self.rank = window, found, by.direction, by.rank
         self.used: set[int] = set()
-        self._by = by
+        self._by, self._bytes = by, window.data.data
         self._places: dict[int, int] | None = None
 
     def payload(self, packet: int) -> bytes:
-        start = int(self.found.payload[packet])
-        return self.window.data[start : start + int(self.found.payload_length[packet])].tobytes()
+        start = self.found.payload.item(packet)
+        return bytes(self._bytes[start : start + self.found.payload_length.item(packet)])
 
     def of(self, direction: int) -> NDArray[np.int64]:
         """The packets of a direction in their order."""
@@ -79,6 +76,15 @@ class _Ends(NamedTuple):
     target_port: int
 
 
+class _Before(NamedTuple):
+    """A message that was read: in the same words, from the same side and behind the same question it says the same."""
+
+    payload: bytes
+    asks: bool
+    asked: bytes
+    said: list[Said]
+
+
 class Ear:
     """Listens to windows one after another."""
 
@@ -89,7 +95,7 @@ class Ear:
         self._sayings, self._neighbours = Sayings(), Neighbours()
         self._kinds: dict[int, int] = {}
         self._asked: dict[int, bytes] = {}
-        self._before: dict[tuple[int, int, int], tuple[Packet, list[Said]]] = {}
+        self._before: dict[tuple[int, int, int], _Before] = {}
         self._ends: dict[int, _Ends] = {}
         self._certain: dict[int, bool] = {}
         self._packets = self._skipped = self._faults = self._kinds_lost = 0
@@ -107,9 +113,7 @@ class Ear:
         payload = (found.payload_length > 0) & (seen.direction >= 0) & ~found.fragment
         self._name(seen, payload)
         self._go_on(seen)
-        picked = [(packet, decoder, key) for decoder, part in self._spoken(seen, payload)
-                  for packet, key in self._pick(seen, decoders()[decoder], part)]  # fmt: skip
-        for packet, decoder, key in sorted(picked):
+        for packet, decoder, key in self._pick(seen, payload):
             if packet not in seen.used:
                 self._read_packet(seen, packet, decoder, key)
         self._read_wholes(seen)
@@ -209,57 +213,77 @@ class Ear:
         for direction in self._streams.directions:
             self._follow(seen, direction, seen.of(direction))
 
-    def _spoken(self, seen: _Seen, payload: NDArray[np.bool_]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-        """The packets of each decoder."""
-        spoken = np.where(payload, self._labels.decoder[seen.direction], -1)
-        present = np.bincount(spoken + 1, minlength=1)[1:]
-        for number in np.flatnonzero(present).tolist():
-            yield number, np.flatnonzero(spoken == number)
+    def _pick(self, seen: _Seen, payload: NDArray[np.bool_]) -> list[tuple[int, int, int]]:
+        """Which packets to read, in their order, each with its decoder and its key.
 
-    def _pick(self, seen: _Seen, decoder: Decoder, packets: NDArray[np.int64]) -> list[tuple[int, int]]:
-        """Which of them to read, each with its key; the others are counted to what their key said."""
-        found = seen.found
-        lead = sliding_window_view(seen.window.data, LEAD)[found.payload[packets]]
-        length = found.payload_length[packets]
-        if (length < LEAD).any():
-            words = lead.view(np.uint64)
-            words &= np.take(_WITHIN, np.minimum(length, LEAD), axis=0)
-        kinds = decoder.kinds(Look(lead, length, found.source_port[packets], found.target_port[packets]))
-        at = np.flatnonzero(kinds)
-        if not len(at):
+        The others are counted to what their key said.
+        """
+        packets, kinds = self._look(seen, payload)
+        if not len(packets):
             return []
-        direction, kind = seen.direction[packets[at]], kinds[at].astype(np.int64)
-        order = _sorting(direction * (int(kind.max()) - int(kind.min()) + 1) + (kind - kind.min()))
-        keys = (direction[order] << 32) | (kind[order] & 0xFFFFFFFF)
+        direction = seen.direction[packets]
+        order = _sorting(kinds - kinds.min())
+        order = order[_sorting(direction[order])]
+        packets, keys = packets[order], (direction[order] << 32) | (kinds[order] & 0xFFFFFFFF)
         begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-        names, first, counts = keys[begins], order[begins], np.diff(np.append(begins, len(keys)))
-        out: list[tuple[int, int]] = []
-        for index in np.argsort(first).tolist():
-            key, count = int(names[index]), int(counts[index])
-            mine = packets[at[order[begins[index] : begins[index] + count]]]
-            out += [(packet, key) for packet in self._few(key, mine).tolist()]
-            last = int(mine[-1])
+        ends = np.append(begins[1:], len(keys))
+        last = packets[ends - 1]
+        out: list[tuple[int, int, int]] = []
+        columns = (
+            begins,
+            ends,
+            keys[begins],
+            self._labels.decoder[keys[begins] >> 32],
+            last,
+            seen.window.time_ns[last],
+        )
+        for begin, end, key, decoder, frame, time_ns in zip(*(each.tolist() for each in columns), strict=True):
+            out += [(packet, decoder, key) for packet in self._few(key, packets[begin:end])]
             if key & (1 << 31) == 0:
-                self._sayings.count(key, count, seen.window.first_frame + last, int(seen.window.time_ns[last]))
+                self._sayings.count(key, end - begin, seen.window.first_frame + frame, time_ns)
+        out.sort()
         return out
 
-    def _few(self, key: int, packets: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _look(self, seen: _Seen, payload: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The packets that are of interest to their decoder, and of which kind each is."""
+        found, spoken = seen.found, self._labels.decoder[seen.direction]
+        packets = np.flatnonzero(payload & (spoken >= 0))
+        if not len(packets):
+            return packets, packets
+        packets = packets[_sorting(spoken[packets])]
+        length = found.payload_length[packets]
+        lead = rows_at(seen.window.data, found.payload[packets], LEAD)
+        short = np.flatnonzero(length < LEAD)
+        words = lead.view(np.uint64)
+        words[short] &= _WITHIN[length[short]]
+        source_port, target_port = found.source_port[packets], found.target_port[packets]
+        kinds, begin = np.zeros(len(packets), np.int64), 0
+        for number, count in enumerate(np.bincount(spoken[packets]).tolist()):
+            part = slice(begin, begin + count)
+            if count:
+                look = Look(lead[part], length[part], source_port[part], target_port[part])
+                kinds[part] = decoders()[number].kinds(look)
+            begin += count
+        at = np.flatnonzero(kinds)
+        return packets[at], kinds[at]
+
+    def _few(self, key: int, packets: NDArray[np.int64]) -> list[int]:
         """Those of one kind that are read."""
         before = self._kinds.get(key, -1)
         if before < 0:
             if len(self._kinds) >= _MOST_KINDS:
                 self._kinds_lost += len(packets)
-                return packets[:0]
+                return []
             before = 0
         self._kinds[key] = before + len(packets)
         if key & (1 << 31) == 0:
-            return packets[: max(_FEW - before, 0)]
-        if before + len(packets) <= _MANY:
-            return packets
-        number = np.arange(before, before + len(packets))
-        read = (number < _MANY) | (number % _THEN == 0)
-        self._skipped += int((~read).sum())
-        return packets[read]
+            return packets[: _FEW - before].tolist() if before < _FEW else []
+        if before + len(packets) > _MANY:
+            number = np.arange(before, before + len(packets))
+            read = (number < _MANY) | (number % _THEN == 0)
+            self._skipped += int((~read).sum())
+            packets = packets[read]
+        return packets.tolist()
 
     def _read_packet(self, seen: _Seen, packet: int, decoder: int, key: int) -> None:
         payload = seen.payload(packet)
@@ -323,21 +347,21 @@ class Ear:
         self, seen: _Seen, packet: int, direction: int, decoder: int, key: int, payload: bytes
     ) -> None:
         """Let the decoder read one message."""
-        opposite = self._directions.other(direction)
-        ends = self._ends.get(direction) or self._ends_of(direction)
-        asks = self._certain.get(direction)
+        opposite, kind = self._directions.other(direction), -1 if key & (1 << 31) else key
+        frame, time_ns = seen.window.first_frame + packet, int(seen.window.time_ns[packet])
+        asks, asked = self._certain.get(direction), self._asked.get(opposite, b"")
         if asks is None:
             asks = self._asks(direction, opposite, decoder)
-        given = Packet(
-            seen.window.first_frame + packet,
-            int(seen.window.time_ns[packet]),
-            *ends,
-            payload,
-            asks,
-            self._asked.get(opposite, b""),
-        )
+        name = (direction, key, len(payload))
+        before = self._before.get(name)
+        if before is not None and before[:3] == (payload, asks, asked):
+            self._sayings.add(before.said, kind, (frame, time_ns))
+            self._remember(direction, payload)
+            return
+        ends = self._ends.get(direction) or self._ends_of(direction)
+        given = Packet(frame, time_ns, *ends, payload, asks, asked)
         try:
-            said = self._said(key, direction, decoder, given)
+            said = list(decoders()[decoder].read(given))
         except (IndexError, ValueError, struct.error):
             self._faults += 1
             return
@@ -345,25 +369,18 @@ class Ear:
             self._labels.sure(direction)
         if said and not self._labels.roles[direction] and decoders()[decoder].TELLS:
             self._labels.role(direction, opposite, given, said)
-        self._sayings.add(said, -1 if key & (1 << 31) else key)
+        self._sayings.add(said, kind)
+        if len(payload) <= _LONGEST_BEFORE:
+            if len(self._before) >= _MOST_BEFORE:
+                del self._before[next(iter(self._before))]
+            self._before[name] = _Before(payload, asks, asked, said)
+        self._remember(direction, payload)
+
+    def _remember(self, direction: int, payload: bytes) -> None:
+        """The other side's next message may answer this one."""
         if len(self._asked) >= _MOST_ASKED:
             del self._asked[next(iter(self._asked))]
         self._asked[direction] = payload[:_ASKED_BYTES]
-
-    def _said(self, key: int, direction: int, decoder: int, given: Packet) -> list[Said]:
-        """What a message says; the same message again, as devices announce themselves, says the same again."""
-        name = (direction, key, len(given.payload))
-        before = self._before.get(name)
-        if before is not None:
-            packet, said = before
-            if (packet.payload, packet.asks, packet.asked) == (given.payload, given.asks, given.asked):
-                return [msgspec.structs.replace(one, packet_frame=given.frame, time_ns=given.time_ns) for one in said]
-        said = list(decoders()[decoder].read(given))
-        if len(given.payload) <= _LONGEST_BEFORE:
-            if len(self._before) >= _MOST_BEFORE:
-                del self._before[next(iter(self._before))]
-            self._before[name] = given, said
-        return said
 
     def _ends_of(self, direction: int) -> _Ends:
         row = self._directions.rows[direction]
@@ -408,9 +425,9 @@ def _passing(rows: NDArray[np.void]) -> list[Neighbour]:
     return Neighbours().all(rows)
 
 
-def _sorting(numbers: NDArray[np.int64]) -> NDArray[np.intp]:
+def _sorting(numbers: NDArray[Any]) -> NDArray[np.intp]:
     """The order that sorts them, equal ones as they stood; small numbers are sorted in one go over their digits."""
-    return np.argsort(numbers.astype(np.uint16) if numbers.max() < 1 << 16 else numbers, kind="stable")
+    return np.argsort(numbers.astype(np.uint16) if int(numbers.max()) < 1 << 16 else numbers, kind="stable")
 
 
 def _transport(row: NDArray[np.void]) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from functools import cache
+from pathlib import Path
 from typing import cast
 
 from isthmus.assets.decode import protocols
@@ -14,7 +14,8 @@ from isthmus.assets.decode.said import Decoder
 @cache
 def decoders() -> tuple[Decoder, ...]:
     """Every file of `protocols/`, by name; those whose first letter is `_` are shared by several."""
-    names = sorted(found.name for found in pkgutil.iter_modules(protocols.__path__) if not found.name.startswith("_"))
+    files = (path for folder in protocols.__path__ for path in Path(folder).glob("*.py"))
+    names = sorted(path.stem for path in files if not path.name.startswith("_"))
     return tuple(cast("Decoder", importlib.import_module(f"{protocols.__name__}.{name}")) for name in names)
 
 

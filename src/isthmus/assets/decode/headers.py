@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from isthmus.assets.decode.capture import Window
@@ -111,9 +110,15 @@ def headers(window: Window) -> Headers:
 
 
 def _rows(window: Window, at: I64, width: int) -> U8:
-    """`width` bytes from each place, shape (packets, width); one copy of rows, which is what makes this fast."""
-    last = len(window.data) - width
-    return sliding_window_view(window.data, width)[np.clip(at, 0, last)]
+    """`width` bytes from each place, shape (packets, width); one copy of rows, never beyond the block's end."""
+    return rows_at(window.data, np.clip(at, 0, len(window.data) - width), width)
+
+
+def rows_at(data: U8, at: I64, width: int) -> U8:
+    """`width` bytes from each place, shape (places, width); taken as one element each, which numpy copies twice as
+    fast as a row of bytes."""
+    whole: NDArray[np.void] = np.ndarray((len(data) - width + 1,), f"V{width}", data.data, 0, (1,))
+    return whole[at].view(np.uint8).reshape(-1, width)
 
 
 def _be(rows: U8, at: int, width: int) -> U64:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from isthmus.assets.decode.addresses import ip_text, mac_text
 from isthmus.assets.decode.capture import Window
-from isthmus.assets.decode.headers import ARP, MAPPED, Headers
+from isthmus.assets.decode.headers import ARP, MAPPED, Headers, rows_at
 from isthmus.assets.decode.heard import Neighbour
 
 _MOST: Final = 65_536
@@ -29,7 +28,7 @@ class Neighbours:
         packets = np.flatnonzero((found.ether_type == ARP) & (found.payload_length >= _ARP_BYTES))
         if not len(packets):
             return
-        rows = sliding_window_view(window.data, _ARP_BYTES)[found.l3[packets]].astype(np.uint64)
+        rows = rows_at(window.data, found.l3[packets], _ARP_BYTES).astype(np.uint64)
         plain = (rows[:, :6] == np.array(_ARP_ETHERNET_IPV4, np.uint64)).all(1)
         mac, address = _number(rows[:, 8:14]), _number(rows[:, 14:18])
         keep = plain & (address != 0) & (mac != 0)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from isthmus.assets.decode.said import Exposure, Identity, Said, Use
 
 _MOST: Final = 100_000
+
+T = TypeVar("T", Identity, Use, Exposure)
 
 
 class _Count:
@@ -81,17 +83,21 @@ class Sayings:
         before = self._owed.get(kind, (0, 0, 0))
         self._owed[kind] = (before[0] + count, frame, max(before[2], time_ns))
 
-    def add(self, said: Iterable[Said], kind: int) -> None:
-        """Keep what a message said; `kind` is -1 when it counts for itself alone."""
+    def add(self, said: Iterable[Said], kind: int, again: tuple[int, int] = (0, 0)) -> None:
+        """Keep what a message said; `kind` is -1 when it counts for itself alone.
+
+        `again` is the frame and the time where the message that said it came once more in the same words; (0, 0)
+        where they are its own.
+        """
         for one in said:
             if isinstance(one, Identity):
-                self._identity(one, kind)
+                self._identity(one, kind, again)
             elif isinstance(one, Use):
-                self._use(one, kind)
+                self._use(one, kind, again)
             elif (name := (one.client, one.server, one.port, one.what)) not in self._exposures and self._room(
                 self._exposures
             ):
-                self._exposures[name] = one
+                self._exposures[name] = _moved(one, again)
 
     def _room(self, kept: dict[tuple[str, str, int, str], Exposure]) -> bool:
         if len(kept) < _MOST:
@@ -99,33 +105,38 @@ class Sayings:
         self.lost += 1
         return False
 
-    def _identity(self, one: Identity, kind: int) -> None:
+    def _identity(self, one: Identity, kind: int, again: tuple[int, int]) -> None:
         name = (one.address, one.mac, one.child, one.method)
         number = self._last.get(name, -1)
         before = self._identities[number] if number >= 0 else None
-        if before is None or not _alike(before, one):
+        if before is None or not (before is one or _alike(before, one)):
             if len(self._identities) >= _MOST:
                 self.lost += 1
                 return
             number = self._last[name] = len(self._identities)
-            self._identities.append(one)
-            self._said_ns.append(one.time_ns)
-        self._said_ns[number] = max(self._said_ns[number], one.time_ns)
+            self._identities.append(_moved(one, again))
+            self._said_ns.append(0)
+        self._said_ns[number] = max(self._said_ns[number], again[1] or one.time_ns)
         if kind >= 0:
             self._identities_by_kind.setdefault(kind, set()).add(number)
 
-    def _use(self, one: Use, kind: int) -> None:
+    def _use(self, one: Use, kind: int, again: tuple[int, int]) -> None:
         name = (one.client, one.server, one.port, one.service, one.function)
         held = self._uses.get(name)
         if held is None:
             if len(self._uses) >= _MOST:
                 self.lost += 1
                 return
-            held = self._uses[name] = _Count(one)
+            held = self._uses[name] = _Count(_moved(one, again))
         if kind < 0:
-            held.add(1, one.packet_frame, one.time_ns)
+            held.add(1, *(again if again[0] else (one.packet_frame, one.time_ns)))
         else:
             self._by_kind.setdefault(kind, set()).add(name)
+
+
+def _moved(one: T, again: tuple[int, int]) -> T:
+    """The same, said at another time."""
+    return msgspec.structs.replace(one, packet_frame=again[0], time_ns=again[1]) if again[0] else one
 
 
 def _alike(one: Identity, other: Identity) -> bool:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -74,6 +74,17 @@ class Memory:
         self.kept: Kept | None = None
         self.reading: Any = None
         """What was being read on it."""
+        self.link: Link | None = None
+        """The session that stands, while one does."""
+
+    @contextlib.contextmanager
+    def holding(self, link: Link) -> Iterator[None]:
+        """Let others ask over this session for as long as the block lasts."""
+        self.link = link
+        try:
+            yield
+        finally:
+            self.link = None
 
     def take(self) -> Kept | None:
         """The session, once, while the server can still know it."""

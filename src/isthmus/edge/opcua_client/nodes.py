@@ -145,8 +145,8 @@ def _pick(way: Way, names: Mapping[str, Sequence[Any]]) -> Any:  # noqa: ANN401 
 
 
 async def browse_each(
-    link: Link, nodes: Sequence[tuple[Way, Any]], per_request: int
-) -> AsyncIterator[tuple[Way, list[Child]]]:
+    link: Link, nodes: Sequence[tuple[Some, Any]], per_request: int
+) -> AsyncIterator[tuple[Some, list[Child]]]:
     """What stands below each node, in batches."""
     from asyncua import ua  # noqa: PLC0415  heavy; see the package
 

@@ -35,6 +35,7 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import cached_property
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -117,7 +118,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     units: tuple[int, ...]
 
 
-class Modbus(SourceSection, frozen=True, kw_only=True, tag="modbus"):
+class Modbus(SourceSection, frozen=True, kw_only=True, tag="modbus", dict=True):
     """One Modbus/TCP device, or a gateway with several units behind it."""
 
     time_of: ClassVar[TimeOf] = "arrival"
@@ -161,8 +162,11 @@ class Modbus(SourceSection, frozen=True, kw_only=True, tag="modbus"):
         """Who the device says it is, by function 43/14; "" where it does not know that function."""
         first = next(iter(self.tags), ModbusTag(name="first", address=0))
         plain = codec.read(self.unit_id, first.table, first.address, first.width)
-        async with self._connect() as connection:
-            told = await identity.ask(connection, self.unit_id, plain)
+        if self._open:
+            told = await identity.ask(self._open[0], self.unit_id, plain)
+        else:
+            async with self._connect() as connection:
+                told = await identity.ask(connection, self.unit_id, plain)
         more = {"url": told.get(identity.URL), "application": told.get(identity.APPLICATION), "unit": str(self.unit_id)}
         return Identity(
             address=self._address,
@@ -213,6 +217,7 @@ class Modbus(SourceSection, frozen=True, kw_only=True, tag="modbus"):
     async def run(self, plan: Plan, sink: Sink) -> None:
         """Poll until cancelled. Raises DeviceAway when the connection is lost or no unit answers."""
         async with self._connect() as connection:
+            self._open.append(connection)
             try:
                 async with asyncio.TaskGroup() as polls:
                     polls.create_task(connection.lost())
@@ -221,6 +226,13 @@ class Modbus(SourceSection, frozen=True, kw_only=True, tag="modbus"):
                         polls.create_task(self._keep_polling(poll, reading, sink, up))
             except BaseExceptionGroup as group:
                 raise _first(group) from None
+            finally:
+                self._open.remove(connection)
+
+    @cached_property
+    def _open(self) -> list[Connection]:
+        """The connection that `run` holds, none while it does not run; no value depends on it."""
+        return []
 
     async def _keep_polling(self, poll: Poll, reading: Reading, sink: Sink, up: asyncio.Event) -> None:
         clock = asyncio.get_running_loop().time

@@ -36,6 +36,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -88,7 +89,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     place: Place
 
 
-class Mtconnect(SourceSection, frozen=True, kw_only=True, tag="mtconnect"):
+class Mtconnect(SourceSection, frozen=True, kw_only=True, tag="mtconnect", dict=True):
     """One MTConnect agent, or one device of it."""
 
     schemes: ClassVar[tuple[str, ...]] = ("http", "https")
@@ -107,8 +108,11 @@ class Mtconnect(SourceSection, frozen=True, kw_only=True, tag="mtconnect"):
 
     async def identify(self) -> Identity:
         """Who the agent and its first device say they are."""
-        async with self._connect() as line:
-            probe = await _probe(self, line)
+        if self._lives:
+            probe = self._lives[0]
+        else:
+            async with self._connect() as line:
+                probe = await _probe(self, line)
         device = next(iter(probe.devices), devices.Device(name="", uuid=""))
         more = {
             "device": device.name,
@@ -151,13 +155,20 @@ class Mtconnect(SourceSection, frozen=True, kw_only=True, tag="mtconnect"):
         async with self._connect() as line:
             while True:
                 try:
-                    await _Life(self, plan, line, sink).live()
+                    await _Life(self, plan, line, sink).live(self._lives)
                 except NotMtconnect as error:
                     msg = f"{self.url} does not answer as an MTConnect agent: {error}"
                     raise DeviceAway(msg) from error
                 except AgentError as error:
                     msg = f"{self.url} answers with an error: {error}"
                     raise DeviceAway(msg) from error
+                finally:
+                    self._lives.clear()
+
+    @cached_property
+    def _lives(self) -> list[Probe]:
+        """What the agent that `run` reads said at the beginning; none while it does not run. No value depends on it."""
+        return []
 
     def _connect(self) -> AbstractAsyncContextManager[Line]:
         if self.ca and not Path(self.ca).is_file():
@@ -178,9 +189,10 @@ class _Life:
         self._told: set[int] = set()
         self._streams = Streams({}, {})
 
-    async def live(self) -> None:
-        """Returns when the agent started anew or ran over; the next life begins with its probe."""
+    async def live(self, lives: list[Probe]) -> None:
+        """Returns when the agent started anew or ran over; the next life begins with its probe, put into `lives`."""
         probe = await _probe(self._source, self._line)
+        lives.append(probe)
         place = self._place
         known = place.instance == probe.header.instance and place.next_sequence > 0
         if place.instance not in (0, probe.header.instance):

@@ -120,8 +120,8 @@ class Opcua(SourceSection, frozen=True, kw_only=True, tag="opcua", dict=True):
     timeout_s: Annotated[Seconds, Meta(description="how long an answer, or a sign of life, may take, s")] = 4.0
 
     async def identify(self) -> Identity:
-        """Ask for the build information, the namespaces and the endpoints."""
-        return await identify(self._access)
+        """Ask for the nameplates of machines and devices, the build information, the namespaces and the endpoints."""
+        return await identify(self._access, self._memory.link)
 
     async def browse(self, pattern: str) -> AsyncIterator[TagFound]:
         """Variables whose path of browse names matches, level by level below Objects."""
@@ -163,18 +163,19 @@ class Opcua(SourceSection, frozen=True, kw_only=True, tag="opcua", dict=True):
         if not (memory.reading and memory.reading.is_of(plan)):
             memory.kept = memory.reading = None
         async with linked(self._access, None if plan.poll_s else memory) as link:
-            if link.resumed:
-                reading: Reading = memory.reading
-                await reading.resume(link, sink)
-            else:
-                known = await server_limits.ask(link, self.make, plan.per_request)
-                found = await nodes.resolve(link, [item.node for item in plan.items], known.per_browse)
-                reading = Reading(link, plan, known, sink)
-                await reading.begin(found)
-                memory.reading = reading
-            sink.up(address=self.url, security=self._access.security_in_words)
-            more = (reading.refresh(),) if link.resumed else ()
-            await first_to_end(link.renew(), reading.go_on(), *more)
+            with memory.holding(link):
+                if link.resumed:
+                    reading: Reading = memory.reading
+                    await reading.resume(link, sink)
+                else:
+                    known = await server_limits.ask(link, self.make, plan.per_request)
+                    found = await nodes.resolve(link, [item.node for item in plan.items], known.per_browse)
+                    reading = Reading(link, plan, known, sink)
+                    await reading.begin(found)
+                    memory.reading = reading
+                sink.up(address=self.url, security=self._access.security_in_words)
+                more = (reading.refresh(),) if link.resumed else ()
+                await first_to_end(link.renew(), reading.go_on(), *more)
 
     @cached_property
     def _memory(self) -> Memory:

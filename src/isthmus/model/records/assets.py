@@ -188,6 +188,8 @@ class AssetAdvised(Record, frozen=True, kw_only=True):
     advices: tuple[Advice, ...] = ()
     conduit: str = ""
     """The rule that is proposed where there is no patch; "" mostly."""
+    of: str = ""
+    """Digest of the maker, models and firmware that it speaks of; with others the answer no longer stands."""
 
 
 class AssetDecided(Record, frozen=True, kw_only=True):
@@ -197,7 +199,7 @@ class AssetDecided(Record, frozen=True, kw_only=True):
 
     decision: Literal["accept", "dismiss", "reopen", "set", "advisory", "baseline"]
     fields: dict[str, str] = {}
-    """For `set` the fields of the asset; for `advisory` product_id and status."""
+    """For `set` the fields of the asset; for `advisory` advisory, product_id, status, and `of` as the answer had it."""
     talks: tuple[str, ...] = ()
     """For `baseline` what is held to be normal, each as `inventory.talk` writes it."""
     reason: str

@@ -52,6 +52,18 @@ class SamplesDropped(Record, frozen=True, kw_only=True):
     """What a person needs to know beside the numbers; "" mostly."""
 
 
+class Nameplate(msgspec.Struct, frozen=True, kw_only=True):
+    """What one thing behind a connection says of itself: a machine, a device or a component. "" where it does not."""
+
+    name: str
+    """Kind and name, by which it is told from the others behind the same connection: "machine CNC1"."""
+    maker: str = ""
+    model: str = ""
+    serial: str = ""
+    firmware: str = ""
+    more: dict[str, str] = {}
+
+
 class DeviceIdentified(Record, frozen=True, kw_only=True):
     """What a device said of itself when asked. Path: plant#source/name."""
 
@@ -65,6 +77,8 @@ class DeviceIdentified(Record, frozen=True, kw_only=True):
     firmware: str = ""
     security: str = ""
     more: dict[str, str] = {}
+    parts: tuple[Nameplate, ...] = ()
+    """What stands behind the device and has a nameplate of its own."""
 
 
 class LinkChanged(Record, frozen=True, kw_only=True):

@@ -19,6 +19,24 @@ from isthmus.run.audit_words import folder
 
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 _PRINTS_WITHIN_S: Final = 90
+_SILENT: Final = (
+    "--host-resolver-rules=MAP * ~NOTFOUND",  # no name is ever looked up
+    "--proxy-server=http://127.0.0.1:9",  # what has no name goes nowhere either
+    "--proxy-bypass-list=<-loopback>",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-domain-reliability",
+    "--disable-extensions",
+    "--disable-sync",
+    "--disable-features=AsyncDns,DialMediaRouteProvider,MediaRouter,OptimizationHints,Translate",
+    "--metrics-recording-only",
+    "--no-default-browser-check",
+    "--no-first-run",
+    "--no-pings",
+)
+"""A browser asks its maker for news as soon as it starts; on a laptop in a plant it must send nothing."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +80,7 @@ def _print(page: str, target: Path) -> None:
             "--headless=new",
             "--no-sandbox",  # the page is our own file without scripts
             "--disable-gpu",
+            *_SILENT,
             f"--user-data-dir={place}/profile",
             "--no-pdf-header-footer",
             f"--print-to-pdf={made}",

@@ -1,8 +1,9 @@
 """A controller that speaks OPC UA: nodes in the shape of OPC 40001 (Machinery) or OPC 30050 (PackML).
 
+    Objects/Machines/<name>/Identification/Manufacturer ...
     Objects/Machines/<name>/MachineryBuildingBlocks/MachineryItemState/CurrentState
     Objects/Machines/<name>/Production/ActiveProgram/...      Monitoring/...      Notification/...
-    Objects/Machines/<name>/Status/StateCurrent ...           (PackML)
+    Objects/Machines/<name>/Status/StateCurrent ...           (PackML, whose controller stands in Objects/DeviceSet)
 
 Beside the vibration's figure, which changes each second, stands its waveform: once a minute the readings of one burst.
 
@@ -52,6 +53,27 @@ PACKML = {
     "order": ("Status/OrderIdentifier", "String"),
     "alarm": ("Admin/StopReason", "String"),
 }
+MACHINE = {
+    "Manufacturer": "Isthmus simulated",
+    "Model": "SIM-5 machining centre",
+    "ProductCode": "SIM-5-1000",
+    "SoftwareRevision": "4.1.2",
+    "HardwareRevision": "B",
+    "ProductInstanceUri": "urn:isthmus:sim:machine",
+    "DeviceClass": "Machining centre",
+}
+"""A machine's nameplate, as OPC 40001-1 puts it below Identification."""
+CONTROLLER = {
+    "Manufacturer": "Isthmus simulated",
+    "Model": "SIM-PLC 20",
+    "ProductCode": "SIM-PLC-20-4",
+    "SoftwareRevision": "2.8.1",
+    "HardwareRevision": "3",
+    "DeviceRevision": "1",
+    "DeviceManual": "https://manuals.example/sim-plc-20",
+}
+"""A controller's nameplate, as OPC 10000-100 puts it below the DeviceSet."""
+_LOCALISED = frozenset({"Manufacturer", "Model"})
 WAVEFORM = "Monitoring/Spindle/Waveform"
 RATE_HZ, READINGS = 25_600.0, 2_048
 _BURST_EVERY_NS = 60 * NS_PER_S
@@ -96,15 +118,23 @@ class Controller:
 
     async def build(self, server: Any) -> None:  # noqa: ANN401  asyncua ships no types
         """Make the folders and variables."""
+        from asyncua import ua  # noqa: PLC0415  only this process needs it
+
         for number in range(self.shuffle):
             await server.register_namespace(f"urn:isthmus:sim:other:{number}")
+        machinery = await server.register_namespace("http://opcfoundation.org/UA/Machinery/")
+        devices = await server.register_namespace("http://opcfoundation.org/UA/DI/")
         index = await server.register_namespace("urn:isthmus:sim:machines")
-        top = await server.nodes.objects.add_folder(index, "Machines")
+        top = await server.nodes.objects.add_folder(f"ns={machinery};i=1001", f"{machinery}:Machines")
         root = await top.add_object(index, self.machine)
-        identification = await root.add_object(index, "Identification")
-        about = {"Manufacturer": "Isthmus simulated", "Model": "SIM-5", "SerialNumber": f"S-{self.machine}"}
-        for name, text in {**about, "SoftwareRevision": "4.1.2"}.items():
-            await identification.add_property(index, name, text)
+        if self.flavour == "packml":
+            device_set = await server.nodes.objects.add_object(f"ns={devices};i=5001", f"{devices}:DeviceSet")
+            plate, about = await device_set.add_object(index, "Controller"), CONTROLLER
+        else:
+            plate, about = await root.add_object(devices, "Identification"), MACHINE
+        for name, text in {**about, "SerialNumber": f"S-{self.machine}"}.items():
+            value = ua.LocalizedText(text, "en") if name in _LOCALISED else text
+            await plate.add_property(devices, name, value)
         folders = {"": root}
         signals = PACKML if self.flavour == "packml" else MACHINERY
         wanted = dict(signals.values()) | dict.fromkeys(state_nodes("IDLE", self.flavour), "String")
@@ -162,6 +192,8 @@ async def serve(args: argparse.Namespace) -> None:
     await server.init()
     server.set_endpoint(f"opc.tcp://127.0.0.1:{args.port}/")
     await server.set_application_uri(f"urn:isthmus:sim:{args.machine}")
+    made = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+    await server.set_build_info("urn:isthmus:sim", "Isthmus", "Isthmus simulated controller", "1.0", "1", made)
     if args.certificate:
         server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
         await server.load_certificate(str(args.certificate))

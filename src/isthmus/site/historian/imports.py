@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import duckdb
 import numpy as np
@@ -26,15 +26,50 @@ from isthmus.model import status as st
 from isthmus.model.errors import UsageError
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_S, from_datetime
+from isthmus.site.config import HistorianSection
 from isthmus.site.historian import exports
 from isthmus.site.historian.exports import Columns, Opened, Said
-from isthmus.site.historian.store import Store
 from isthmus.wire.frame import source_id
 
-ROWS: Final = 50_000
+ROWS: Final = 10_000
+"""Rows of a piece: few enough that what is live waits for its turn a few milliseconds at most."""
 _KINDS: Final = tuple(ValueKind)
 _EXACT: Final = 2**53
 _UNKNOWN: Final = -1
+
+
+class Book(Protocol):
+    """What an import asks of a book of tags."""
+
+    def intern_all(self, infos: Sequence[TagInfo]) -> list[int]:
+        """The number of each tag, given to it now if it has none."""
+        ...
+
+    def find(self, name: str) -> int | None:
+        """The number that a name has now, or None."""
+        ...
+
+    def info(self, tag: int, /) -> TagInfo:
+        """What a number stands for."""
+        ...
+
+
+class Into(Protocol):
+    """What an import goes into: a store, or the hands of a site that has it (run/hand_history.py)."""
+
+    @property
+    def section(self) -> HistorianSection:
+        """From when on samples are believed."""
+        ...
+
+    @property
+    def tags(self) -> Book:
+        """The tags that there are."""
+        ...
+
+    def append(self, batches: Sequence[Batch]) -> None:
+        """As `Historian.append`."""
+        ...
 
 
 class Imported(NamedTuple):
@@ -73,7 +108,7 @@ class How(NamedTuple):
 
 
 def import_file(  # noqa: PLR0913  what a file needs to be read by
-    store: Store,
+    store: Into,
     path: Path,
     source: str,
     how: How | None = None,
@@ -101,7 +136,7 @@ def import_file(  # noqa: PLR0913  what a file needs to be read by
 
 def _name(path: Path, how: How) -> int:
     """The epoch of a file read this way: read otherwise, it is another one."""
-    found = blake2b(repr((how.dialect, how.named, how.zone, sorted(how.names.items()))).encode(), digest_size=8)
+    found = blake2b(repr((ROWS, how.dialect, how.named, how.zone, sorted(how.names.items()))).encode(), digest_size=8)
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             found.update(chunk)
@@ -263,7 +298,7 @@ def _status(word: str) -> int:
 class _Taking:
     """Puts pieces of one file into a store."""
 
-    def __init__(self, store: Store, source: str, epoch: int, unfit: Callable[[Unfit], None]) -> None:
+    def __init__(self, store: Into, source: str, epoch: int, unfit: Callable[[Unfit], None]) -> None:
         self._store, self._source, self._epoch, self._unfit = store, source, epoch, unfit
         section = store.section
         self._earliest_ns = from_datetime(datetime.combine(section.earliest, datetime.min.time(), tzinfo=UTC))

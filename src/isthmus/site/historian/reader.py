@@ -26,7 +26,7 @@ from isthmus.site.historian.head import Head
 from isthmus.site.historian.leases import Lease
 from isthmus.site.historian.manifest import Manifest, Segment
 from isthmus.site.historian.newest import Newest
-from isthmus.site.historian.rows import Rows, from_batch
+from isthmus.site.historian.rows import Rows, each_once, from_batch
 from isthmus.site.historian.tags import TagBook
 from isthmus.site.historian.view import Files, View
 from isthmus.wire import frame as frames
@@ -79,7 +79,7 @@ class Reader:
     def query(self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
         """As `Historian.query`."""
         with self.view() as view:
-            return self._engine.query(view, operator, np.unique(np.asarray(tags, np.int32)), start_ns, end_ns)
+            return self._engine.query(view, operator, each_once(np.asarray(tags, np.int32)), start_ns, end_ns)
 
     def bursts(self, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
         """As `Historian.bursts`."""

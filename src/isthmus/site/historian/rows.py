@@ -266,6 +266,11 @@ def one_of(tag: NDArray[np.int32], tags: NDArray[np.int32]) -> NDArray[np.bool_]
     return table[tag]
 
 
+def each_once(tags: NDArray[np.int32]) -> NDArray[np.int32]:
+    """These tags in order, each once; most questions bring them so, which is seen faster than done again."""
+    return tags if (tags[1:] > tags[:-1]).all() else np.unique(tags)
+
+
 def newest_of_each(rows: Rows) -> Rows:
     """The newest row of each tag, for rows in (tag, time) order."""
     return rows.take(np.flatnonzero(np.append(rows.tag[1:] != rows.tag[:-1], rows.size > 0)))

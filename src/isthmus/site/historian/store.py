@@ -38,7 +38,7 @@ from isthmus.site.historian.head import Head
 from isthmus.site.historian.manifest import Segment, put_about, put_segments
 from isthmus.site.historian.mark import mark, open_manifest
 from isthmus.site.historian.newest import Newest
-from isthmus.site.historian.rows import Rows, from_batch
+from isthmus.site.historian.rows import Rows, each_once, from_batch
 from isthmus.site.historian.seal import Due, seal
 from isthmus.site.historian.slowest import Slowest
 from isthmus.site.historian.tags import TagBook
@@ -56,6 +56,11 @@ HEAD_LIMIT: Final = 4
 """When sealing lags so far that this many heads are in memory, samples wait until it caught up."""
 ROOM_S: Final = 10.0
 """How long they wait at most, before they are refused."""
+EASE_FROM: Final = 0.6
+"""From this share of what may wait in memory on, whoever brings samples is slowed down, the more the fuller it is."""
+EASE_ROW_S: Final = 4e-6
+"""By how much at most, for each sample: several times what sealing one takes."""
+EASE_MOST_S: Final = 0.05
 ASIDE_BYTES: Final = 256 * 1024 * 1024
 UPKEEP: Final = "history's upkeep"
 """Name of the threads that seal, merge and roll up."""
@@ -169,7 +174,7 @@ class Store:
         if bursts := [batch for batch in batches if are_bursts(batch)]:
             self._append_bursts(bursts)
             batches = [batch for batch in batches if not are_bursts(batch)]
-        self._await_room()
+        self._await_room(sum(batch.columns.num_rows for batch in batches))
         with self._door:
             fresh = self._fresh(batches)
             if not fresh:
@@ -202,6 +207,10 @@ class Store:
         """The bursts of these tags that begin within [start_ns, end_ns): columns of model.waveforms, by tag and time."""
         return self.waveforms.read(tags, start_ns, end_ns)
 
+    def burst_times(self, tag: int, start_ns: int, end_ns: int) -> NDArray[np.int64]:
+        """When the bursts of a tag began, within [start_ns, end_ns), in order."""
+        return self.waveforms.times(tag, start_ns, end_ns)
+
     def correct(self, said: Sequence[Correction]) -> None:
         """Put samples right for good; the old versions stay. Raises UsageError with nothing stored, OSError."""
         corrections.put(self._manifest, said, [self.tags.info(each.tag) for each in said])
@@ -218,7 +227,7 @@ class Store:
 
         With `known_ns` corrections that people said after that moment are left out.
         """
-        wanted = np.unique(np.asarray(tags, np.int32))
+        wanted = each_once(np.asarray(tags, np.int32))
         with self.slowest.timed(operator, wanted, start_ns, end_ns), self.view(known_ns) as view:
             return self._engine.query(view, operator, wanted, start_ns, end_ns)
 
@@ -281,19 +290,25 @@ class Store:
             self._roll(_NEVER_TODAY, frozenset())
             upkeep.clear(self.folder, self._manifest, self._files, self._oldest_held)
 
-    def _await_room(self) -> None:
-        """Wait a while when sealing lags behind; raise OSError when it does not catch up."""
+    def _await_room(self, rows: int) -> None:
+        """Wait a while when sealing lags behind; raise OSError when it does not catch up.
 
-        def room() -> bool:
-            waiting = self._head.count + (self._due.size if self._due else 0)
-            return waiting < HEAD_LIMIT * self.section.seal_rows
+        Each who brings samples waits a little as soon as it begins to lag, so that nobody waits long.
+        """
+        limit = HEAD_LIMIT * self.section.seal_rows
+
+        def waiting() -> int:
+            return self._head.count + (self._due.size if self._due else 0)
 
         with self._lock:
-            if room():
-                return
-            self._wake.set()
-            if not self._sealed_some.wait_for(room, ROOM_S if self._threads else 0):
-                raise OSError(errno.ENOSPC, f"{self.folder}: samples are refused until what waits in memory is sealed")
+            lag = waiting() / limit - EASE_FROM
+            if lag >= 1 - EASE_FROM:
+                self._wake.set()
+                if not self._sealed_some.wait_for(lambda: waiting() < limit, ROOM_S if self._threads else 0):
+                    what = f"{self.folder}: samples are refused until what waits in memory is sealed"
+                    raise OSError(errno.ENOSPC, what)
+        if lag > 0 and self._threads:
+            self._closing.wait(min(lag / (1 - EASE_FROM) * rows * EASE_ROW_S, EASE_MOST_S))
 
     def _fresh(self, batches: Sequence[Batch]) -> list[Batch]:
         seen: set[tuple[int, int, int]] = set()

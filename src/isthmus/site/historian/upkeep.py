@@ -19,7 +19,7 @@ from isthmus.site.historian.seal import write_segment
 from isthmus.site.historian.view import Files
 
 MERGE_FROM: Final = 8
-"""Segments of one level in a day at which they are merged while the day still goes on."""
+"""Runs of one level in a day at which they are merged while the day still goes on; see `_runs`."""
 ROWS_AT_ONCE: Final = 500_000
 """Rows that a merge holds in memory; a larger day is merged tag range by tag range."""
 
@@ -58,9 +58,9 @@ def due(segments: Sequence[Segment], today: int, busy: Collection[int] = ()) -> 
         if day < today and day not in busy and untidy:
             return Merge(day, tuple(found), whole=True)
         level = found[-1].level
-        run = [each for each in found if each.level <= level]
-        if sum(each.level == level for each in run) >= MERGE_FROM * (2 if _has_late(run) else 1):
-            tail = found[found.index(run[0]) :]
+        if _runs([each for each in found if each.level == level]) >= MERGE_FROM:
+            first = next(at for at, each in enumerate(found) if each.level <= level)
+            tail = found[first:]
             return Merge(day, tuple(tail), whole=len(tail) == len(found))
     return None
 
@@ -75,6 +75,19 @@ def disjoint(segments: Sequence[Segment]) -> bool:
     """Whether no tag stands in two of these segments."""
     ordered = sorted(segments, key=lambda each: each.tag_min)
     return all(one.tag_max < other.tag_min for one, other in pairwise(ordered))
+
+
+def _runs(segments: Sequence[Segment]) -> int:
+    """How many times over these segments hold the same tags, as far as their order tells.
+
+    What one merge made is one run however many tag ranges it has: to merge it again would only make the same of it.
+    """
+    found = 0
+    for overlap in (False, True):
+        its = [each for each in segments if each.overlap == overlap]
+        begun = [one.tag_max >= other.tag_min for one, other in pairwise(its)]
+        found = max(found, sum(begun) + 1)
+    return found
 
 
 def _has_late(segments: Sequence[Segment]) -> bool:

@@ -17,17 +17,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from isthmus.model.time import NS_PER_DAY
+from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR
 from isthmus.site.historian.manifest import Segment
 from isthmus.site.historian.newest import unpack
 from isthmus.site.historian.parquet import ALWAYS, FOR_EVER, POWERS, SegmentFile
 from isthmus.site.historian.points import Points, cut
 from isthmus.site.historian.recent import Recent, Sized
-from isthmus.site.historian.rows import Rows, concat, last_arrival_wins, newest_of_each, one_of, within
+from isthmus.site.historian.rows import Rows, concat, each_once, last_arrival_wins, newest_of_each, one_of, within
 
 _OPEN_FILES: Final = 256
 _FEW_GROUPS: Final = 4
 """A screen's question touches no more row groups of a file than this; larger ones would only push others out."""
+_FEW_GROUPS_ROLLED: Final = 8
+"""The same of a rollup, of which there are few."""
 _DECODED_BYTES: Final = 32 * 1024 * 1024
 """How much memory the row groups kept decoded may take."""
 _KNOWN_BYTES: Final = 16 * 1024 * 1024
@@ -62,14 +64,20 @@ class Files:
     def points(self, segment: Segment, tags: NDArray[np.int32] | None, start_ns: int, end_ns: int) -> list[Points]:
         """A segment's samples of these tags (in order; None for all) within [start_ns, end_ns), in pieces.
 
-        A few row groups are remembered decoded.
+        A few row groups are remembered decoded; where a question touches many of them with its edge alone,
+        the hours that it touches are.
         """
         file = self.get(segment.path)
         if tags is None:
             groups = file.groups(ALWAYS, FOR_EVER, start_ns, end_ns)
         else:
             groups = file.groups_of(tags, start_ns, end_ns)
-        few = len(groups) <= _FEW_GROUPS
+        few = len(groups) <= (_FEW_GROUPS_ROLLED if segment.bucket_ns else _FEW_GROUPS)
+        first_ns, last_ns = max(start_ns, segment.time_min), min(end_ns, segment.time_max + 1)
+        if tags is not None and not few and not segment.bucket_ns and last_ns - first_ns <= NS_PER_HOUR:
+            hours = range(first_ns // NS_PER_HOUR, (last_ns - 1) // NS_PER_HOUR + 1)
+            found = [self._hour(segment, file, tags, each) for each in hours]
+            return [part for each in found if (part := cut(each, tags, start_ns, end_ns)).rows.size]
         found = [self._group(segment, file, each) for each in groups] if few else _decode(segment, file, groups)
         if tags is None:
             return [_between(each, start_ns, end_ns) for each in found]
@@ -80,6 +88,17 @@ class Files:
         if found is None:
             (found,) = _decode(segment, file, [group])
             self._decoded.put((segment.path, group), found)
+        return found
+
+    def _hour(self, segment: Segment, file: SegmentFile, tags: NDArray[np.int32], hour: int) -> Points:
+        """One hour of these tags: what a screen that moves on by seconds asks of the past, time and again."""
+        key = segment.path, hour, tags.tobytes()
+        found = self._decoded.get(key)
+        if found is None:
+            start_ns, end_ns = hour * NS_PER_HOUR, (hour + 1) * NS_PER_HOUR
+            groups = _decode(segment, file, file.groups_of(tags, start_ns, end_ns))
+            found = Points(concat([cut(each, tags, start_ns, end_ns).rows for each in groups]))
+            self._decoded.put(key, found)
         return found
 
     def drop(self, path: str) -> None:
@@ -155,7 +174,7 @@ class View(NamedTuple):
 
     def before(self, tags: NDArray[np.int32], moment_ns: int) -> Rows:
         """The sample of each tag that was in force just before a moment: its newest before it, in tag order."""
-        tags = np.unique(tags)
+        tags = each_once(tags)
         newest = self._newest(tags)
         known = newest.take(newest.time_ns < moment_ns)
         left = newest.tag[newest.time_ns >= moment_ns]
@@ -197,7 +216,7 @@ class View(NamedTuple):
         end_ns: int,
         opening: Sequence[Rows] = (),
     ) -> Rows:
-        tags = tags if tags is None else np.unique(tags)
+        tags = tags if tags is None else each_once(tags)
         parts = [*opening]
         for each in segments:
             parts += [piece.rows for piece in self.files.points(each, tags, start_ns, end_ns)]

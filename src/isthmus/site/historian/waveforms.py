@@ -121,6 +121,25 @@ class Waveforms:
         finally:
             lease.release()
 
+    def times(self, tag: int, start_ns: int, end_ns: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """When the bursts of a tag began, within [start_ns, end_ns), in order; no reading is read for it."""
+        lease = Lease(self.folder)
+        try:
+            with self._lock:
+                segments, head = self._manifest.segments(), list(self._head)
+            parts = [np.empty(0, np.int64)]
+            wanted = np.array([tag], np.int32)
+            for each in segments:
+                if each.tag_min <= tag <= each.tag_max and each.time_max >= start_ns and each.time_min < end_ns:
+                    stored = _stored(self.folder / each.path, ["tag", "time"], wanted, start_ns, end_ns)
+                    moment = stored["time"].cast(pa.int64()).to_numpy()
+                    parts.append(moment[stored["tag"].to_numpy() == tag])
+            parts += [each["time_ns"].to_numpy()[each["tag"].to_numpy() == tag] for each in head]
+            found = np.unique(np.concatenate(parts))
+            return found[(found >= start_ns) & (found < end_ns)]
+        finally:
+            lease.release()
+
     def maintain(self, first_kept_day: int | None) -> None:
         """Seal, merge and let go of what is due. Raises OSError with nothing lost."""
         with self._lock:
@@ -324,19 +343,7 @@ def _table(
     path: Path, tags: np.ndarray[tuple[int], np.dtype[np.int32]] | None = None, start_ns: int = 0, end_ns: int = 0
 ) -> pa.Table:
     """The bursts of a segment as columns of model.waveforms; with `tags` only row groups that may hold some asked for."""
-    try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
-        groups = [
-            group
-            for group in range(file.metadata.num_row_groups)
-            if tags is None or _may_hold(file.metadata.row_group(group), tags, start_ns, end_ns)
-        ]
-        stored = file.read_row_groups(groups, use_threads=False).combine_chunks()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        msg = (
-            f"{path} cannot be read as waveforms: {error}. Put it back from a backup with `isthmus history mend FOLDER`"
-        )
-        raise StoreDamaged(msg) from error
+    stored = _stored(path, None, tags, start_ns, end_ns)
     if not stored.num_rows:
         return _SCHEMA.empty_table()
     small = stored["i"].combine_chunks().cast(pa.list_(pa.float32()))
@@ -349,6 +356,29 @@ def _table(
         pa.array([readings(row) if row.is_valid else None for row in value], _SCHEMA.field("value").type),
     )
     return pa.Table.from_batches([made])
+
+
+def _stored(
+    path: Path,
+    named: list[str] | None,
+    tags: np.ndarray[tuple[int], np.dtype[np.int32]] | None,
+    start_ns: int,
+    end_ns: int,
+) -> pa.Table:
+    """Columns of a segment as they are stored, `named` or all. Raises StoreDamaged."""
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        groups = [
+            group
+            for group in range(file.metadata.num_row_groups)
+            if tags is None or _may_hold(file.metadata.row_group(group), tags, start_ns, end_ns)
+        ]
+        return file.read_row_groups(groups, columns=named, use_threads=False).combine_chunks()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        msg = (
+            f"{path} cannot be read as waveforms: {error}. Put it back from a backup with `isthmus history mend FOLDER`"
+        )
+        raise StoreDamaged(msg) from error
 
 
 def _may_hold(

@@ -73,7 +73,16 @@ def machine_tags(house: House, machine: Machine) -> list[TagNow]:
         for name in sorted(infos)
         if name not in own and name.partition("/")[0] in from_sources and name.partition("/")[0] not in shared
     ]
-    return [_now(house, name, infos.get(name), own=name in own) for name in names]
+    return [tag_now(house, name, infos.get(name), own=name in own) for name in names]
+
+
+def found(house: House, words: str, most: int) -> tuple[list[TagNow], int]:
+    """Tags whose name holds each of the words, by name, at most so many; and how many there are."""
+    wanted = words.lower().split()
+    infos = {info.name: info for info in house.site.tags.all().values()}
+    names = sorted(name for name in infos if all(word in name.lower() for word in wanted))
+    own = {name for machine in house.site.plant.machines.values() for name in sources.tags_of(machine)}
+    return [tag_now(house, name, infos[name], own=name in own) for name in names[:most]], len(names)
 
 
 def samples_between(house: House, tags: list[str], start_ns: int, end_ns: int) -> tuple[list[Sample], bool]:
@@ -83,20 +92,22 @@ def samples_between(house: House, tags: list[str], start_ns: int, end_ns: int) -
         return [], False
     table = house.site.historian.query(Raw(before=True), list(known), start_ns, end_ns)
     infos = {number: house.site.tags.info(number) for number in known}
-    rows = _rows(table, infos)
+    rows = rows_of(table, infos)
     rows.sort(key=lambda sample: (sample.time_ns, sample.tag))
     return rows[:MAX_SAMPLES], len(rows) > MAX_SAMPLES
 
 
-def trend(house: House, tag: str, start_ns: int, end_ns: int, points: int) -> Trend | None:
-    """One tag's trend, None when the site does not know it or it carries text."""
+def trend(  # noqa: PLR0913, PLR0917  what a drawing needs
+    house: House, tag: str, start_ns: int, end_ns: int, points: int, known_ns: int | None = None
+) -> Trend | None:
+    """One tag's trend, None when the site does not know it or it carries text; `known_ns` as in Historian.query."""
     number = house.site.tags.find(tag)
     if number is None:
         return None
     info = house.site.tags.info(number)
     if info.kind in {ValueKind.STR, ValueKind.WAVEFORM}:
         return None
-    table = house.site.historian.query(Decimate(points=points), [number], start_ns, end_ns)
+    table = house.site.historian.query(Decimate(points=points), [number], start_ns, end_ns, known_ns=known_ns)
     return Trend(
         tag=tag,
         unit=info.unit,
@@ -116,7 +127,8 @@ def trendable(tags: list[TagNow]) -> list[TagNow]:
     )
 
 
-def _now(house: House, name: str, info: TagInfo | None, *, own: bool) -> TagNow:
+def tag_now(house: House, name: str, info: TagInfo | None, *, own: bool) -> TagNow:
+    """A tag as it is now."""
     last = house.site.namespace.last(name)
     status = last.status if last else st.BAD_WAITING_FOR_INITIAL_DATA
     return TagNow(
@@ -132,11 +144,14 @@ def _now(house: House, name: str, info: TagInfo | None, *, own: bool) -> TagNow:
     )
 
 
-def _rows(table: pa.Table, infos: dict[int, TagInfo]) -> list[Sample]:
+def rows_of(table: pa.Table, infos: dict[int, TagInfo]) -> list[Sample]:
+    """The rows of a `Raw` answer, each value as its tag's kind has it."""
     out = []
     for row in table.to_pylist():
         info = infos[row["tag"]]
         number = row["i64"] if row["i64"] is not None else row["f64"]
+        if info.kind is ValueKind.F64 and number is not None:
+            number = float(number)
         if info.kind is ValueKind.BOOL and number is not None:
             number = bool(number)
         out.append(

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from isthmus.model.plant import Machine
 from isthmus.model.time import NS_PER_HOUR, NS_PER_MINUTE
-from isthmus.web import acts, render, roles
+from isthmus.web import acts, put_right, render, roles
 from isthmus.web import strip as drawing
 from isthmus.web.accounts import Person, Session
 from isthmus.web.figures import events, indicators, jobs, losses, lots, machines, orders, shifts, sources, states
@@ -75,8 +75,7 @@ def act(
     elif what == "halt":
         acts.stop_job(house, request.user, machine, form.get("order", ""), finished=form.get("finished") == "yes")
     elif what == "sample":
-        asked = {"tag": form.get("tag", ""), "value": form.get("value", ""), "why": form.get("why", "")}
-        acts.put_right(house, request.user, machine, time_ns=_number(form, "time_ns"), **asked)
+        _put_right(house, request.user, machine, form)
     elif what == "quantity":
         good, scrap, rework = (_number(form, key) if form.get(key) else 0 for key in ("good", "scrap", "rework"))
         by = acts.Correction(good, scrap, rework, form.get("note", ""))
@@ -94,6 +93,16 @@ def act(
 
 
 HANDLERS = (machine_page, act)
+
+
+def _put_right(house: House, person: Person, machine: Machine, form: Mapping[str, str]) -> None:
+    """One sample of the machine's own tags."""
+    tag, at, value = form.get("tag", ""), _number(form, "time_ns"), form.get("value", "")
+    if tag not in sources.tags_of(machine):
+        raise ClientException(detail=f"{machine.name} has no tag {tag!r} in history.")
+    put_right.put_right(
+        house, person, put_right.Chosen(tag, at, at + 1), put_right.Change("value", value), form.get("why", "")
+    )
 
 
 def build(house: House, session: Session, below: str, asked: Mapping[str, str]) -> render.Built:

@@ -3,13 +3,28 @@ const place = document.getElementById("trend");
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const MAX_LIVE = 4000;
 
+async function read(asked) {
+  const reply = await fetch(`/api/trend?${new URLSearchParams(asked)}`);
+  return reply.ok ? reply.json() : null;
+}
+
+// On a page where stretches are chosen, dragging leads to the stretch.
+function chosen(plot, address) {
+  if (plot.select.width < 5) return;
+  const ns = (pixel) => BigInt(Math.round(plot.posToVal(pixel, "x") * 1e6)) * 1000n;
+  const { left, width } = plot.select;
+  location.assign(`${address}?from=${ns(left)}&to=${ns(left + width)}`);
+}
+
 async function draw() {
-  const { tag, unit, step, start, end, live, zone } = place.dataset;
-  const asked = new URLSearchParams({ tag, start_ns: start, end_ns: end, points: "800" });
-  const reply = await fetch(`/api/trend?${asked}`);
-  if (!reply.ok) return;
-  const told = await reply.json();
-  const data = [told.time_s, told.value];
+  const { tag, unit, step, start, end, live, zone, known, then, choose } = place.dataset;
+  const asked = { tag, start_ns: start, end_ns: end, points: "800" };
+  const told = await read(known === undefined ? asked : { ...asked, known_ns: known });
+  if (!told) return;
+  let data = [told.time_s, told.value];
+  // What came before anybody put it right, where somebody did.
+  const came = then === undefined ? null : await read({ ...asked, known_ns: then });
+  if (came) data = uPlot.join([data, [came.time_s, came.value]]);
   const lines = step === "1" ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear();
   const axis = { stroke: ink("--ink-2"), grid: { stroke: ink("--line"), width: 1 }, ticks: { stroke: ink("--line") } };
   const options = {
@@ -17,7 +32,8 @@ async function draw() {
     height: 220,
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
     fmtDate: uPlot.fmtDate,
-    cursor: { drag: { x: true, y: false } },
+    cursor: { drag: { x: true, y: false, setScale: !choose } },
+    hooks: choose ? { setSelect: [(one) => chosen(one, choose)] } : {},
     scales: { x: { time: true } },
     axes: [{ ...axis, values: [[3600, "{HH}:{mm}", null, null, null, null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] }, { ...axis, size: 60 }],
     series: [
@@ -25,6 +41,7 @@ async function draw() {
       { label: unit ? `${tag}, ${unit}` : tag, stroke: ink("--run"), width: 1.5, paths: lines, points: { show: false }, spanGaps: false },
     ],
   };
+  if (came) options.series.push({ label: "as it came", stroke: ink("--down"), width: 1.2, dash: [4, 4], paths: lines, points: { show: false } });
   const plot = new uPlot(options, data, place);
   place.dataset.drawn = String(data[0].length);
   new ResizeObserver(() => plot.setSize({ width: place.clientWidth, height: 220 })).observe(place);

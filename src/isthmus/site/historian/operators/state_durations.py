@@ -15,7 +15,7 @@ WITH windows AS (
                  unnest($ends::BIGINT[]) AS end_ns))
 SELECT tag, number AS "window", word AS value,
        sum(least(until, end_ns) - greatest(since, start_ns))::BIGINT AS duration_ns
-FROM held JOIN windows ON since < end_ns AND until > start_ns
+FROM held JOIN windows ON start_ns < end_ns AND since < end_ns AND until > start_ns
 GROUP BY ALL ORDER BY tag, "window", value
 """
 SPARK: Final = """
@@ -24,7 +24,7 @@ WITH windows AS (
     FROM (SELECT posexplode($starts) AS (number, start_ns)))
 SELECT tag, cast(number AS bigint) AS `window`, word AS value,
        sum(least(until, end_ns) - greatest(since, start_ns)) AS duration_ns
-FROM held JOIN windows ON since < end_ns AND until > start_ns
+FROM held JOIN windows ON start_ns < end_ns AND since < end_ns AND until > start_ns
 GROUP BY tag, number, word
 """
 
