@@ -121,15 +121,6 @@ def test_people_can_do_it_all_from_the_command_line(
     assert main(["history", "--data", str(tmp_path / "nowhere"), "show"]) == 2
 
 
-def test_correcting_beside_a_running_site_says_where_to_do_it(
-    history: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    right = ["correct", "plc/speed", "2025-11-08T00:00:00Z", "1", "--by", "Ann", "--why", "wrong"]
-    with Store(history, background=False):
-        assert main(["history", "--data", str(history.parent), *right]) != 0
-    assert "put right on the machine's page" in capsys.readouterr().err
-
-
 def test_compacting_beside_a_running_site_says_so(history: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Store(history, background=False):
         assert main(["history", "--data", str(history.parent), "compact"]) == 1

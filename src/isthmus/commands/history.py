@@ -273,7 +273,11 @@ def _import_into(into: Into, done_with: Callable[[], None], args: argparse.Names
         listed = args.rejected or path.with_name(path.name + ".rejected.csv")
         progress = Progress(path.name)
         with Listed(listed, path, more=bool(args.rejected and number)) as unfit:
-            done = import_file(into, path, args.source, how, unfit=unfit, progress=progress)
+            try:
+                done = import_file(into, path, args.source, how, unfit=unfit, progress=progress)
+            except KeyboardInterrupt:
+                print(f"\n{path}: stopped; the same command goes on where it was", file=sys.stderr)
+                raise
         done_with()
         progress.end()
         print(f"{path}: {done.rows:,} samples")
@@ -282,6 +286,8 @@ def _import_into(into: Into, done_with: Callable[[], None], args: argparse.Names
                 f"  {done.unread:,} rows left out, {done.odd:,} kept as Bad samples without a value;"
                 f" each with line and reason in {listed}"
             )
+        for name in done.mixed[:10]:
+            print(f"  {name} is kept as texts: most of its values are numbers, and some are not")
     return 0
 
 
