@@ -40,9 +40,11 @@ def show(folder: Path, *, tags: int, days: int) -> Iterator[str]:
     """What is stored: as a whole, by day, and the largest tags."""
     with Reader(folder) as reader, reader.view() as view:
         known = reader.tags.all().values()
+        former = {each.id for each in reader.tags.former()}
         sources = {info.name.partition("/")[0] for info in known}
         yield f"History in {folder}"
-        yield f"  tags      {len(known):,} of {len(sources)} source{'s' * (len(sources) != 1)}"
+        changed = f"; {len(former):,} more from before their kind or unit changed" if former else ""
+        yield f"  tags      {len(known):,} of {len(sources)} source{'s' * (len(sources) != 1)}{changed}"
         yield from _whole(view.segments, view.rollups)
         waiting = sum(tail.size for tail in view.tails)
         yield f"  log       {waiting:,} samples in the log, not sealed yet"
@@ -54,7 +56,7 @@ def show(folder: Path, *, tags: int, days: int) -> Iterator[str]:
             yield "   samples       size    from                 to                   tag"
             for each in by_tag(view)[:tags]:
                 times = f"{iso(each.first_ns)[:19]}Z {iso(each.last_ns)[:19]}Z"
-                yield f"{each.rows:>11,} {size(each.bytes):>10}   {times} {reader.tags.info(each.tag).name}"
+                yield f"{each.rows:>11,} {size(each.bytes):>10}   {times} {reader.tags.info(each.tag).name}{f'#{each.tag}' * (each.tag in former)}"
 
 
 def _whole(segments: Sequence[Segment], rollups: Sequence[Segment]) -> Iterator[str]:
