@@ -37,6 +37,7 @@ class MemoryVersion(NamedTuple):
 
     id: int
     info: TagInfo
+    valid_to_ns: int | None = None
 
 
 class MemoryTags:
@@ -61,6 +62,9 @@ class MemoryTags:
     def versions(self, name: str) -> list[MemoryVersion]:
         number = self._numbers.get(name)
         return [] if number is None else [MemoryVersion(number, self._infos[number])]
+
+    def former(self) -> list[MemoryVersion]:
+        return []
 
     def all(self) -> Mapping[int, TagInfo]:
         return dict(self._infos)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 from pathlib import Path
 
@@ -135,3 +136,37 @@ def test_compacting_beside_a_running_site_says_so(history: Path, capsys: pytest.
     with Store(history, background=False):
         assert main(["history", "--data", str(history.parent), "compact"]) == 1
     assert "running site" in capsys.readouterr().err
+
+
+def test_a_backup_onto_a_full_disk_says_which_file_and_what_to_do(
+    history: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "copy"
+    data = ["history", "--data", str(history.parent)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
+    try:
+        assert main([*data, "backup", str(target)]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    told = capsys.readouterr().err
+    assert told.startswith(str(target))
+    assert "disk" in told
+    assert main([*data, "backup", str(target)]) == 0
+    assert main([*data, "verify", str(target)]) == 0
+
+
+def test_a_wrong_folder_is_said_without_a_word_of_python(
+    history: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["history", "--data", str(history.parent)]
+    (tmp_path / "file").touch()
+    for task, told in (
+        (["backup", str(tmp_path / "file")], "is a file, and a folder is needed"),
+        (["sql", "--out", str(tmp_path / "no" / "x.sql")], "is not there"),
+        (["sql", "--out", str(tmp_path)], "is a folder, and a file is needed"),
+    ):
+        assert main([*data, *task]) == 1
+        said = capsys.readouterr().err
+        assert told in said
+        assert "Errno" not in said

@@ -15,7 +15,7 @@ from visits import make_client, make_told, make_visit  # noqa: F401  fixtures
 
 import web_world as worlds
 from isthmus.model import query as q
-from isthmus.model.samples import Batch, TagInfo, ValueKind
+from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import iso
 from isthmus.model.waveforms import bursts
 from isthmus.site.historian.corrections import Correction
@@ -143,3 +143,30 @@ def worlds_limits() -> dict[str, int]:
     from isthmus.web import history_api  # noqa: PLC0415  only this test turns it down
 
     return history_api.MOST_ROWS
+
+
+def test_what_a_tag_was_before_its_kind_changed_is_asked_for_by_its_number(visit: Visit, told: worlds.World) -> None:
+    tags, end = told.site.tags, told.now_ns
+    old = TagInfo(name="paint/changed", kind=ValueKind.F64, unit="degF")
+    [first] = tags.intern_all([old])
+    before = columns(ValueKind.F64, [first] * 2, [end - 4 * 10**9, end - 3 * 10**9], [0, 0], [70.5, 71.5])
+    told.site.historian.append([Batch(77, 1, 1, end, before)])
+    [second] = tags.intern_all([TagInfo(name="paint/changed", kind=ValueKind.I64, unit="degC")])
+    after = columns(ValueKind.I64, [second], [end - 2 * 10**9], [0], [21])
+    told.site.historian.append([Batch(77, 1, 2, end, after)])
+
+    visitor = visit("operator")
+    names = {row["name"] for row in visitor.get("/api/history/tags").json()["rows"]}
+    listed = {row["name"]: row for row in visitor.get("/api/history/tags?former=true").json()["rows"]}
+    former = f"paint/changed#{first}"
+    assert former not in names
+    assert (listed[former]["kind"], listed[former]["unit"], listed["paint/changed"]["unit"]) == ("f64", "degF", "degC")
+    assert listed[former]["until"].endswith("Z")
+
+    def asked(name: str) -> list[tuple[str, object]]:
+        there = f"/api/history/raw?tag={name.replace('#', '%23')}&from={end - 10**10}&to={end}"
+        return [(row["name"], row["f64"] or row["i64"]) for row in visitor.get(there).json()["rows"]]
+
+    assert asked("paint/changed") == [("paint/changed", 21)]
+    assert asked(former) == [(former, 70.5), (former, 71.5)]
+    assert visitor.get("/api/history/raw?tag=paint/load%23" + str(first)).status_code == 404

@@ -17,7 +17,8 @@ _ADDRESS = """\
 `GET /api/history/<question>` with the session of somebody who is logged in. Every address takes these; a parameter that \
 an address does not use is passed over."""
 _OTHERS = """\
-`/api/history/tags` lists every tag, `/api/history/corrections` what people put right, and `/api/history/bursts` gives the \
+`/api/history/tags` lists every tag; with `former=true` also what tags were before their kind or unit changed, under the \
+name by which to ask for that, as `press/force#17`. `/api/history/corrections` what people put right, and `/api/history/bursts` gives the \
 bursts of fast signals."""
 
 

@@ -3,10 +3,11 @@
     isthmus history show               what is stored, by day; --tags N for the N largest tags
     isthmus history coverage 'press/*' how much of each day was observed, tag by tag
     isthmus history slowest            the questions that took longest
-    isthmus history verify             every file, byte and row against the manifest; 1 when something is wrong
+    isthmus history verify [FOLDER]    every file, byte and row against the manifest; 1 when something is wrong
     isthmus history compact            merge late data and small segments now (the site does so by itself)
     isthmus history backup FOLDER      bring a copy up to date, while the site goes on writing
     isthmus history restore FOLDER     put a backup back into an empty place, and verify it
+    isthmus history mend FOLDER        put back from a backup what is missing or damaged; the rest stays
     isthmus history import FILE ...    bring a past along, from PI, Ignition, InfluxDB or any table
     isthmus history correct TAG ...    put a sample right; the old one is kept
     isthmus history corrections        what people put right: when, who and why
@@ -69,12 +70,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     cover.add_argument("pattern", nargs="?", default="*", help="tags by a pattern, 'press/*' (default: all)")
     cover.add_argument("--days", type=int, default=30, metavar="N", help="the last N days (default: 30)")
     tasks.add_parser("slowest", help="the questions that took longest")
-    tasks.add_parser("verify", help="check every file, byte and row")
+    check = tasks.add_parser("verify", help="check every file, byte and row")
+    check.add_argument("folder", type=Path, nargs="?", help="a backup, or another history, instead of the site's")
     tasks.add_parser("compact", help="merge late data and small segments now")
     copy = tasks.add_parser("backup", help="copy history while it is written")
     copy.add_argument("folder", type=Path, help="where the copy lies; only what is new is copied again")
     back = tasks.add_parser("restore", help="put a backup back")
     back.add_argument("folder", type=Path, help="where the backup lies")
+    mend = tasks.add_parser("mend", help="put back what is missing or damaged")
+    mend.add_argument("folder", type=Path, help="where a backup lies; what is whole here is left as it is")
     ship = tasks.add_parser(
         "ship",
         help="put what is new where a group reads it",
@@ -127,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
 
     keep_private()
     folder = args.data / "history"
-    if args.task == "sql" and args.folder is not None:
+    if args.task in {"sql", "verify"} and args.folder is not None:
         folder = args.folder / "history" if (args.folder / "history").is_dir() else args.folder
     if args.task not in {"restore", "import"} and not (folder / "manifest.sqlite").exists():
         msg = f"{folder} holds no history; give the site's data folder with --data"
@@ -141,8 +145,16 @@ def run(args: argparse.Namespace) -> int:
             instead = _INSTEAD.get(args.task, "stop it first")
             msg = f"{folder} is being written by a running site, {instead}"
         else:
-            msg = f"{folder}: {error}"
+            msg = _refused(error, folder)
         raise IsthmusError(msg) from error
+
+
+def _refused(error: OSError, folder: Path) -> str:
+    """What the disk refused, where, and the mend."""
+    where = Path(error.filename) if isinstance(error.filename, str) else error.filename or folder
+    if error.errno in _REFUSED:
+        return f"{where}: {_REFUSED[error.errno]}"
+    return f"{where}: {error.strerror or error}"
 
 
 def _tell(lines: Iterable[str]) -> int:
@@ -171,7 +183,6 @@ def _slowest(folder: Path, args: argparse.Namespace) -> int:
 
 
 def _verify(folder: Path, args: argparse.Namespace) -> int:
-    del args
     from isthmus.site.historian.verify import verify  # noqa: PLC0415  heavy
 
     wrong = 0
@@ -179,6 +190,8 @@ def _verify(folder: Path, args: argparse.Namespace) -> int:
         print(finding)
         wrong += 1
     print("everything is as it was written" if not wrong else f"{wrong} things are not as they were written")
+    if wrong and args.folder is not None:
+        print("Of a backup: delete what is wrong, and back up again.")
     return int(wrong > 0)
 
 
@@ -201,7 +214,7 @@ def _backup(folder: Path, args: argparse.Namespace) -> int:
 
     done = backup(folder, args.folder)
     print(
-        f"{args.folder}: {done.rows:,} samples in {done.segments} segments; {done.new} were new, {done.new_bytes / 1e6:,.1f} MB"
+        f"{args.folder}: {done.rows:,} samples; {done.segments} files of segments and rollups, {done.new} of them new, {done.new_bytes / 1e6:,.1f} MB"
     )
     return 0
 
@@ -210,8 +223,22 @@ def _restore(folder: Path, args: argparse.Namespace) -> int:
     from isthmus.site.historian.backup import restore  # noqa: PLC0415  heavy
 
     done = restore(args.folder, folder)
-    print(f"{folder}: {done.rows:,} samples in {done.segments} segments are back, each verified")
+    print(f"{folder}: {done.rows:,} samples are back; {done.segments} files of segments and rollups, each verified")
     return 0
+
+
+def _mend(folder: Path, args: argparse.Namespace) -> int:
+    from isthmus.site.historian.mend import mend  # noqa: PLC0415  heavy
+
+    found = list[bool]()
+    for each in mend(folder, args.folder):
+        print(each)
+        found.append(each.whole)
+    if not found:
+        print("nothing is missing or damaged")
+    elif any(found):
+        print("A running site reads what was put back once it is started anew.")
+    return int(not all(found))
 
 
 def _import(folder: Path, args: argparse.Namespace) -> int:
@@ -238,11 +265,15 @@ def _import_into(into: Into, done_with: Callable[[], None], args: argparse.Names
 
     names = tag_names(args.tag_names) if args.tag_names else {}
     how = How(args.format, Columns(args.tag, args.time, args.value, args.status), args.zone, names)
-    for path in args.files:
+    for number, path in enumerate(args.files):
         listed = args.rejected or path.with_name(path.name + ".rejected.csv")
         progress = Progress(path.name)
-        with Listed(listed, path) as unfit:
-            done = import_file(into, path, args.source, how, unfit=unfit, progress=progress)
+        with Listed(listed, path, more=bool(args.rejected and number)) as unfit:
+            try:
+                done = import_file(into, path, args.source, how, unfit=unfit, progress=progress)
+            except KeyboardInterrupt:
+                print(f"\n{path}: stopped; the same command goes on where it was", file=sys.stderr)
+                raise
         done_with()
         progress.end()
         print(f"{path}: {done.rows:,} samples")
@@ -251,6 +282,8 @@ def _import_into(into: Into, done_with: Callable[[], None], args: argparse.Names
                 f"  {done.unread:,} rows left out, {done.odd:,} kept as Bad samples without a value;"
                 f" each with line and reason in {listed}"
             )
+        for name in done.mixed[:10]:
+            print(f"  {name} is kept as texts: most of its values are numbers, and some are not")
     return 0
 
 
@@ -305,8 +338,11 @@ def _corrections(folder: Path, args: argparse.Namespace) -> int:
     from isthmus.run.history import put_right  # noqa: PLC0415  as above
     from isthmus.site.historian.reader import Reader  # noqa: PLC0415  as above
 
+    said = put_right(folder)
+    if not said:
+        print("nobody put a sample right; isthmus history correct does")
     with Reader(folder) as reader:
-        for one in put_right(folder):
+        for one in said:
             value = "no value" if one.value is None else one.value
             name = reader.tags.info(one.tag).name
             print(f"{iso(one.said_ns)[:19]}Z  {one.by}: {name} at {iso(one.time_ns)} is {value} ({one.why})")
@@ -337,6 +373,21 @@ def _ship(folder: Path, args: argparse.Namespace) -> int:
     return int(bool(done.troubles))
 
 
+_FULL: Final = "the disk is full; nothing half-done counts. Make room, and give the same command again"
+_READ_ONLY: Final = "may not be written by you; give the command as who runs the site, or on a disk that can be written"
+_REFUSED: Final = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: _FULL,
+    errno.EROFS: _READ_ONLY,
+    errno.EACCES: _READ_ONLY,
+    errno.EPERM: _READ_ONLY,
+    errno.ENOENT: "is not there",
+    errno.ENOTDIR: "is no folder",
+    errno.EEXIST: "is a file, and a folder is needed",
+    errno.EISDIR: "is a folder, and a file is needed",
+    errno.EIO: "the disk cannot be read or written; look at its health, and restore a backup elsewhere if need be",
+}
 _INSTEAD: Final = {
     "compact": "which merges by itself; stop it first to do so now",
 }
@@ -349,6 +400,7 @@ _TASKS = {
     "compact": _compact,
     "backup": _backup,
     "restore": _restore,
+    "mend": _mend,
     "import": _import,
     "correct": _correct,
     "corrections": _corrections,

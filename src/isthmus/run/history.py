@@ -40,9 +40,11 @@ def show(folder: Path, *, tags: int, days: int) -> Iterator[str]:
     """What is stored: as a whole, by day, and the largest tags."""
     with Reader(folder) as reader, reader.view() as view:
         known = reader.tags.all().values()
+        former = {each.id for each in reader.tags.former()}
         sources = {info.name.partition("/")[0] for info in known}
         yield f"History in {folder}"
-        yield f"  tags      {len(known):,} of {len(sources)} source{'s' * (len(sources) != 1)}"
+        changed = f"; {len(former):,} more from before their kind or unit changed" if former else ""
+        yield f"  tags      {len(known):,} of {len(sources)} source{'s' * (len(sources) != 1)}{changed}"
         yield from _whole(view.segments, view.rollups)
         waiting = sum(tail.size for tail in view.tails)
         yield f"  log       {waiting:,} samples in the log, not sealed yet"
@@ -54,7 +56,7 @@ def show(folder: Path, *, tags: int, days: int) -> Iterator[str]:
             yield "   samples       size    from                 to                   tag"
             for each in by_tag(view)[:tags]:
                 times = f"{iso(each.first_ns)[:19]}Z {iso(each.last_ns)[:19]}Z"
-                yield f"{each.rows:>11,} {size(each.bytes):>10}   {times} {reader.tags.info(each.tag).name}"
+                yield f"{each.rows:>11,} {size(each.bytes):>10}   {times} {reader.tags.info(each.tag).name}{f'#{each.tag}' * (each.tag in former)}"
 
 
 def _whole(segments: Sequence[Segment], rollups: Sequence[Segment]) -> Iterator[str]:
@@ -166,10 +168,10 @@ def slow(folder: Path) -> Iterator[str]:
 
 
 class Listed:
-    """Rows that did not fit, in a CSV that is only made when there is one."""
+    """Rows that did not fit, in a CSV that is only made when there is one; with `more`, behind what stands there."""
 
-    def __init__(self, path: Path, of: Path) -> None:
-        self._path, self._of = path, of
+    def __init__(self, path: Path, of: Path, *, more: bool = False) -> None:
+        self._path, self._of, self._more = path, of, more
         self._file: TextIO | None = None
         self.rows = 0
 
@@ -178,15 +180,24 @@ class Listed:
 
     def __exit__(self, *exc: object) -> None:
         if self._file:
-            self._file.close()
+            try:
+                self._file.close()
+            except OSError as error:
+                error.filename = str(self._path)
+                raise
 
     def __call__(self, unfit: Unfit) -> None:
         """List one row."""
-        if self._file is None:
-            self._file = self._path.open("w", encoding="utf-8", newline="")
-            csv.writer(self._file).writerow(["file", "line", "tag", "why", "kept"])
-        kept = "as a Bad sample" if unfit.kept else "no"
-        csv.writer(self._file).writerow([self._of, unfit.line, unfit.name, unfit.why, kept])
+        try:
+            if self._file is None:
+                self._file = self._path.open("a" if self._more else "w", encoding="utf-8", newline="")
+                if not self._file.tell():
+                    csv.writer(self._file).writerow(["file", "line", "tag", "why", "kept"])
+            kept = "as a Bad sample" if unfit.kept else "no"
+            csv.writer(self._file).writerow([self._of, unfit.line, unfit.name, unfit.why, kept])
+        except OSError as error:
+            error.filename = str(self._path)
+            raise
         self.rows += 1
 
 

@@ -21,6 +21,11 @@ class Version(Protocol):
         """What it stood for."""
         ...
 
+    @property
+    def valid_to_ns(self) -> int | None:
+        """Until when it counted; None while it does."""
+        ...
+
 
 class Tags(Protocol):
     """The site's tags: names, and the numbers behind which history keeps their samples."""
@@ -39,6 +44,10 @@ class Tags(Protocol):
 
     def versions(self, name: str) -> Sequence[Version]:
         """Every number that a name ever had, oldest first: a tag whose unit changed goes on under another."""
+        ...
+
+    def former(self) -> Sequence[Version]:
+        """Every number that counts no more: tags whose kind or unit changed."""
         ...
 
     def all(self) -> Mapping[int, TagInfo]:

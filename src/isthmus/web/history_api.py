@@ -20,7 +20,8 @@ from litestar.params import FromPath, QueryParameter
 from litestar.response import Response
 
 from isthmus.model import query as q
-from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S, Interval, parse
+from isthmus.model.samples import TagInfo
+from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S, Interval, iso, parse
 from isthmus.site.historian import Historian
 from isthmus.web.api import Table, to_csv
 from isthmus.web.house import House
@@ -63,6 +64,9 @@ Bits = Annotated[
 ]
 LongerS = Annotated[float, QueryParameter(name="longer_s", ge=0, description="shortest gap told, s; default 60")]
 Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=1000, description="most values told, default 10")]
+Former = Annotated[
+    bool, QueryParameter(name="former", description="also what tags were before their kind or unit changed")
+]
 Before = Annotated[bool, QueryParameter(name="before", description="also the sample in force at `from`")]
 
 
@@ -111,12 +115,19 @@ QUESTIONS: Final[Mapping[str, Question]] = {
 
 @get("/api/history/tags")
 @in_thread
-def history_tags(house: NamedDependency[House], form_at: TextFormat = "json") -> Response[Any]:
-    """Every tag that history knows now."""
-    rows = [
-        {"tag": number, "name": info.name, "kind": str(info.kind), "unit": info.unit, "time_of": info.time_of}
-        for number, info in house.site.tags.all().items()
-    ]
+def history_tags(
+    house: NamedDependency[House],
+    former: Former = False,  # noqa: FBT002  a parameter of the address
+    form_at: TextFormat = "json",
+) -> Response[Any]:
+    """Every tag that history knows now; with `former` those before a change of kind or unit, under the name to ask by."""
+    tags = house.site.tags
+    rows = [_tag(number, info.name, info) for number, info in tags.all().items()]
+    if former:
+        rows += [
+            {**_tag(each.id, f"{each.info.name}#{each.id}", each.info), "until": iso(each.valid_to_ns or 0)}
+            for each in tags.former()
+        ]
     if form_at == "csv":
         return _file(to_csv(rows).encode(), "csv", "tags")
     return _json(house, rows)
@@ -226,11 +237,23 @@ def _numbers(house: House, names: Sequence[str] | None) -> dict[int, str]:
     """The site's numbers of these tags. Raises ClientException and NotFoundException."""
     if not names or len(names) > MOST_TAGS:
         raise ClientException(detail=f"Name one to {MOST_TAGS} tags: tag=press/speed&tag=press/parts")
-    found = {name: house.site.tags.find(name) for name in names}
+    found = {name: _number(house, name) for name in names}
     unknown = [name for name, number in found.items() if number is None]
     if unknown:
         raise NotFoundException(detail=f"No tag is called {unknown[0]!r}; /api/history/tags has them all.")
     return {number: name for name, number in found.items() if number is not None}
+
+
+def _number(house: House, name: str) -> int | None:
+    """The number of a tag, or of a former one, as press/force#17; None for neither."""
+    tag, (of, _, former) = house.site.tags.find(name), name.rpartition("#")
+    if tag is not None or not former.isdecimal():
+        return tag
+    return next((each.id for each in house.site.tags.versions(of) if each.id == int(former)), None)
+
+
+def _tag(number: int, name: str, info: TagInfo) -> dict[str, Any]:
+    return {"tag": number, "name": name, "kind": str(info.kind), "unit": info.unit, "time_of": info.time_of}
 
 
 def _bound(house: House, question: str, asked: Asked, names: Mapping[int, str], form_at: str) -> None:

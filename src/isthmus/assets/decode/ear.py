@@ -229,7 +229,14 @@ class Ear:
         ends = np.append(begins[1:], len(keys))
         last = packets[ends - 1]
         out: list[tuple[int, int, int]] = []
-        columns = (begins, ends, keys[begins], self._labels.decoder[keys[begins] >> 32], last, seen.window.time_ns[last])
+        columns = (
+            begins,
+            ends,
+            keys[begins],
+            self._labels.decoder[keys[begins] >> 32],
+            last,
+            seen.window.time_ns[last],
+        )
         for begin, end, key, decoder, frame, time_ns in zip(*(each.tolist() for each in columns), strict=True):
             out += [(packet, decoder, key) for packet in self._few(key, packets[begin:end])]
             if key & (1 << 31) == 0:

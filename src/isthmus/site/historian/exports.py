@@ -12,11 +12,14 @@ A dialect is a function from the file's rows to rows of `Said`; nothing is judge
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
@@ -95,11 +98,54 @@ def open_text(path: Path) -> tuple[IO[str], str, IO[bytes]]:
     return text, delimiter, below
 
 
-def rows_of(text: IO[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a CSV with the line on which each ends."""
-    reader = csv.reader(text, delimiter=delimiter)
-    for row in reader:
+def rows_of(text: Iterable[str], delimiter: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV with the line on which each ends. Raises UsageError for a quote that is never closed."""
+    quotes = _Quotes(text)
+    reader = csv.reader(quotes, delimiter=delimiter)
+    before = 0
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise _open_quote(path, before + 1, str(error)) from error
+        if row is None:
+            return
+        if reader.line_num > before + 1 and quotes.count % 2:
+            raise _open_quote(path, before + 1, "the file ends within it")
+        before, quotes.count = reader.line_num, 0
         yield reader.line_num, row
+
+
+class _Quotes:
+    """Lines as they are, and how many quotes were in them since the count was set to nothing."""
+
+    def __init__(self, text: Iterable[str]) -> None:
+        self._text, self.count = iter(text), 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._text)
+        self.count += line.count('"')
+        return line
+
+
+def _open_quote(path: Path, line: int, what: str) -> UsageError:
+    return UsageError(
+        f'{path}, line {line}: a quote (") that begins here is not closed, or the cell is too long ({what}). Close or '
+        "double it, and start again; what stands before it was taken in"
+    )
+
+
+@contextmanager
+def unpacking(path: Path) -> Iterator[None]:
+    """Raises UsageError where a file that is packed ends too early or is not packed at all."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        msg = f"{path} cannot be unpacked: {error}. Copy or export it anew; what could be read was taken in"
+        raise UsageError(msg) from error
 
 
 def _head(path: Path) -> str:
@@ -109,10 +155,22 @@ def _head(path: Path) -> str:
 
 def _first_bytes(path: Path) -> bytes:
     if path.suffix == ".gz":
-        with gzip.open(path) as file:
-            return file.read(SNIFF_BYTES)
+        with unpacking(path), gzip.open(path) as file:
+            return _until_cut(file)
     with path.open("rb") as plain:
         return plain.read(SNIFF_BYTES)
+
+
+def _until_cut(file: gzip.GzipFile) -> bytes:
+    """Of a file that is cut off, what stands before the cut says how to read it."""
+    data = b""
+    try:
+        while len(data) < SNIFF_BYTES and (more := file.read1(SNIFF_BYTES - len(data))):
+            data += more
+    except EOFError:
+        if not data:
+            raise
+    return data
 
 
 def _encoding_of(data: bytes) -> str:
@@ -120,7 +178,7 @@ def _encoding_of(data: bytes) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
     try:
-        data[:-4].decode() if len(data) == SNIFF_BYTES else data.decode()
+        codecs.getincrementaldecoder("utf-8")().decode(data)
     except UnicodeDecodeError:
         return "cp1252"
     return "utf-8-sig"
@@ -136,7 +194,9 @@ def table(opened: Opened, named: Columns, names: Mapping[str, str]) -> Iterator[
         raise UsageError(msg)
     places = [header.index(each) if each else -1 for each in named]
     for line, row in opened.rows:
-        if row:
+        if any(cell.strip() for cell in row[len(header) :]):
+            yield Said(line, "", "", "", "")  # perhaps a decimal comma: whose cell is whose is not known
+        elif row:
             cells = [row[at] if 0 <= at < len(row) else "" for at in places]
             yield Said(line, *cells)
 
@@ -190,8 +250,8 @@ def ignition_tables(opened: Opened, named: Columns, names: Mapping[str, str]) ->
 def tag_names(path: Path) -> dict[str, str]:
     """A dump of sqlth_te: id to tagpath. Raises UsageError."""
     text, delimiter, _ = open_text(path)
-    with text:
-        rows = [row for _, row in rows_of(text, delimiter) if row]
+    with text, unpacking(path):
+        rows = [row for _, row in rows_of(text, delimiter, path) if row]
     header = [cell.strip().lower() for cell in rows[0]] if rows else []
     if not {"id", "tagpath"} <= set(header):
         msg = f"{path} has no columns id and tagpath; give a dump of the table sqlth_te"
@@ -240,6 +300,7 @@ def _influx_1(line: int, header: Sequence[str], row: Sequence[str]) -> Iterator[
 
 
 _LINE: Final = re.compile(r"((?:[^\s\\]|\\.)+) +((?:[^\s\"]|\"(?:[^\"\\]|\\.)*\")+)(?: +(-?\d+))?\s*$")
+_NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _FIELD: Final = re.compile(r"((?:[^=,\\]|\\.)+)=(\"(?:[^\"\\]|\\.)*\"|[^,]*)(?:,|$)")
 
 
@@ -249,7 +310,7 @@ def lines(text: Iterable[str]) -> Iterator[Said]:
         if not said.strip() or said.startswith("#"):
             continue
         match = _LINE.match(said)
-        if match is None or match[3] is None:
+        if match is None:
             yield Said(line, "", "", "", "")
             continue
         series = re.sub(r"\\(.)", r"\1", match[1])
@@ -259,7 +320,10 @@ def lines(text: Iterable[str]) -> Iterator[Said]:
             else:
                 truth = {"t": "1", "true": "1", "f": "0", "false": "0"}.get(value.lower())
                 word = truth or (value[:-1] if value[-1:] in "iu" else value)
-            yield Said(line, f"{series}.{field}", f"{match[3]}ns", word, "")
+                if not (truth or _NUMBER.fullmatch(word)):
+                    yield Said(line, "", "", "", "")  # only texts in quotes are texts
+                    continue
+            yield Said(line, f"{series}.{field}", f"{match[3]}ns" if match[3] else "", word, "")
 
 
 def _header(opened: Opened) -> list[str]:

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
 import numpy as np
@@ -83,6 +85,8 @@ class Imported(NamedTuple):
     """Rows that are no sample: left out, and listed."""
     share: float = 0.0
     """How much of the file was read, 0 to 1."""
+    mixed: tuple[str, ...] = ()
+    """New tags that are kept as texts because of some words, although most of their values are numbers."""
 
 
 class Unfit(NamedTuple):
@@ -117,21 +121,45 @@ def import_file(  # noqa: PLR0913  what a file needs to be read by
     progress: Callable[[Imported], None] | None = None,
 ) -> Imported:
     """Take a file in as samples of `source/<its tag>`. Raises UsageError when it cannot be read, OSError."""
-    if not path.is_file():
-        msg = f"{path} is not there"
-        raise UsageError(msg)
     how = how or How()
+    _possible(path, source, how.zone)
     how = how._replace(dialect=how.dialect or exports.detect(path))
     taking = _Taking(store, source, _name(path, how), unfit)
     done = Imported(0, 0, 0)
-    with duckdb.connect() as db:
+    with duckdb.connect() as db, _stopping():
         db.execute("SET threads = 1")
         for number, (said, share) in enumerate(_pieces(db, path, how), 1):
             odd, bad = taking.take(number, _timed(db, said, how))
-            done = Imported(done.rows + said.num_rows - bad, done.odd + odd, done.unread + bad, share)
+            rows = done.rows + said.num_rows - bad
+            done = Imported(rows, done.odd + odd, done.unread + bad, share, tuple(taking.mixed))
             if progress is not None:
                 progress(done)
     return done
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """A person's Ctrl-C, which DuckDB makes an error of its own while it is at work."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "interrupted" not in str(error).lower():
+            raise
+        raise KeyboardInterrupt from error
+
+
+def _possible(path: Path, source: str, zone: str) -> None:
+    if not path.is_file():
+        msg = f"{path} is a folder; name its files" if path.is_dir() else f"{path} is not there"
+        raise UsageError(msg)
+    if not source or "/" in source or any(sign.isspace() for sign in source):
+        msg = f"the source cannot be called {source!r}; a name without spaces and without / is needed, as oven-2"
+        raise UsageError(msg)
+    try:
+        ZoneInfo(zone)
+    except (ValueError, OSError, ZoneInfoNotFoundError) as error:
+        msg = f"the zone {zone!r} is not known; write it as Europe/London, or UTC"
+        raise UsageError(msg) from error
 
 
 def _name(path: Path, how: How) -> int:
@@ -150,11 +178,11 @@ def _pieces(db: duckdb.DuckDBPyConnection, path: Path, how: How) -> Iterator[tup
         return
     size = max(path.stat().st_size, 1)
     text, delimiter, below = exports.open_text(path)
-    with text, below:
+    with text, below, exports.unpacking(path):
         if how.dialect == "lines":
             said = exports.lines(text)
         else:
-            opened = Opened(path, exports.rows_of(text, delimiter), delimiter)
+            opened = Opened(path, exports.rows_of(text, delimiter, path), delimiter)
             said = exports.READERS[how.dialect](opened, how.named, how.names)
         while rows := list(islice(said, ROWS)):
             table = pa.table(dict(zip(Said._fields, map(pa.array, zip(*rows, strict=True)), strict=True)))
@@ -300,6 +328,7 @@ class _Taking:
 
     def __init__(self, store: Into, source: str, epoch: int, unfit: Callable[[Unfit], None]) -> None:
         self._store, self._source, self._epoch, self._unfit = store, source, epoch, unfit
+        self.mixed: list[str] = []
         section = store.section
         self._earliest_ns = from_datetime(datetime.combine(section.earliest, datetime.min.time(), tzinfo=UTC))
         self._ahead_ns = int(section.future_s * NS_PER_S)
@@ -351,7 +380,9 @@ class _Taking:
         bad = table.append_column("early", early).append_column("late", late).filter(pc.invert(good))
         for row in bad.to_pylist():
             if not row["name"]:
-                why = "it has no tag, or not the columns of the others"
+                why = "it has no tag, or is not formed like the others"
+            elif not row["when"]:
+                why = "it has no time"
             elif row["time_ns"] is None:
                 why = f"its time {row['when']!r} cannot be read"
             elif row["early"]:
@@ -367,8 +398,13 @@ class _Taking:
         """Ids and kinds of tags: as they are known, else text where a text was met first, else a number."""
         number = _floats(word)
         has = word.is_valid().to_numpy(zero_copy_only=False) & known
-        is_number = number.is_valid().to_numpy(zero_copy_only=False)
-        texts = np.bincount(code[has & ~is_number], minlength=len(names)) > 0
+        is_number = _numeric(word).to_numpy(zero_copy_only=False)
+        words = np.bincount(code[has & ~is_number], minlength=len(names))
+        numbers = np.bincount(code[has & is_number], minlength=len(names))
+        texts = words > 0
+        self.mixed += [
+            name for at, name in enumerate(names) if 0 < words[at] < numbers[at] and self._store.tags.find(name) is None
+        ]
         whole = pc.fill_null(pc.match_substring_regex(word, r"^\s*[-+]?\d+\s*$"), False)  # noqa: FBT003
         fraction = np.bincount(code[has & ~whole.to_numpy(zero_copy_only=False)], minlength=len(names)) > 0
         size = np.abs(pc.fill_null(number, 0.0).to_numpy())
@@ -395,14 +431,21 @@ def _worth(table: pa.Table) -> tuple[pa.Array, np.ndarray, np.ndarray]:
     return word, grade, system
 
 
-_NUMBER: Final = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+_NUMBER: Final = r"(?i)^\s*[-+]?((\d+\.?\d*|\.\d+)(e[-+]?\d+)?|nan|inf|infinity)\s*$"
+
+
+def _numeric(word: pa.Array) -> pa.Array:
+    """Where a word is written as a number, NaN and infinities among them."""
+    return pc.fill_null(pc.match_substring_regex(word, _NUMBER), False)  # noqa: FBT003
 
 
 def _floats(word: pa.Array) -> pa.Array:
-    """The words as doubles; null where one is no number."""
+    """The words as doubles; null where one is no number, or none that a double holds."""
     trimmed = pc.utf8_trim_whitespace(word.cast(pa.string()))
-    fits = pc.fill_null(pc.match_substring_regex(trimmed, _NUMBER), False)  # noqa: FBT003
-    return pc.cast(pc.if_else(fits, pc.utf8_ltrim(trimmed, "+"), pa.scalar(None, pa.string())), pa.float64())
+    fits = _numeric(trimmed)
+    number = pc.cast(pc.if_else(fits, pc.utf8_ltrim(trimmed, "+"), pa.scalar(None, pa.string())), pa.float64())
+    beyond = pc.and_(pc.is_inf(number), pc.match_substring_regex(trimmed, r"\d"))
+    return pc.if_else(pc.fill_null(beyond, False), pa.scalar(None, pa.float64()), number)  # noqa: FBT003
 
 
 def _as_kind(word: pa.Array, kind: ValueKind) -> tuple[pa.Array, np.ndarray]:

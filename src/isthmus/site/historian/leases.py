@@ -5,6 +5,9 @@
 A reader makes and locks its file, holding every generation, before it looks into the manifest, and
 then writes the generation that it found. The writer deletes a segment that went at generation G once
 no living reader holds one before G. The lock dies with its process, so a reader killed holds nothing.
+
+Where no file can be made (the disk is full, or the folder may only be read) a reader locks the folder
+itself, which holds every generation: one must be able to look above all when something is wrong.
 """
 
 from __future__ import annotations
@@ -13,11 +16,13 @@ import errno
 import fcntl
 import itertools
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 FOLDER: Final = "leases"
 _EVERY: Final = 0
+_NO_FILE: Final = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT}
 _number = itertools.count()
 
 
@@ -25,30 +30,43 @@ class Lease:
     """One reader's hold. Make it before reading the manifest, `hold` what was found, `release` at the end."""
 
     def __init__(self, folder: Path) -> None:
-        (folder / FOLDER).mkdir(exist_ok=True)
-        while True:
-            self._path = folder / FOLDER / f"{os.getpid()}-{next(_number)}"
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._path: Path | None = None
+        try:
+            self._path, self._file = _made(folder)
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
+            self._file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(self._file, fcntl.LOCK_SH)
-            # The writer may have taken it for a dead reader's between the two calls.
-            if self._path.exists() and self._path.stat().st_ino == os.fstat(self._file).st_ino:
-                return
-            os.close(self._file)
 
     def hold(self, generation: int) -> None:
         """Hold this generation and all after it, and let go of those before."""
-        text = f"{generation:020d}".encode()
-        os.pwrite(self._file, text, 0)
+        if self._path is not None:
+            with suppress(OSError):  # what cannot be written, as the disk is full, holds every generation
+                os.pwrite(self._file, f"{generation:020d}".encode(), 0)
 
     def release(self) -> None:
         """Hold nothing."""
-        self._path.unlink(missing_ok=True)
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
         os.close(self._file)
+
+
+def _made(folder: Path) -> tuple[Path, int]:
+    (folder / FOLDER).mkdir(exist_ok=True)
+    while True:
+        path = folder / FOLDER / f"{os.getpid()}-{next(_number)}"
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        fcntl.flock(file, fcntl.LOCK_SH)
+        # The writer may have taken it for a dead reader's between the two calls.
+        if path.exists() and path.stat().st_ino == os.fstat(file).st_ino:
+            return path, file
+        os.close(file)
 
 
 def oldest_held(folder: Path) -> int | None:
     """The lowest generation that a living reader of any process holds, or None. Clears dead readers' files."""
-    held: list[int] = []
+    held = [_EVERY] if _is_locked(folder) else []
     for path in (folder / FOLDER).glob("*"):
         try:
             file = os.open(path, os.O_RDWR)
@@ -64,6 +82,17 @@ def oldest_held(folder: Path) -> int | None:
         finally:
             os.close(file)
     return min(held, default=None)
+
+
+def _is_locked(folder: Path) -> bool:
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
 
 
 class Pins:

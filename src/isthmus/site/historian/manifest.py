@@ -15,6 +15,8 @@ generation at which it went, until no reader can hold it any more and its file i
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +29,14 @@ from isthmus.model.errors import StoreDamaged
 NAME: Final = "manifest.sqlite"
 SCHEMA_VERSION: Final = 2
 BUSY_S: Final = 30.0
+
+_DISK: Final = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+}
+"""What SQLite says of the disk, and not of the file."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -103,7 +113,7 @@ class Manifest:
         self.path = folder / name
         self.lock = threading.RLock()
         self._last_id = 0
-        mode = "rwc" if writing else "ro"
+        mode = "rwc" if writing else "ro&immutable=1" if _settled(self.path) else "ro"
         try:
             self._db = sqlite3.connect(
                 f"{self.path.absolute().as_uri()}?mode={mode}",
@@ -121,6 +131,8 @@ class Manifest:
                     self._db.executescript(_FROM_1)
             found = self.about("schema")
         except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF in _DISK:
+                raise _os_error(self.path, error) from error
             msg = f"{self.path} cannot be opened: {error}. Restore it with `isthmus history restore`"
             raise StoreDamaged(msg) from error
         if found != SCHEMA_VERSION:
@@ -148,8 +160,7 @@ class Manifest:
                         self._db.execute("ROLLBACK")
                     raise
             except sqlite3.OperationalError as error:
-                msg = f"{self.path}: {error}"
-                raise OSError(msg) from error
+                raise _os_error(self.path, error) from error
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -225,14 +236,40 @@ class Manifest:
             row = self._db.execute("SELECT rows FROM snapshot WHERE day = ?", (day,)).fetchone()
         return row[0] if row else None
 
+    def faults(self) -> list[str]:
+        """What is wrong with the file itself, page by page; nothing, as a rule."""
+        try:
+            with self.lock:
+                rows = self._db.execute("PRAGMA integrity_check(5)").fetchall()
+        except sqlite3.DatabaseError as error:
+            return [str(error)]
+        return [row[0].replace("\n", " ") for row in rows if row[0] != "ok"]
+
     def backup(self, target: Path) -> None:
-        """A consistent copy, while others write."""
+        """A consistent copy, while others write. Raises OSError (disk full)."""
         copy = sqlite3.connect(target)
         try:
             with self.lock:
                 self._db.backup(copy)
+        except sqlite3.OperationalError as error:
+            raise _os_error(target, error) from error
         finally:
             copy.close()
+
+
+def _settled(path: Path) -> bool:
+    """Whether nobody can be writing: a disk that may only be read, with nothing beside the manifest."""
+    if os.access(path.parent, os.W_OK):
+        return False
+    beside = path.with_name(path.name + "-wal")
+    return not beside.exists() or not beside.stat().st_size
+
+
+def _os_error(path: Path, error: sqlite3.DatabaseError) -> OSError:
+    code = _DISK.get(error.sqlite_errorcode & 0xFF, errno.EIO)
+    if code == errno.EIO and not os.statvfs(path.parent).f_bavail:
+        code = errno.ENOSPC  # SQLite could not make room beside the file
+    return OSError(code, str(error), str(path))
 
 
 def put_about(db: sqlite3.Connection, key: str, value: int) -> None:

@@ -106,8 +106,9 @@ def write_whole(path: Path, data: Any, mode: int | None = None) -> None:  # noqa
                 os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         temporary.rename(path)
-    except OSError:
+    except OSError as error:
         temporary.unlink(missing_ok=True)
+        error.filename = error.filename or str(path)
         raise
     sync_folder(path.parent)
 
@@ -316,5 +317,5 @@ def _bounds(statistics: Sequence[Any], scale: int) -> NDArray[np.int64]:
 
 
 def _damaged(path: Path, error: Exception) -> StoreDamaged:
-    msg = f"{path} cannot be read as a segment: {error}. Restore it from a backup with `isthmus history restore`"
+    msg = f"{path} cannot be read as a segment: {error}. Put it back from a backup with `isthmus history mend FOLDER`"
     return StoreDamaged(msg)

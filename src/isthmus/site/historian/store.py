@@ -35,7 +35,7 @@ from isthmus.site.historian.check import Bounds, Refused, Told, Trouble, sentenc
 from isthmus.site.historian.corrections import Correction
 from isthmus.site.historian.engine import Engine
 from isthmus.site.historian.head import Head
-from isthmus.site.historian.manifest import Segment, put_about
+from isthmus.site.historian.manifest import Segment, put_about, put_segments
 from isthmus.site.historian.mark import mark, open_manifest
 from isthmus.site.historian.newest import Newest
 from isthmus.site.historian.rows import Rows, each_once, from_batch
@@ -370,11 +370,15 @@ class Store:
                 self._told(Told(Trouble.DAMAGED, f"{self.folder / 'wal'}: {error}", frame.source, frame.rows))
 
     def _missing(self) -> None:
-        for each in (*self._segments, *self._rollups):
-            path = self.folder / each.path
-            if not path.exists() or path.stat().st_size != each.bytes:
-                what = f"{path} is not as it was written; restore it with `isthmus history restore`"
-                self._told(Told(Trouble.MISSING, what, rows=each.rows))
+        """Tell which segments are not there; rollups that are not are made anew."""
+        for each in upkeep.missing(self.folder, self._segments):
+            what = f"{self.folder / each.path} is not as it was written; put it back with `isthmus history mend FOLDER`"
+            self._told(Told(Trouble.MISSING, what, rows=each.rows))
+        stale = tuple(upkeep.missing(self.folder, self._rollups))
+        if stale:
+            with self._manifest.transaction() as db:
+                generation = put_segments(db, [], [each.id for each in stale])
+            self._apply(upkeep.Change((), stale, generation))
 
     def _seal_due(self) -> bool:
         aged = self._head.count > 0 and self._received_ns - self._head_since_ns >= SEAL_AFTER_NS

@@ -2,7 +2,7 @@
 
 A name that changes its kind or its unit begins anew under another number: what was measured in °F
 before noon is never read as °C. Both numbers keep the name; `valid_from_ns` and `valid_to_ns` say
-which one counted when.
+which one counted when. People ask for the former one as `press/force#17`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class TagBook:
         self._manifest, self._clock = manifest, clock
         self._current: dict[str, int] = {}
         self._versions: dict[int, TagVersion] = {}
+        self._numbers: dict[str, list[int]] = {}
         self._forms: NDArray[np.uint8] = np.zeros(1024, np.uint8)
         self.reload()
 
@@ -77,7 +78,13 @@ class TagBook:
     def versions(self, name: str) -> list[TagVersion]:
         """Every number that a name ever had, oldest first."""
         with self._manifest.lock:
-            return [version for version in self._versions.values() if version.info.name == name]
+            return [self._versions[tag] for tag in self._numbers.get(name, ())]
+
+    def former(self) -> list[TagVersion]:
+        """Every number that counts no more, in order: tags whose kind or unit changed."""
+        with self._manifest.lock:
+            ended = [version for version in self._versions.values() if version.valid_to_ns is not None]
+        return sorted(ended, key=lambda version: version.id)
 
     @property
     def forms(self) -> NDArray[np.uint8]:
@@ -119,6 +126,8 @@ class TagBook:
             larger[: len(self._forms)] = self._forms
             self._forms = larger
         self._forms[version.id] = FORM_OF[version.info.kind]
+        if version.id not in self._versions:
+            self._numbers.setdefault(version.info.name, []).append(version.id)
         self._versions[version.id] = version
         if version.valid_to_ns is None:
             self._current[version.info.name] = version.id

@@ -219,3 +219,11 @@ def sweep(folder: Path, manifest: Manifest) -> int:
             path.unlink()
             swept += 1
     return swept
+
+
+def missing(folder: Path, segments: Sequence[Segment]) -> Iterator[Segment]:
+    """Those whose file is not there, or of another length than was written."""
+    for each in segments:
+        path = folder / each.path
+        if not path.exists() or path.stat().st_size != each.bytes:
+            yield each

@@ -17,7 +17,8 @@ from isthmus.site.historian.manifest import Manifest, Segment
 from isthmus.site.historian.parquet import SegmentFile
 from isthmus.site.historian.rows import Words
 
-_RESTORE = "restore it from a backup with `isthmus history restore`"
+_MEND = "put it back from a backup with `isthmus history mend FOLDER`"
+_ANEW = "`isthmus history mend FOLDER` puts it back, or the site makes it anew"
 
 
 class Finding(NamedTuple):
@@ -42,6 +43,7 @@ def verify(folder: Path) -> Iterator[Finding]:
         with manifest.reading():
             segments, rollups, gone = manifest.segments(), manifest.rollups(), {path for _, path, _ in manifest.gone()}
             lease.hold(manifest.about("generation"))
+        yield from _manifest_itself(manifest)
         for each in segments:
             yield from verify_segment(folder, each)
         for each in rollups:
@@ -49,13 +51,19 @@ def verify(folder: Path) -> Iterator[Finding]:
                 not (folder / each.path).exists()
                 or sha256((folder / each.path).read_bytes()).hexdigest() != each.sha256
             ):
-                yield Finding(folder / each.path, "this rollup is not as it was written", _RESTORE)
+                yield Finding(folder / each.path, "this rollup is not as it was written", _ANEW)
         yield from _disjoint(folder, segments)
-        yield from (Finding(path, what, _RESTORE) for path, what in waveforms.verify(folder))
+        yield from (Finding(path, what, _MEND) for path, what in waveforms.verify(folder))
         yield from _strays(folder, manifest, {each.path for each in (*segments, *rollups)} | gone)
     finally:
         manifest.close()
         lease.release()
+
+
+def _manifest_itself(manifest: Manifest) -> Iterator[Finding]:
+    for what in manifest.faults():
+        mend = f"keep a copy of {manifest.path.parent}, and restore the newest backup with `isthmus history restore`"
+        yield Finding(manifest.path, what, mend)
 
 
 def verify_segment(folder: Path, segment: Segment) -> Iterator[Finding]:
@@ -64,24 +72,24 @@ def verify_segment(folder: Path, segment: Segment) -> Iterator[Finding]:
     try:
         found = sha256(path.read_bytes()).hexdigest()
     except FileNotFoundError:
-        yield Finding(path, f"is not there; it held {segment.rows} samples", _RESTORE)
+        yield Finding(path, f"is not there; it held {segment.rows} samples", _MEND)
         return
     if found != segment.sha256:
-        yield Finding(path, "its bytes are not those that were written", _RESTORE)
+        yield Finding(path, "its bytes are not those that were written", _MEND)
         return
     try:
         rows = SegmentFile(path).read(Words())
     except StoreDamaged as error:
-        yield Finding(path, f"cannot be read: {error}", _RESTORE)
+        yield Finding(path, f"cannot be read: {error}", _MEND)
         return
     same_tag = rows.tag[1:] == rows.tag[:-1]
     ordered = (rows.tag[1:] >= rows.tag[:-1]).all() and (rows.time_ns[1:] > rows.time_ns[:-1])[same_tag].all()
     if not ordered:
-        yield Finding(path, "its rows are not in order of tag and time, each once", _RESTORE)
+        yield Finding(path, "its rows are not in order of tag and time, each once", _MEND)
     says = (segment.rows, segment.time_min, segment.time_max, segment.tag_min, segment.tag_max)
     holds = (rows.size, int(rows.time_ns.min()), int(rows.time_ns.max()), int(rows.tag[0]), int(rows.tag[-1]))
     if says != holds or (rows.time_ns // NS_PER_DAY != segment.day).any():
-        yield Finding(path, f"holds {holds}, and the manifest says {says}", _RESTORE)
+        yield Finding(path, f"holds {holds}, and the manifest says {says}", _MEND)
 
 
 def _disjoint(folder: Path, segments: list[Segment]) -> Iterator[Finding]:

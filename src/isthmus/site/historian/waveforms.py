@@ -375,7 +375,9 @@ def _stored(
         ]
         return file.read_row_groups(groups, columns=named, use_threads=False).combine_chunks()
     except (pa.ArrowException, OSError, ValueError) as error:
-        msg = f"{path} cannot be read as waveforms: {error}. Restore it from a backup with `isthmus history restore`"
+        msg = (
+            f"{path} cannot be read as waveforms: {error}. Put it back from a backup with `isthmus history mend FOLDER`"
+        )
         raise StoreDamaged(msg) from error
 
 
