@@ -146,6 +146,15 @@ def statements(  # noqa: PLR0913  a list, where it came from and when
     return Declared(out, wrong)
 
 
+def checked(field: str, value: str) -> str:
+    """A value of a field as the record has it. Raises ValueError in plain words for one that it cannot have."""
+    if field == "address":
+        return _address(value)
+    if field == "mac":
+        return _mac(value)
+    return value
+
+
 def _address(text: str) -> str:
     """One address, without a prefix length or port. Raises ValueError in plain words."""
     if not text:
