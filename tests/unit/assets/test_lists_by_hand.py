@@ -146,3 +146,32 @@ def test_a_folder_s_lists_are_not_passed_over_in_silence(said: Said) -> None:
     Path("all/conn.log").write_text('{"ts": 1, "id.orig_h": "10.0.0.1", "id.resp_h": "10.0.0.2", "id.resp_p": 502}\n')
     code, told = said("import", "all")
     assert (code, "all: lists are not read with a folder: assets.csv; name them themselves" in told) == (0, True)
+
+
+def test_a_damaged_table_file_is_made_anew_from_the_log(said: Said) -> None:
+    Path("list.csv").write_text("name,address\nA,10.0.0.1\n")
+    said("import", "list.csv")
+    Path("audit/views.sqlite").write_bytes(b"garbage" * 2000)
+    code, told = said("list")
+    assert (code, "1 of 1 assets" in told) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--dismiss", "--set", "owner=x"), "not allowed with argument"),
+        (("--set", "address=banana"), "'banana' is no IP address"),
+        (("--set", "mac=1234"), "'1234' is no MAC address"),
+        (("--by", " "), "say who decides with --by"),
+        (("--dismiss", "--baseline"), "speak of one finding or asset"),
+    ],
+)
+def test_a_decision_that_cannot_be_is_refused(said: Said, words: tuple[str, ...], why: str) -> None:
+    Path("list.csv").write_text("name,address\nA,10.0.0.1\n")
+    said("import", "list.csv")
+    try:
+        code, told = said("accept", "A", "--reason", "seen", *words)
+    except SystemExit as stopped:
+        code, told = int(stopped.code or 0), why
+    assert (code, why in told) == (2, True)
+    assert "decision" not in said("show", "A")[1]
