@@ -89,7 +89,7 @@ def found(house: House, words: str, most: int) -> tuple[list[TagNow], int]:
 def source_tags(house: House, source: str) -> list[TagNow]:
     """Every tag of a source that the site knows, by name."""
     infos = {info.name: info for info in house.site.tags.all().values()}
-    return [_now(house, name, infos[name], own=False) for name in sorted(infos) if name.partition("/")[0] == source]
+    return [tag_now(house, name, infos[name], own=False) for name in sorted(infos) if name.partition("/")[0] == source]
 
 
 def samples_between(house: House, tags: list[str], start_ns: int, end_ns: int) -> tuple[list[Sample], bool]:
