@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.assets.decode.columns import rows_at
 from isthmus.model.errors import IsthmusError
 from isthmus.model.time import NS_PER_S
 
 if TYPE_CHECKING:
     from gzip import GzipFile
 
-WINDOW_BYTES: Final = 16 * 1024 * 1024
+WINDOW_BYTES: Final = 4 * 1024 * 1024
 MARGIN: Final = 256
 """Zero bytes behind the last packet, so that a header may be looked at without asking how long it is."""
 _MOST_CAUGHT: Final = 1 << 20
@@ -263,16 +264,11 @@ class _Pcap:
 
     def _window(self, places: NDArray[np.int64], frame: int) -> Window:
         data = self._blocks.whole
-        numbers = _sixteen(data)[places].view(self._order + "u4").reshape(-1, 4)
+        numbers = rows_at(data, places, 16).view(self._order + "u4")
         seconds, fraction, caught, length = (numbers[:, part].astype(np.int64) for part in range(4))
         time_ns = seconds * NS_PER_S + fraction * self._fraction_ns
         link = np.full(len(places), self._link, np.int32)
         return Window(data, places + self._record_bytes, caught, length, time_ns, link, frame)
-
-
-def _sixteen(data: NDArray[np.uint8]) -> NDArray[np.void]:
-    """Sixteen bytes from each place on, as one element each."""
-    return np.ndarray((len(data) - 15,), "V16", data.data, 0, (1,))
 
 
 def _again(body: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -280,7 +276,7 @@ def _again(body: NDArray[np.uint8]) -> NDArray[np.int64]:
     half = len(body) // 2 - 1
     pairs, between = body[: 2 * half].view(np.uint16), body[1 : 2 * half + 1].view(np.uint16)
     at, beside = np.flatnonzero(pairs == pairs[0]), np.flatnonzero(between == pairs[0])
-    out: NDArray[np.int64] = np.sort(np.concatenate([at * 2, beside * 2 + 1]))
+    out: NDArray[np.int64] = np.sort(np.concatenate([at * 2, beside * 2 + 1]), kind="stable")
     return out
 
 

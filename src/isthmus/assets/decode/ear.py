@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from isthmus.assets.decode.addresses import ip_text, mac_text
 from isthmus.assets.decode.capture import Window
+from isthmus.assets.decode.columns import rows_at
 from isthmus.assets.decode.conversations import conversations
 from isthmus.assets.decode.flows import Directions, Sorted
 from isthmus.assets.decode.found import decoders, hinted, recognise
-from isthmus.assets.decode.headers import TCP, UDP, Headers, headers, rows_at
+from isthmus.assets.decode.headers import TCP, UDP, Headers, headers
 from isthmus.assets.decode.heard import Heard, Neighbour
 from isthmus.assets.decode.labels import Labels
 from isthmus.assets.decode.neighbours import Neighbours
@@ -229,7 +230,14 @@ class Ear:
         ends = np.append(begins[1:], len(keys))
         last = packets[ends - 1]
         out: list[tuple[int, int, int]] = []
-        columns = (begins, ends, keys[begins], self._labels.decoder[keys[begins] >> 32], last, seen.window.time_ns[last])
+        columns = (
+            begins,
+            ends,
+            keys[begins],
+            self._labels.decoder[keys[begins] >> 32],
+            last,
+            seen.window.time_ns[last],
+        )
         for begin, end, key, decoder, frame, time_ns in zip(*(each.tolist() for each in columns), strict=True):
             out += [(packet, decoder, key) for packet in self._few(key, packets[begin:end])]
             if key & (1 << 31) == 0:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.assets.decode.capture import Window
+from isthmus.assets.decode.columns import among, rows_at
 
 U8 = NDArray[np.uint8]
 U16 = NDArray[np.uint16]
@@ -114,13 +115,6 @@ def _rows(window: Window, at: I64, width: int) -> U8:
     return rows_at(window.data, np.clip(at, 0, len(window.data) - width), width)
 
 
-def rows_at(data: U8, at: I64, width: int) -> U8:
-    """`width` bytes from each place, shape (places, width); taken as one element each, which numpy copies twice as
-    fast as a row of bytes."""
-    whole: NDArray[np.void] = np.ndarray((len(data) - width + 1,), f"V{width}", data.data, 0, (1,))
-    return whole[at].view(np.uint8).reshape(-1, width)
-
-
 def _be(rows: U8, at: int, width: int) -> U64:
     """A big-endian number of 2, 4, 6 or 8 bytes out of each row; of 6, two more bytes must stand behind it."""
     kind = {2: ">u2", 4: ">u4"}.get(width, ">u8")
@@ -153,7 +147,7 @@ def _link(window: Window) -> tuple[U16, U16, U64, U64, I64]:
             version = rows[mine][:, ahead] >> 4
             ether_type[mine] = np.where(version == 4, IPV4, np.where(version == 6, IPV6, 0))  # noqa: PLR2004
     for step in range(2):  # at most two tags, one within the other
-        tagged = np.isin(ether_type, _VLAN) & (link == _ETHERNET) & (window.caught >= 18 + 4 * step)
+        tagged = among(ether_type, _VLAN) & (link == _ETHERNET) & (window.caught >= 18 + 4 * step)
         if not tagged.any():
             break
         tag = _be(rows[tagged], 14 + 4 * step, 2).astype(np.uint16) & 0x0FFF
@@ -168,7 +162,7 @@ def _skip_extensions(  # noqa: PLR0913, PLR0917  it works on the columns that it
     window: Window, six: NDArray[np.intp], protocol: U8, l4: I64, fragment: Bool, later: Bool
 ) -> None:
     """Step over IPv6 extension headers (RFC 8200, 4); at most eight, as more are no honest traffic."""
-    waiting = six[np.isin(protocol[six], _EXTENSIONS)]
+    waiting = six[among(protocol[six], _EXTENSIONS)]
     for _ in range(8):
         if not len(waiting):
             return
@@ -180,7 +174,7 @@ def _skip_extensions(  # noqa: PLR0913, PLR0917  it works on the columns that it
         size = np.where(parts, 8, np.where(kind == _AUTHENTICATION, (units + 2) * 4, (units + 1) * 8))
         protocol[waiting] = rows[:, 0]
         l4[waiting] += size
-        waiting = waiting[np.isin(protocol[waiting], _EXTENSIONS)]
+        waiting = waiting[among(protocol[waiting], _EXTENSIONS)]
 
 
 def _transport(window: Window, found: Headers, later: Bool) -> Headers:
