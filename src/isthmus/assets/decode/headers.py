@@ -77,19 +77,14 @@ def headers(window: Window) -> Headers:
     room = end - l3
     four = (ether_type == IPV4) & (room >= 20) & (rows[:, 0] >> 4 == 4)  # noqa: PLR2004  header sizes and versions
     six = (ether_type == IPV6) & (room >= 40) & (rows[:, 0] >> 4 == 6)  # noqa: PLR2004  as above
-    protocol, fragment, later = np.zeros(len(l3), np.uint8), np.zeros(len(l3), bool), np.zeros(len(l3), bool)
-    l4, stop = l3.copy(), end.copy()
+    # Nearly all packets are IPv4, so that its fields are taken of all and kept where they are so.
+    protocol = np.where(four, rows[:, 9], np.uint8(0))
+    l4 = l3 + np.where(four, (rows[:, 0] & np.uint8(15)) * np.uint8(4), np.uint8(0))
+    total, flags = _be(rows, 2, 2).astype(np.int64), np.where(four, _be(rows, 6, 2), 0)
+    stop = np.where(four & (total > 0), np.minimum(end, l3 + total), end)
+    fragment, later = (flags & 0x3FFF) != 0, (flags & 0x1FFF) != 0
     high = [np.zeros(len(l3), np.uint64) for _ in range(2)]
-    low = [np.zeros(len(l3), np.uint64) for _ in range(2)]
-    if four.any():
-        part = np.take(rows, np.flatnonzero(four), axis=0)
-        protocol[four] = part[:, 9]
-        l4[four] += (part[:, 0] & 15).astype(np.int64) * 4
-        total = _be(part, 2, 2).astype(np.int64)
-        stop[four] = np.where(total > 0, np.minimum(end[four], l3[four] + total), end[four])
-        flags = _be(part, 6, 2)
-        fragment[four], later[four] = (flags & 0x3FFF) != 0, (flags & 0x1FFF) != 0
-        low[0][four], low[1][four] = (_be(part, 12, 4) | np.uint64(MAPPED)), (_be(part, 16, 4) | np.uint64(MAPPED))
+    low = [np.where(four, _be(rows, at, 4) | np.uint64(MAPPED), np.uint64(0)) for at in (12, 16)]
     if six.any():
         part = rows[six]
         protocol[six] = part[:, 6]
