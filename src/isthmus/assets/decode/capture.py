@@ -14,17 +14,15 @@ import zlib
 from collections.abc import Callable, Iterator
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.assets.decode.columns import rows_at
+from isthmus.assets.decode.packed import Packed
 from isthmus.model.errors import IsthmusError
 from isthmus.model.time import NS_PER_S
-
-if TYPE_CHECKING:
-    from gzip import GzipFile
 
 WINDOW_BYTES: Final = 4 * 1024 * 1024
 MARGIN: Final = 256
@@ -66,14 +64,8 @@ def windows(path: Path, told: Told, size: int = WINDOW_BYTES) -> Iterator[Window
     with path.open("rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        reader = _reader(path, _Blocks(_unpacked(raw) if packed else raw, size, told))
+        reader = _reader(path, _Blocks(Packed(raw) if packed else raw, size, told))
         yield from reader.windows()
-
-
-def _unpacked(raw: BufferedReader) -> GzipFile:
-    from gzip import GzipFile  # noqa: PLC0415  few captures are packed, and each start would pay for it
-
-    return GzipFile(fileobj=raw)
 
 
 def application(path: Path) -> str:
@@ -96,11 +88,12 @@ def application(path: Path) -> str:
 class _Blocks:
     """The file as blocks of bytes; what a reader left of one block stands before the next."""
 
-    def __init__(self, file: BufferedReader | GzipFile, size: int, told: Told) -> None:
+    def __init__(self, file: BufferedReader | Packed, size: int, told: Told) -> None:
         self._file, self._size, self.told = file, size, told
         self.data = memoryview(b"")
         self.whole = np.zeros(MARGIN, np.uint8)
         """`data` with MARGIN zeros behind it."""
+        self._ended = False
         self.base = 0
         """Place in the file of the first byte of `data`."""
 
@@ -111,10 +104,15 @@ class _Blocks:
         whole[:left] = self.whole[used : used + left]
         filled = left
         try:
-            while filled < left + self._size and (more := self._file.readinto(whole[filled:-MARGIN].data)):
+            while (
+                not self._ended
+                and filled < left + self._size
+                and (more := self._file.readinto(whole[filled:-MARGIN].data))
+            ):
                 filled += more
         except (EOFError, OSError, struct.error, zlib.error) as error:
             self.told(f"the file breaks off: {error}")
+            self._ended = True
         whole[filled : filled + MARGIN] = 0
         self.whole = whole[: filled + MARGIN]
         self.data = self.whole[:filled].data
