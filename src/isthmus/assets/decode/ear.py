@@ -36,8 +36,10 @@ _MOST_BEFORE, _LONGEST_BEFORE = 4096, 2048
 """Messages remembered so that the same again need not be read again, and their bytes."""
 _MOST_MESSAGES = 64
 """Messages read out of one packet."""
-_WITHIN: Final = np.where(np.arange(LEAD) < np.arange(LEAD + 1)[:, None], 0xFF, 0).astype(np.uint8).view(np.uint64)
-"""By length of a payload, ones over its bytes and zeros behind them; shape (LEAD + 1, LEAD / 8)."""
+_WITHIN: Final = (
+    np.where(np.arange(LEAD) < np.arange(LEAD + 1)[:, None], 0xFF, 0).astype(np.uint8).view(f"V{LEAD}").ravel()
+)
+"""By length of a payload, ones over its bytes and zeros behind them, as one element of LEAD bytes; shape (LEAD + 1,)."""
 
 
 class _Seen:
@@ -254,9 +256,8 @@ class Ear:
         packets = packets[_sorting(spoken[packets])]
         length = found.payload_length[packets]
         lead = rows_at(seen.window.data, found.payload[packets], LEAD)
-        short = np.flatnonzero(length < LEAD)
         words = lead.view(np.uint64)
-        words[short] &= _WITHIN[length[short]]
+        words &= _WITHIN[np.minimum(length, LEAD)].view(np.uint64).reshape(words.shape)
         source_port, target_port = found.source_port[packets], found.target_port[packets]
         kinds, begin = np.zeros(len(packets), np.int64), 0
         for number, count in enumerate(np.bincount(spoken[packets]).tolist()):

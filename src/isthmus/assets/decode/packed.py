@@ -11,7 +11,7 @@ from typing import Final
 
 _GZIP: Final = 31
 """What zlib calls a stream with gzip's header and checksum (RFC 1952)."""
-_PACKED_BYTES, _MOST_BYTES = 4096, 1 << 18
+_PACKED_BYTES, _MOST_BYTES = 512, 1 << 18
 """Read at once, which is what a break may cost; and unpacked at once, however well it is packed."""
 
 
