@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from litestar import Litestar
@@ -228,7 +229,7 @@ def test_what_the_plant_reads_itself_shows_its_signals_and_leads_to_its_machine(
     """The last test: it adds to the record that the others count."""
     name = "CNC-01 (cnc-01)"
     own = asset("own1", name=name, source="cnc-01", model="SIM-5", namespaces="urn:a", serial="S-1", behind="10.0.0.7")
-    place.site.tags.intern(TagInfo(name="cnc-01/spindle", kind=ValueKind.F64, unit="rpm"))
+    cast("Any", place.site.tags).intern(TagInfo(name="cnc-01/spindle", kind=ValueKind.F64, unit="rpm"))
     place.site.namespace.put_samples({"cnc-01/spindle": Last(place.now_ns, GOOD, 8180.0)})
     place.site.append([own])
     log_in(client, "security")
