@@ -16,7 +16,7 @@ from rigs import Known, Rig, free_port, rigs
 from watching import Row, Seen, away, busy, running, until
 from wiretap import Fault, Wiretap, tapped
 
-from isthmus.edge.source import Limits, Source, SourceSection, Tag
+from isthmus.edge.source import Identity, Limits, Source, SourceSection, Tag
 from isthmus.model.errors import DeviceAway
 from isthmus.model.samples import ValueKind
 from isthmus.model.status import is_bad, is_good
@@ -272,6 +272,23 @@ def test_a_device_says_who_it_is(rig: Rig) -> None:
     assert str(port) in identity.address
     assert identity.protocol
     said = msgspec.to_builtins(identity)
+    assert {field: said[field] for field in rig.identity} == dict(rig.identity)
+
+
+def test_a_device_that_is_being_read_is_asked_who_it_is_over_the_same_connection(rig: Rig, tap: Wiretap) -> None:
+    seen = Seen()
+
+    async def check() -> Identity:
+        source = rig.source(tap.port)
+        async with running(source, tags_of(rig), seen) as task:
+            await until(all_seen(rig, seen), FIRST_VALUE_S, task)
+            connections = len(tap.said)
+            identity = await source.identify()
+            assert len(tap.said) == connections
+            assert not task.done()
+        return identity
+
+    said = msgspec.to_builtins(asyncio.run(check()))
     assert {field: said[field] for field in rig.identity} == dict(rig.identity)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from litestar import Litestar
@@ -20,8 +21,11 @@ from isthmus.model.records.assets import (
     Field,
     FlowSeen,
 )
+from isthmus.model.samples import TagInfo, ValueKind
+from isthmus.model.status import GOOD
+from isthmus.site.namespace import Last
 from isthmus.web.figures import assets as figures
-from web_world import PASSWORD, PATH, World, world
+from web_world import PASSWORD, PATH, World, path, world
 
 
 def asset(number: str, **fields: str) -> AssetKnown:
@@ -217,3 +221,23 @@ def test_many_are_paged_by_the_database(tmp_path: Path) -> None:
         found = figures.listed(big.app.state.house, figures.Asked(page=30, zone="control"), details=True)
         assert (found.total, len(found.rows)) == (2000, figures.PAGE)
         assert isinstance(found.rows[0], sqlite3.Row)
+
+
+def test_what_the_plant_reads_itself_shows_its_signals_and_leads_to_its_machine(
+    place: World, client: TestClient[Litestar]
+) -> None:
+    """The last test: it adds to the record that the others count."""
+    name = "CNC-01 (cnc-01)"
+    own = asset("own1", name=name, source="cnc-01", model="SIM-5", namespaces="urn:a", serial="S-1", behind="10.0.0.7")
+    cast("Any", place.site.tags).intern(TagInfo(name="cnc-01/spindle", kind=ValueKind.F64, unit="rpm"))
+    place.site.namespace.put_samples({"cnc-01/spindle": Last(place.now_ns, GOOD, 8180.0)})
+    place.site.append([own])
+    log_in(client, "security")
+    page = client.get("/asset/own1").text
+    assert f"<h1>{name}</h1>" in page
+    assert "cnc-01/spindle" in page
+    assert "8,180 rpm" in page
+    assert f'<a href="/machine/{path("CNC-01").removeprefix(PATH + "/")}">CNC-01</a>' in page
+    assert page.index("Serial number") < page.index("What else its protocol says") < page.index("urn:a")
+    assert "behind 10.0.0.7" in client.get("/assets?q=cnc-01").text
+    assert "Signals" not in client.get("/asset/a0001").text

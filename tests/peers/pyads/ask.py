@@ -2,6 +2,6 @@
 
 import sys
 
-import pyads  # type: ignore[import-not-found]  # it lives in its own environment
+import pyads  # type: ignore[import-not-found]  # only the peer's own Python has it
 
 sys.stdout.write(pyads.ads.adsGetNetIdForPLC(sys.argv[1]))
