@@ -59,7 +59,9 @@ def operators(draw: st.DrawFn) -> q.Operator:
             st.just(q.Last()),
             st.booleans().map(lambda before: q.Raw(before=before)),
             st.just(q.Aggregate(bucket_ns=bucket)),
-            st.integers(0, NS_PER_DAY).map(lambda at: q.TimeWeightedMean(bucket_ns=bucket, origin_ns=T0 + at)),
+            (st.integers(0, NS_PER_DAY) | st.integers(0, 24).map(NS_PER_HOUR.__mul__)).map(
+                lambda at: q.TimeWeightedMean(bucket_ns=bucket, origin_ns=T0 + at)
+            ),
             st.lists(window, max_size=4).map(lambda windows: q.StateDurations(windows=tuple(windows))),
             st.lists(MOMENTS, max_size=5, unique=True).map(lambda at: q.AsOf(at_ns=tuple(at))),
             st.tuples(st.integers(2, 24), st.sampled_from(["minmax", "lttb"])).map(

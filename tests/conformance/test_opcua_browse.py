@@ -52,6 +52,16 @@ def test_machines_are_recognised_by_the_names_of_their_specifications(
 
 
 @pytest.mark.peer("node-opcua")
+def test_each_machine_of_a_server_is_known_by_its_own_nameplate(browsed: tuple[Identity, list[TagFound]]) -> None:
+    identity, _ = browsed
+    assert [(one.name, one.maker, one.model, one.serial, one.firmware) for one in identity.parts] == [
+        ("machine CNC1", "Werkzeug AG", "WZ 500", "WZ-0815", "3.14"),
+        ("machine Press2", "Pressen GmbH", "P 200", "P-42", ""),
+    ]
+    assert (identity.maker, identity.model, identity.more["software"]) == ("", "", "Press 4.2")
+
+
+@pytest.mark.peer("node-opcua")
 def test_a_proposed_state_can_be_read(source: Opcua, browsed: tuple[Identity, list[TagFound]]) -> None:
     path = next(found.path for found in browsed[1] if found.path.endswith("MachineryItemState/CurrentState"))
     seen = Seen()

@@ -90,6 +90,39 @@ def test_a_device_that_sends_for_ever_costs_little_memory_and_disk(tmp_path: Pat
     assert (tmp_path / "0.pcapng").stat().st_size < 1 << 20
 
 
+def test_a_device_that_streams_is_slowed_down_and_has_time_to_end_and_nothing_is_reset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "CLOSE_S", 3.0)
+    ended: list[str] = []
+    sent = 0
+
+    def streams(sock: socket.socket, data: bytes) -> None:
+        """A second of as much as the line takes, more than would ever be read; then it sees that we ended."""
+        nonlocal sent
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)  # a controller's, rather than a server's
+        end = time.monotonic() + 1.0
+        try:
+            sock.sendall(modbus_answer(data) + bytes(1000))
+            sock.settimeout(0.2)
+            while time.monotonic() < end:
+                with suppress(TimeoutError):
+                    sent += sock.send(bytes(65_536))
+            sock.settimeout(5)
+            while sock.recv(4096):
+                pass
+            ended.append("seen our end")
+        except OSError as error:
+            ended.append(f"reset: {error}")
+
+    with device(streams) as port:
+        (visit,) = asked(tmp_path, approved(port))
+    assert ended == ["seen our end"]
+    assert not visit.left
+    assert sent < 3 * line.MOST_DRAINED
+    assert (tmp_path / "0.pcapng").stat().st_size < 1 << 20
+
+
 def test_a_conversation_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(round_, "VISIT_S", 0.15)
     monkeypatch.setattr(line, "ANSWER_S", 2.0)

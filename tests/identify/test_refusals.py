@@ -241,6 +241,45 @@ def test_a_safety_controller_that_the_record_knows_is_refused(
         assert controller.most == 0
 
 
+@pytest.mark.parametrize(
+    ("maker", "model", "why"),
+    [
+        ("Siemens", "6ES7 516-3FN01-0AB0", "its model says “6ES7 516-3F”"),
+        ("Siemens", "CPU 315F-2 PN/DP", "its model says “CPU 315F-2”"),
+        ("Rockwell Automation", "1756-L81ES", "its model says “1756-L81ES”"),
+    ],
+)
+def test_a_fail_safe_controller_is_refused_by_its_order_number_and_cannot_be_talked_out_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], maker: str, model: str, why: str
+) -> None:
+    (tmp_path / "list.csv").write_text(f"address,maker,model\n127.0.0.1,{maker},{model}\n")
+    with FourSlots(keeps_s=0.0) as controller:
+        plant = plant_file(tmp_path, table(controller.port, "modbus"))
+        into = ["--into", str(tmp_path / "audit")]
+        assert main(["audit", "import", str(tmp_path / "list.csv"), "--plant", str(plant), *into]) == 0
+        assert main(["audit", "accept", "127.0.0.1", "--set", "role=computer", "--reason", "so", *into]) == 0
+        assert main(["audit", "identify", str(plant), *into, "--send"]) == 1
+        assert f"this is a safety controller ({why})" in capsys.readouterr().out
+        assert controller.most == 0
+
+
+def test_a_role_in_a_person_s_words_is_the_role_that_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "list.csv").write_text("address,maker,model\n127.0.0.1,Northgate,N-1\n")
+    with FourSlots(keeps_s=0.0) as controller:
+        plant = plant_file(tmp_path, table(controller.port, "modbus"))
+        into = ["--into", str(tmp_path / "audit")]
+        assert main(["audit", "import", str(tmp_path / "list.csv"), "--plant", str(plant), *into]) == 0
+        assert main(["audit", "identify", str(plant), *into]) == 0
+        said = ["audit", "accept", "127.0.0.1", "--reason", "walk-through", *into]
+        assert main([*said, "--set", "role=banana"]) == 2
+        assert "means no role; roles are computer, controller" in capsys.readouterr().err
+        assert main([*said, "--set", "role=Safety controller"]) == 0
+        assert main(["audit", "identify", str(plant), *into, "--send"]) == 1
+        assert controller.most == 0
+
+
 def test_a_safety_zone_that_the_record_was_told_of_holds_with_another_plant_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

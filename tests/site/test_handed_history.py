@@ -145,6 +145,7 @@ def test_what_a_site_cannot_take_is_set_aside_with_the_reason_and_the_rest_goes_
     assert not (folder / "02-00.late").exists()
 
 
+@pytest.mark.long
 def test_an_import_beside_a_stopped_site_is_folded_when_it_starts(plant: Path, tmp_path: Path) -> None:
     start = hour_ago()
 

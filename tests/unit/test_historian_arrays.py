@@ -13,9 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from isthmus.model import query as q
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
+from isthmus.site.historian import view as view_module
 from isthmus.site.historian.arrays import answers, held
 from isthmus.site.historian.head import PIECE_ROWS, Head
 from isthmus.site.historian.manifest import Segment
+from isthmus.site.historian.parquet import SegmentFile
 from isthmus.site.historian.points import Points, cut, places, starts
 from isthmus.site.historian.rows import Rows, Words
 from isthmus.site.historian.store import Store
@@ -124,6 +126,31 @@ def test_a_drawing_is_remembered_segment_by_segment(store: Store, monkeypatch: p
     # The first segment does not lie whole within what is asked now.
     told(store, PLOT, start_ns=T0 + NS_PER_S)
     assert len(read) == 4
+
+
+def test_an_edge_that_moves_on_by_seconds_is_read_from_disk_once_an_hour(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view_module, "_FEW_GROUPS", 0)
+    read: list[str] = []
+    decode = view_module._decode
+
+    def counted(segment: Segment, file: SegmentFile, groups: Sequence[int]) -> list[Points]:
+        read.append(segment.path)
+        return decode(segment, file, groups)
+
+    monkeypatch.setattr(view_module, "_decode", counted)
+    store.compact()
+    wanted = q.Aggregate(bucket_ns=NS_PER_MINUTE)
+    for second in range(0, 4000, 400):
+        edges = T0 + second * NS_PER_S, T0 + second * NS_PER_S + 50 * NS_PER_MINUTE
+        with store.view() as view:
+            found = store._engine.ask(view, wanted, TAGS, *edges, rolled=False)
+            text = store._engine.ask(view, wanted, TAGS, *edges, rolled=False, arrays=False)
+        for name in ("tag", "bucket_ns", "n", "min", "max", "first", "last"):
+            assert found[name].equals(text[name])
+        assert found.num_rows > 0
+    assert len(read) == 2
 
 
 def test_what_would_not_fit_memory_is_left_to_the_text(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

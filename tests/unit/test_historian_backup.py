@@ -14,6 +14,7 @@ from isthmus.model.errors import StoreDamaged, UsageError
 from isthmus.model.query import Raw
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_S
+from isthmus.run import hand_history
 from isthmus.site.config import HistorianSection
 from isthmus.site.historian.backup import backup, restore
 from isthmus.site.historian.store import Store
@@ -120,6 +121,16 @@ def test_people_can_do_it_all_from_the_command_line(
     flip(next((history / "segments").glob("*/*")))
     assert main([*data, "verify"]) == 1
     assert main(["history", "--data", str(tmp_path / "nowhere"), "show"]) == 2
+
+
+def test_a_correction_that_the_holder_of_history_does_not_take_is_not_called_done(
+    history: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hand_history, "_LONGEST_S", 0.5)
+    right = ["correct", "plc/speed", "2025-11-08T00:00:00Z", "1", "--by", "Ann", "--why", "wrong"]
+    with Store(history, background=False):
+        assert main(["history", "--data", str(history.parent), *right]) != 0
+    assert "the site did not take" in capsys.readouterr().err
 
 
 def test_compacting_beside_a_running_site_says_so(history: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from isthmus.model.query import Aggregate, Decimate
+from isthmus.model.query import Aggregate, CounterDelta, Decimate, Integral, TimeWeightedMean
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 from isthmus.site.config import HistorianSection
-from isthmus.site.historian.rollup import BUCKETS
+from isthmus.site.historian.arrays import counter_delta
+from isthmus.site.historian.rollup import BUCKETS, usable
 from isthmus.site.historian.store import Store
+from isthmus.site.historian.view import Asked
 
 T0 = 20_400 * NS_PER_DAY
 TAG = np.array([1], np.int32)
+
+
+ASKED = (
+    Aggregate(bucket_ns=NS_PER_MINUTE),
+    Aggregate(bucket_ns=6 * NS_PER_HOUR),
+    Decimate(points=90),
+    TimeWeightedMean(bucket_ns=NS_PER_HOUR),
+    TimeWeightedMean(bucket_ns=8 * NS_PER_HOUR, origin_ns=T0 + 5 * NS_PER_HOUR),
+    Integral(bucket_ns=NS_PER_DAY),
+    CounterDelta(bucket_ns=NS_PER_MINUTE),
+    CounterDelta(bucket_ns=NS_PER_HOUR, width=8),
+)
 
 
 def append(store: Store, seq: int, start_ns: int, end_ns: int, step_ns: int = 5 * NS_PER_S) -> None:
@@ -47,16 +63,80 @@ def rolled_days(store: Store) -> list[int]:
 def assert_exact(store: Store) -> None:
     edges = T0 + 7 * NS_PER_MINUTE + 3, T0 + 2 * NS_PER_DAY + 5 * NS_PER_HOUR + 11
     with store.view() as view:
-        for operator in (Aggregate(bucket_ns=NS_PER_MINUTE), Aggregate(bucket_ns=6 * NS_PER_HOUR), Decimate(points=90)):
+        for operator in ASKED:
             found = store._engine.ask(view, operator, TAG, *edges).to_pylist()
             wanted = store._engine.ask(view, operator, TAG, *edges, rolled=False).to_pylist()
             assert found == [{key: pytest.approx(value) for key, value in row.items()} for row in wanted]
-            assert len(found) > 10 or isinstance(operator, Aggregate)
+            assert len(found) > (10 if isinstance(operator, Decimate) else 2)
 
 
 def test_a_day_that_is_over_is_rolled_up_and_answers_the_same(store: Store) -> None:
     assert rolled_days(store) == [0, 1]
     assert_exact(store)
+
+
+def counted(store: Store, falls_at: set[int]) -> None:
+    """Three days of a counter every five seconds, which begins anew at these steps."""
+    value, values = 0, []
+    for step in range(3 * 17_280):
+        value = 0 if step in falls_at else value + step % 3
+        values.append(value)
+    times = T0 + np.arange(len(values)) * 5 * NS_PER_S
+    for day in range(3):
+        some = slice(day * 17_280, (day + 1) * 17_280)
+        batch = columns(ValueKind.I64, np.ones(17_280), times[some], np.zeros(17_280), values[some])
+        store.append([Batch(1, 1, day + 1, int(times[some][-1]), batch)])
+        store.maintain()
+
+
+@pytest.mark.parametrize("falls_at", [set(), {700, 9_000, 9_001, 20_000}, set(range(0, 50_000, 500))])
+def test_a_counter_is_read_from_its_rollups_and_from_samples_where_it_begins_anew(
+    tmp_path: Path, falls_at: set[int]
+) -> None:
+    end_ns = T0 + 2 * NS_PER_DAY
+    with Store(tmp_path, HistorianSection(seal_rows=10_000), background=False) as store:
+        store.tags.intern(TagInfo(name="plc/count", kind=ValueKind.I64))
+        counted(store, falls_at)
+        assert_exact(store)
+        with store.view() as view:
+            asked = Asked(view, TAG, T0, end_ns, view.late(TAG, T0, end_ns))
+            rows = counter_delta._rows(asked, usable(asked, NS_PER_HOUR))
+    assert rows is not None
+    assert (rows.size < 500) == (not falls_at)
+    assert (rows.size < 5_000) == (len(falls_at) < 10)
+
+
+def test_what_holds_over_the_edge_of_an_hour_or_ends_with_a_bad_sample_weighs_exactly(tmp_path: Path) -> None:
+    minutes = {0: 1.0, 90: 2.5, 91: None, 200: -4.0, 900: 7.0, 1439: 0.5, 1500: 3.0, 3000: 1.0}
+    with Store(tmp_path, background=False) as store:
+        store.tags.intern(TagInfo(name="plc/power", kind=ValueKind.F64))
+        times = [T0 + minute * NS_PER_MINUTE for minute in minutes]
+        batch = columns(ValueKind.F64, [1] * len(times), times, [0] * len(times), list(minutes.values()))
+        store.append([Batch(1, 1, 1, times[-1], batch)])
+        store.compact()
+        end_ns = T0 + 2 * NS_PER_DAY + NS_PER_HOUR
+        found = store.query(Integral(bucket_ns=NS_PER_DAY), [1], T0, end_ns).to_pylist()
+    hours = [1.5 * 1.0 + 2.5 / 60 - 4 * 700 / 60 + 7 * 539 / 60 + 0.5 / 60, 0.5 + 3 * 23, 2 / 60 * 0 + 3 * 1.0]
+    assert [row["integral"] for row in found] == pytest.approx([each * 3600 for each in hours])
+    assert [row["good_ns"] for row in found] == [NS_PER_DAY - 109 * NS_PER_MINUTE, NS_PER_DAY, NS_PER_HOUR]
+
+
+def test_a_rollup_of_an_earlier_format_stands_aside_until_it_is_made_anew(store: Store, tmp_path: Path) -> None:
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "manifest.sqlite")) as db:
+        db.execute("UPDATE segment SET made_of = substr(made_of, instr(made_of, ':') + 1) WHERE bucket_ns > 0")
+        db.commit()
+    with Store(tmp_path, HistorianSection(seal_rows=10_000), background=False) as again:
+        with again.view() as view:
+            old = {each.path for each in view.rollups}
+            late = view.late(TAG, T0, T0 + NS_PER_DAY)
+            assert usable(Asked(view, TAG, T0, T0 + NS_PER_DAY, late), NS_PER_HOUR) is None
+        assert_exact(again)
+        again.maintain()
+        assert_exact(again)
+        with again.view() as view:
+            assert not old & {each.path for each in view.rollups}
+        assert rolled_days(again) == [0, 1, 2]
 
 
 def test_a_day_by_the_minute_is_read_from_few_rows(store: Store) -> None:

@@ -166,3 +166,13 @@ def test_a_burst_without_an_interval_is_refused() -> None:
     with pytest.raises(ValueError, match="time between two"):
         bursts([1], [1], [0], [0], [[1.0]])
     assert bursts([1], [1], [0], [0], [None]).num_rows == 1
+
+
+def test_when_bursts_began_is_told_of_one_tag_once_each_sealed_or_not(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        store.append([batch(1, MONDAY), batch(2, MONDAY + NS_PER_DAY), batch(3, MONDAY + 1, tag=2)])
+        store.waveforms.seal()
+        store.append([batch(4, MONDAY + NS_PER_MINUTE), batch(5, MONDAY)])
+        assert store.burst_times(1, 0, EVER).tolist() == [MONDAY, MONDAY + NS_PER_MINUTE, MONDAY + NS_PER_DAY]
+        assert store.burst_times(1, MONDAY + 1, MONDAY + NS_PER_DAY).tolist() == [MONDAY + NS_PER_MINUTE]
+        assert store.burst_times(3, 0, EVER).tolist() == []

@@ -29,8 +29,8 @@ def visit(fresh: worlds.World) -> Iterator[Visit]:
         yield lambda role: Visitor(client, role)
 
 
-@pytest.fixture
-def times(fresh: worlds.World) -> list[int]:
+@pytest.fixture(name="times")
+def make_times(fresh: worlds.World) -> list[int]:
     """Ten samples of a temperature, 200 to 209, a second apart."""
     fresh.site.tags.intern_all([TagInfo(name=TAG, kind=ValueKind.F64, unit="°C", step=False)])
     start = fresh.now_ns - 5 * NS_PER_MINUTE
@@ -72,6 +72,8 @@ def test_one_sample_a_whole_stretch_and_a_shift_are_put_right_and_taken_back(
     assert values(fresh)[:4] == [198, 199, 200, 97.5]
     assert quality.post(ADDRESS, **stretch(times, which=str(times[9]), kind="bad")).status_code == 303
     assert values(fresh)[9] is None
+    line = quality.get(f"/api/trend?tag={TAG}&start_ns={times[0]}&end_ns={times[-1] + NS_PER_MINUTE}").json()
+    assert line["value"] == [198, 199, 200, 97.5, 202, 203, 204, 205, 206, None]
     page = quality.get(ADDRESS).text
     assert "10 samples, the first 200 °C → 198 °C" in page
     assert "207 °C → nothing to believe" in page
@@ -137,8 +139,8 @@ def test_a_program_puts_right_and_takes_back_by_the_api(fresh: worlds.World, vis
     assert then["value"][0] == 7
 
 
-@pytest.fixture
-def waves(fresh: worlds.World) -> list[int]:
+@pytest.fixture(name="waves")
+def make_waves(fresh: worlds.World) -> list[int]:
     """Five bursts of a sine, a minute apart, each stronger than the one before; the third carries none."""
     [tag] = fresh.site.tags.intern_all([TagInfo(name="press/vibration", kind=ValueKind.WAVEFORM, unit="g")])
     made = [fresh.now_ns - (5 - at) * NS_PER_MINUTE for at in range(5)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from isthmus.assets.roles import named as role_named
 from isthmus.model.equipment import named
 from isthmus.model.records.assets import AssetDecided, AssetKnown, Field
 
@@ -45,5 +46,5 @@ def _applied(asset: AssetKnown, decided: list[AssetDecided]) -> AssetKnown:
     fields = tuple(sorted([*ours, *asset.fields], key=lambda field: (field.name, field.how != "accepted")))
     role = told.get("role")
     if role and role.value:
-        kept |= {"role": role.value, "role_why": role.method}
+        kept |= {"role": role_named(role.value) or role.value.lower(), "role_why": role.method}
     return AssetKnown(**{**kept, "fields": fields, "zone": told["zone"].value if "zone" in told else asset.zone})

@@ -132,7 +132,8 @@ def _neighbours(plant: str, heard: Heard, source: str, card: Callable[[str], str
                 how="observed",
                 method="traffic",
                 mac=mac,
-                fields={"card": card(mac)},
+                # Below IP nothing is routed, so the tag is that of the network in which the card itself stands.
+                fields={"card": card(mac), "vlan": str(talk.vlan) if talk.vlan else ""},
             )
 
 

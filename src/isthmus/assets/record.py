@@ -28,6 +28,8 @@ from isthmus.model.records.assets import AssetKnown, AssetSeen, Field, FlowSeen
 _CONFIDENCE: Final = {"accepted": 1.0, "queried": 0.95, "observed": 0.9, "declared": 0.6}
 _WEAK_METHODS: Final = ("browser", "nbns", "netbios", "dhcp", "traffic", "mqtt", "llmnr", "mdns", "arp")
 _WEAK: Final = 0.7
+_OF_SOFTWARE: Final = "BuildInfo"
+"""In the method of what an OPC UA server says of its software: never another device beside the one with a nameplate."""
 OWN_CARD: Final = "ARP"
 """The method of a statement that a MAC address is a device's own and no router's."""
 _COURSES: Final = ("address", "behind", "firmware")
@@ -205,6 +207,8 @@ def _makers(said: Sequence[_Said], strong: dict[str, str]) -> dict[tuple[str, st
 
 def _maker_of_model(one: _Said) -> str:
     """The maker where a model stands beside it: a maker alone may be that of the operating system."""
+    if _OF_SOFTWARE in one.seen.method:
+        return ""
     return maker_key(one.fields.get("maker", "")) if one.fields.get("model") else ""
 
 
@@ -373,7 +377,7 @@ def _fields(members: Sequence[_Said]) -> list[Field]:
 def _confidence(seen: AssetSeen) -> float:
     base = _CONFIDENCE[seen.how]
     weak = seen.how == "observed" and any(word in seen.method.lower() for word in _WEAK_METHODS)
-    return _WEAK if weak else base
+    return _WEAK if weak or _OF_SOFTWARE in seen.method else base
 
 
 def _rank(field: Field) -> tuple[str, float, int, int, str, str]:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
-from isthmus.model.records.assets import FlowSeen
+from isthmus.model.inventory import ROLES
+from isthmus.model.records.assets import AssetKnown, FlowSeen
 
 SAFETY_SERVICES: Final = frozenset(
     {"tristation", "cip-safety", "profisafe", "fsoe", "opensafety", "hima", "safeethernet", "safetynet-p"}
@@ -42,8 +43,20 @@ CONTROL_SERVICES: Final = frozenset(
         "mtconnect",
     }
 )
+_SAFETY: Final = re.compile(
+    r"\bsafety (controller|plc|system|manager|cpu)|logix\w*safety|\bsis\b|logic solver|\bfail-?safe|"
+    r"sicherheits-?\s?(sps|steuerung|controller|cpu)|fehlersicher|triconex|tricon\b|guardlogix|\bf-?(cpu|sps)\b|"
+    r"\bhimax?\b|\bhimatrix|\bhiquad|prosafe|\bpnoz|\bpss ?(4000|u2)|flexi ?soft|twinsafe|ac500-s\b|\bsm560-s|"
+    # Siemens: 6ES7 516-3FN01 and its like by the letter after the dash, 214-1AF40, 151-8FB01; CPU 315F-2, 1214FC
+    r"6es7 ?(51\d-?\d[fsugjw]|31\d-?\d[fu]|21\d-?1[ah]f|15[14]-?8f|615-?\dd?f)|"
+    r"\bcpu ?(s7-)?\d{3,4}(sp|spt|pro|d)? ?[th]?f(-\d|c?\b)|\bim ?15[14]-8f\b|"
+    # Rockwell: an S behind the controller's number, 1756-L73S, 1756-L81ES, 5069-L320ERMS2; SP for its partner
+    r"\b(1756|1768|1769|5069)-l\d+(e|er|erm|erom)?s(xt|k|[23])?\b|\b1756-l\d?sp\b|"
+    r"\bbme[ph]58\d{4}s\b|\bnx-sl\d|\bx20sl\d",
+    re.IGNORECASE,
+)
+"""What gives away a safety controller, among it the order numbers of fail-safe ones that look like any other."""
 _SAID: Final = (
-    ("safety", r"\bsafety (controller|plc|system)|\bsis\b|triconex|tricon\b|guardlogix|f-cpu|\bhimax?\b|\bpnoz"),
     (
         "engineering",
         r"engineering (station|work)|\btia portal\b|studio 5000|rslogix|step ?7\b|unity pro|twincat xae|ecostruxure control expert",
@@ -64,8 +77,9 @@ _SAID: Final = (
     ("gateway", r"\bgateway\b|hart-ip|\bmgate\b|anybus|protocol converter"),
     (
         "controller",
-        r"\bplc\b|programmable (logic|controller)|\bcpu\b|controller|logix|1756-l|\b6es7 ?\d|\bs7-\d|\bcp1[hl]|\bcj\d|\bfx\d[a-z]|\bbas\b|\brtu\b|\b140 cpu|\bcx\d{4}|twincat",
+        r"\bplc\b|programmable (logic|controller)|\bcpu\b|controller|logix|(1756|1768|1769|5069)-l|\bbme[ph]\d|\b6es7 ?\d|\bs7-\d|\bcp1[hl]|\bcj\d|\bfx\d[a-z]|\bbas\b|\brtu\b|\b140 cpu|\bcx\d{4}|twincat",
     ),
+    ("machine", r"\bmachine( tool)?\b|machining cent(re|er)"),
     ("server", r"\bserver\b|ubuntu|debian|red hat|\blinux\b|centos"),
     ("computer", r"windows|workstation|\blaptop\b|desktop"),
 )
@@ -102,7 +116,42 @@ def role_of(said: Mapping[str, Iterable[str]], does: Doing | None) -> Role:
     return _from_deeds(does) if does else Role("", "", 0.0)
 
 
+def named(value: str) -> str:
+    """The role that a person's words mean, "" when they mean none.
+
+    >>> named("Safety controller"), named("hmi"), named("PLC"), named("banana")
+    ('safety', 'hmi', 'controller', '')
+    """
+    plain = value.strip().lower()
+    by_name = {label.lower(): role for role, label in ROLES.items() if role} | {role: role for role in ROLES if role}
+    if plain in by_name:
+        return by_name[plain]
+    found = _from_words(value)
+    return found[0] if found else ""
+
+
+def safety_reason(asset: AssetKnown) -> str:
+    """Why an asset may be a safety controller, whatever else anybody calls it; "" when nothing says so."""
+    if asset.role == "safety":
+        return asset.role_why or "its role is that"
+    for field in asset.fields:
+        if field.name in ("role", "model", "family", "order_number") and (found := _SAFETY.search(field.value)):
+            return f"its {field.name.replace('_', ' ')} says “{found[0]}”"
+        if field.name == "role" and named(field.value) == "safety":
+            return f"its role was said to be “{field.value}”"
+        if field.name == "ports" and (answers := _services(field.value) & SAFETY_SERVICES):
+            return f"it answers {', '.join(sorted(answers))}"
+    return ""
+
+
+def _services(ports: str) -> set[str]:
+    """The services of ports as the record writes them, "tcp/502 modbus, udp/1502 tristation"."""
+    return {port.partition(" ")[2] for port in ports.lower().split(", ")}
+
+
 def _from_words(value: str) -> tuple[str, str] | None:
+    if found := _SAFETY.search(value):
+        return "safety", found[0]
     order = _ORDER.search(value)
     if order and order[1].upper() in _BY_ORDER:
         return _BY_ORDER[order[1].upper()], order[0]

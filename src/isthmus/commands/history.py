@@ -254,11 +254,7 @@ def _import(folder: Path, args: argparse.Namespace) -> int:
         hands = Hands(args.data)
         return _import_into(hands, hands.finish, args)
     with store:
-        straight = Straight(store)
-        try:
-            return _import_into(straight, lambda: None, args)
-        finally:
-            straight.leave_word(args.data)
+        return _import_into(Straight(store, args.data), lambda: None, args)
 
 
 def _import_into(into: Into, done_with: Callable[[], None], args: argparse.Namespace) -> int:

@@ -25,6 +25,7 @@ import socket
 import struct
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
@@ -52,7 +53,8 @@ _ETHERNET, _RAW_IP = 1, 101
 _LINKS: Final = {1: _ETHERNET, 772: _ETHERNET, 65534: _RAW_IP, 519: _RAW_IP, 512: _RAW_IP}
 """LINKTYPE_ by the kernel's ARPHRD_: Ethernet, loopback, none, PPP and their like."""
 _LOOPBACK: Final = 772
-_GET_FLAGS, _GET_KIND, _UP = 0x8913, 0x8927, 1
+_GET_FLAGS, _GET_ADDRESS, _GET_KIND = 0x8913, 0x8915, 0x8927
+_UP, _LOOP = 1, 8
 
 
 class Caught(NamedTuple):
@@ -245,6 +247,31 @@ def _can_listen(interface: str) -> None:
     if not flags & _UP:
         msg = f"{interface} is down; take it up first: sudo ip link set {interface} up"
         raise UsageError(msg)
+
+
+def may_send(interface: str) -> str:
+    """Why the system itself may send through an interface, with the mend; "" where it has no reason to.
+
+    An interface with an address answers ARP and calls for routers and neighbours, whoever only listens to it.
+    """
+    (flags,) = _asked(interface, _GET_FLAGS)
+    if flags & _LOOP:
+        return ""
+    found = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket, suppress(OSError):
+        answer = fcntl.ioctl(any_socket, _GET_ADDRESS, struct.pack("16s24x", interface.encode()))
+        found.append(socket.inet_ntoa(answer[20:24]))
+    with suppress(OSError):
+        lines = Path("/proc/net/if_inet6").read_text(encoding="ascii").splitlines()
+        six = [line.split()[0] for line in lines if line.split()[-1] == interface]
+        found += [socket.inet_ntop(socket.AF_INET6, bytes.fromhex(one)) for one in six]
+    if not found:
+        return ""
+    return (
+        f"{interface} has the address {' and '.join(found)}, so this system itself may send there (ARP, calls for "
+        f"routers). At a mirror port take it away: sudo sysctl net.ipv6.conf.{interface}.disable_ipv6=1; "
+        f"sudo ip address flush dev {interface}"
+    )
 
 
 def _asked(interface: str, request: int) -> tuple[int]:

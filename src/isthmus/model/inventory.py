@@ -25,7 +25,7 @@ ATTRIBUTES: Final[Mapping[str, Attribute]] = {
     "criticality": Attribute("Criticality", "high"),
     "number": Attribute("Asset number", "high"),
     "role": Attribute("Role or type", "high"),
-    "name": Attribute("Host name", "high"),
+    "name": Attribute("Name or host name", "high"),
     "address": Attribute("IP address", "high"),
     "logging": Attribute("Logging", "high"),
     "mac": Attribute("MAC address", "high"),
@@ -79,6 +79,20 @@ MORE: Final[Mapping[str, str]] = {
 }
 """Fields beyond the guidance's."""
 
+FIRST: Final = (
+    *("name", "role", "maker", "model", "family", "order_number", "serial", "firmware", "hardware", "os", "os_version"),
+    *("address", "behind", "mac", "card", "zone", "location", "source", "protocols", "ports"),
+)
+"""What a person looks for first of all in a device's record, in this order."""
+
+DETAIL: Final = frozenset(
+    {
+        *("namespaces", "endpoints", "server_certificate", "application_uri", "product_uri", "product_instance_uri"),
+        *("maker_uri", "build", "uuid", "sender", "instance", "agent", "devices", "unit", "url", "application uri"),
+    }
+)
+"""What only matters to whoever looks into one protocol."""
+
 FINDINGS: Final[Mapping[str, str]] = {
     "unexpected connectivity": "Unexpected connection",
     "engineering access": "Engineering access",
@@ -97,6 +111,7 @@ FINDINGS: Final[Mapping[str, str]] = {
 ROLES: Final[Mapping[str, str]] = {
     "safety": "Safety controller",
     "controller": "Controller",
+    "machine": "Machine",
     "hmi": "HMI",
     "engineering": "Engineering station",
     "historian": "Historian",

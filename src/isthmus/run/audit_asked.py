@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -11,6 +11,7 @@ import msgspec
 
 from isthmus.assets.decode.audit import hear
 from isthmus.assets.decode.said import Identity
+from isthmus.assets.roles import safety_reason
 from isthmus.edge.identify.round import Visit
 from isthmus.model.errors import UsageError
 from isthmus.model.records.assets import AssetKnown
@@ -38,8 +39,8 @@ def declared(store: AuditStore, plant: PlantFile) -> None:
 class Safety(NamedTuple):
     """What the record knows of safety systems."""
 
-    addresses: set[str]
-    """Where a safety controller was seen, now or before."""
+    addresses: dict[str, str]
+    """Where a safety controller was seen, now or before, and why it is held to be one."""
     zones: tuple[Zone, ...]
     """Safety zones that were declared to it, by whichever plant file."""
 
@@ -48,17 +49,30 @@ def safety_of(folder: Path, store: AuditStore | None) -> Safety:
     """From the open store, or from the folder; nothing where there is no record yet."""
     if store is None:
         if not (folder / "settings.json").exists():
-            return Safety(set(), ())
+            return Safety({}, ())
         with AuditStore(folder, make=False) as opened:
             return safety_of(folder, opened)
-    known = (one for one in store.all(AssetKnown) if one.role == "safety")
-    addresses = {field.value for one in known for name in ("address", "behind") for field in one.all(name)}
+    known = [(one, why) for one in store.all(AssetKnown) if (why := safety_reason(one))]
+    addresses = {field.value: why for one, why in known for name in ("address", "behind") for field in one.all(name)}
     return Safety(addresses, tuple(zone for zone in store.settings.zones if zone.kind is ZoneKind.SAFETY))
 
 
-def kept_open(folder: Path) -> dict[str, int]:
+def kept_open(folders: Iterable[Path]) -> dict[str, int]:
     """By address, when a device last left a connection half closed. Raises UsageError when that cannot be read."""
-    path = folder / "asked" / _KEPT
+    out: dict[str, int] = {}
+    for folder in folders:
+        for address, since in _kept_in(folder).items():
+            out[address] = max(since, out.get(address, 0))
+    return out
+
+
+def remembers(into: Path, plant: PlantFile) -> tuple[Path, Path]:
+    """Where that is kept: in the audit's folder, and with the plant file's edge, so that another folder forgets nothing."""
+    return into / "asked", plant.file.parent / plant.edge.data / "asked"
+
+
+def _kept_in(folder: Path) -> dict[str, int]:
+    path = folder / _KEPT
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, int])
     except FileNotFoundError:
@@ -68,20 +82,20 @@ def kept_open(folder: Path) -> dict[str, int]:
         raise UsageError(msg) from error
 
 
-def keep_open(folder: Path, visit: Visit) -> None:
+def keep_open(folders: Iterable[Path], visit: Visit) -> None:
     """Remember a device that left a connection half closed; forget one that closed well."""
-    known = kept_open(folder)
-    after = dict(known)
-    if visit.left:
-        after[visit.target.address] = visit.began_ns
-    elif visit.outcome == "answered":
-        after.pop(visit.target.address, None)
-    if after == known:
-        return
-    path = folder / "asked" / _KEPT
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(msgspec.json.encode(after))
-    fresh.replace(path)
+    for folder in folders:
+        known = _kept_in(folder)
+        after = dict(known)
+        if visit.left:
+            after[visit.target.address] = visit.began_ns
+        elif visit.outcome == "answered":
+            after.pop(visit.target.address, None)
+        if after != known:
+            folder.mkdir(parents=True, exist_ok=True)
+            fresh = folder / f"{_KEPT}.new"
+            fresh.write_bytes(msgspec.json.encode(after))
+            fresh.replace(folder / _KEPT)
 
 
 def told_by(evidence: Path, visits: Sequence[Visit]) -> list[list[Identity]]:

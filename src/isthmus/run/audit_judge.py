@@ -55,14 +55,14 @@ def judge(store: AuditFacts, now_ns: int | None = None) -> Judged:
         today_ns=now,
     )
     findings = find(look)
-    changes = [
-        *_changes(assets, store.all(AssetKnown), now),
-        *_changes(findings, store.all(AssetFinding), None, store.revision),
-        *_changes(*_advised(store, assets), now),
+    fresh = [
+        *changes(assets, store.all(AssetKnown), now),
+        *changes(findings, store.all(AssetFinding), None, store.revision),
+        *changes(*_advised(store, assets), now),
     ]
-    if changes:
-        store.append(changes)
-    return Judged(assets, findings, len(changes))
+    if fresh:
+        store.append(fresh)
+    return Judged(assets, findings, len(fresh))
 
 
 def _advised(store: AuditFacts, assets: Sequence[AssetKnown]) -> tuple[list[AssetAdvised], list[AssetAdvised]]:
@@ -93,13 +93,13 @@ def hold_advisories(store: AuditFacts, library: Library, now_ns: int | None = No
     now = time.time_ns() if now_ns is None else now_ns
     matcher = Matcher(library)
     answers = [advise(asset, library, matcher) for asset in store.all(AssetKnown)]
-    changes = _changes(answers, store.all(AssetAdvised), now)
-    if changes:
-        store.append(changes)
+    fresh = changes(answers, store.all(AssetAdvised), now)
+    if fresh:
+        store.append(fresh)
     return answers
 
 
-def _changes(
+def changes(
     fresh: Sequence[Record],
     known: Sequence[Record],
     now_ns: int | None,

@@ -23,7 +23,7 @@ from isthmus.assets.decode.heard import Heard
 from isthmus.assets.heard import facts_of
 from isthmus.assets.ledger import Fact, Ledger
 from isthmus.edge.keeping import Keeper
-from isthmus.edge.listen import Caught, Tap, interfaces
+from isthmus.edge.listen import Caught, Tap, interfaces, may_send
 from isthmus.model.equipment import beside
 from isthmus.model.errors import DeviceAway, IsthmusError
 from isthmus.model.inventory import digest
@@ -221,6 +221,8 @@ def listen(args: argparse.Namespace) -> int:
         keeper = Keeper(args.keep, args.interface, most_bytes=int(args.keep_gb * _GB)) if args.keep else None
         merging = _Merging(args.folder, listening)
         print(f"listening on {args.interface}; nothing is sent. Stop with Ctrl-C.", flush=True)
+        if why := may_send(args.interface):
+            print(why, file=sys.stderr, flush=True)
         try:
             octets = _go_on(tap, listening, merging, keeper, lambda: stop.asked > 0, args.seconds)
             missed = tap.missed()

@@ -57,6 +57,7 @@ def asked(plant: str, devices: Sequence[DeviceIdentified], names: Mapping[str, s
 
 
 def _said(plant: str, one: DeviceIdentified, host: str, child: str) -> AssetSeen:
+    port = host_port(one.address)[1]
     return seen(
         plant,
         source=_OURS,
@@ -72,6 +73,8 @@ def _said(plant: str, one: DeviceIdentified, host: str, child: str) -> AssetSeen
             "model": one.model,
             "serial": one.serial,
             "firmware": one.firmware,
+            "protocols": one.protocol,
+            "ports": f"tcp/{port}" if port else "",
             **one.more,
         },
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from isthmus.model.errors import UsageError
-from isthmus.model.inventory import ATTRIBUTES, MORE
+from isthmus.model.inventory import ATTRIBUTES, MORE, ROLES
 from isthmus.model.records.assets import AssetKnown
 from isthmus.model.time import to_datetime
 
@@ -35,6 +35,14 @@ def folder(parser: argparse.ArgumentParser, option: str = "--into") -> None:
 def person(parser: argparse.ArgumentParser) -> None:
     """Who says it."""
     parser.add_argument("--by", default=_user(), metavar="NAME", help="who says so (default: %(default)s)")
+
+
+def named_person(args: argparse.Namespace) -> str:
+    """Who decides. Raises UsageError for nobody."""
+    if not args.by.strip():
+        msg = "say who decides with --by; a decision is a person's"
+        raise UsageError(msg)
+    return str(args.by.strip())
 
 
 def _user() -> str:
@@ -116,7 +124,10 @@ def one_asset(assets: Sequence[AssetKnown], said: str) -> AssetKnown:
 
 
 def fields_given(pairs: Sequence[str]) -> dict[str, str]:
-    """NAME=VALUE pairs as fields. Raises UsageError for a field that there is not."""
+    """NAME=VALUE pairs as fields. Raises UsageError for a field that there is not, or a value that it cannot have."""
+    from isthmus.assets.declared.mapping import checked  # noqa: PLC0415  heavy
+    from isthmus.assets.roles import named  # noqa: PLC0415  as above
+
     out: dict[str, str] = {}
     for pair in pairs:
         name, sign, value = pair.partition("=")
@@ -124,4 +135,14 @@ def fields_given(pairs: Sequence[str]) -> dict[str, str]:
             msg = f"{pair!r} is no FIELD=VALUE; fields are {', '.join(sorted([*ATTRIBUTES, *MORE]))}"
             raise UsageError(msg)
         out[name] = value.strip()
+        try:
+            out[name] = checked(name, out[name])
+        except ValueError as error:
+            msg = f"{pair!r}: {error}"
+            raise UsageError(msg) from error
+        if name == "role" and out[name]:
+            out[name] = named(out[name])
+            if not out[name]:
+                msg = f"{pair!r} means no role; roles are {', '.join(sorted(role for role in ROLES if role))}"
+                raise UsageError(msg)
     return out

@@ -97,25 +97,28 @@ def correct(data: Path, said: SaidRight) -> None:
 
 
 class Straight:
-    """An import's way into the history of a site that stands still, and what the site must fold when it starts."""
+    """An import's way into the history of a site that stands still.
 
-    def __init__(self, store: Into) -> None:
+    Before anything goes in, word of it is left for the site that starts next: also an import that is killed
+    is followed by the figures.
+    """
+
+    def __init__(self, store: Into, data: Path) -> None:
         self.section, self.tags, self._store = store.section, store.tags, store
-        self._spans: dict[str, tuple[int, int]] = {}
+        self._folder = data / handed.FOLDER
+        self._firsts: dict[str, int] = {}
+        self._word: Path | None = None
 
     def append(self, batches: Sequence[Batch]) -> None:
         """Into the store."""
+        firsts = {self.tags.info(tag).name: first for tag, first in handed_history.firsts_of(batches).items()}
+        earlier = {name: first for name, first in firsts.items() if first < self._firsts.get(name, first + 1)}
+        if earlier:
+            self._firsts |= earlier
+            now = time.time_ns()
+            spans = {name: (first, max(first, now)) for name, first in self._firsts.items()}
+            self._word = handed_history.hand_late(self._folder, spans, self._word)
         self._store.append(batches)
-        names = {
-            tag: self.tags.info(tag).name for batch in batches for tag in batch.columns["tag"].unique().to_pylist()
-        }
-        handed_history.spans_of(batches, names, self._spans)
-
-    def leave_word(self, data: Path) -> None:
-        """Tell the site that starts next from when on its figures lack samples."""
-        if self._spans:
-            handed_history.hand_late(data / handed.FOLDER, self._spans)
-        self._spans = {}
 
 
 class _Names:

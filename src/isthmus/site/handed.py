@@ -40,7 +40,7 @@ _EMITTERS: Final = ("audit/", "assets/", "web/assets", "edge/")
 _IN_A_FILE: Final = 5_000
 _REST: Final = 3
 """How many times as long as a piece took the site rests after it."""
-_LOOK_S, _SOON_S = 1.0, 0.05
+_LOOK_S, _SOON_S = 0.25, 0.05
 _BUSY_S: Final = 5.0
 """How long after the last piece the next one is looked for soon."""
 _log: Final = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def run(site: Site, told: Told, stop: threading.Event) -> None:
         except (OSError, sqlite3.OperationalError, DatabaseAway) as error:
             if (times := rarely.due("handed", began)) is not None:
                 _log.error("what was handed over waits: %s (%d times so far)", error, times)
-            stop.wait(_LOOK_S)
+            stop.wait(1)
             continue
         now = time.monotonic()
         busy_until = now + _BUSY_S if some else busy_until

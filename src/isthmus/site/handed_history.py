@@ -73,9 +73,16 @@ def hand_samples(folder: Path, number: int, infos: Mapping[int, TagInfo], batche
     return _hand(folder, number, _SAMPLES, b"".join(map(frames.pack, run)))
 
 
-def hand_late(folder: Path, spans: Mapping[str, tuple[int, int]]) -> Path:
-    """Leave word of what came into history while no site ran: by tag its first and last moment."""
-    return _hand(folder, 0, _LATE, msgspec.json.encode(spans))
+def hand_late(folder: Path, spans: Mapping[str, tuple[int, int]], instead: Path | None = None) -> Path:
+    """Leave word, for the site that starts next, of what comes into history now: by tag its first and last moment.
+
+    `instead` is the word that was left before and holds no more; only while no site runs.
+    """
+    data = msgspec.json.encode(spans)
+    if instead is None:
+        return _hand(folder, 0, _LATE, data)
+    write_whole(instead, data)
+    return instead
 
 
 def waits(path: Path) -> bool:
@@ -201,11 +208,13 @@ _TAKERS: Final[Sequence[tuple[str, Callable[[Site, Path, Told], None]]]] = (
 """What waits, in the order of what is taken first: what a person said never waits behind a long import."""
 
 
-def spans_of(batches: Iterable[Batch], names: Mapping[int, str], into: dict[str, tuple[int, int]]) -> None:
-    """Widen `into` by the first and last moment of each tag of these batches."""
+def firsts_of(batches: Iterable[Batch]) -> dict[int, int]:
+    """The first moment of each tag of these batches."""
+    out: dict[int, int] = {}
     for batch in batches:
-        tag, moment = batch.columns["tag"].to_numpy(), batch.columns["time_ns"].to_numpy()
-        for number in np.unique(tag).tolist():
-            mine = moment[tag == number]
-            first, last = into.get(names[number], (int(mine.min()), int(mine.max())))
-            into[names[number]] = (min(first, int(mine.min())), max(last, int(mine.max())))
+        numbers, place = np.unique(batch.columns["tag"].to_numpy(), return_inverse=True)
+        first = np.full(len(numbers), np.iinfo(np.int64).max)
+        np.minimum.at(first, place, batch.columns["time_ns"].to_numpy())
+        for number, moment in zip(numbers.tolist(), first.tolist(), strict=True):
+            out[number] = min(moment, out.get(number, moment))
+    return out

@@ -11,12 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from isthmus.model.errors import DatabaseAway
+import pyarrow as pa
+
+from isthmus.model.errors import DatabaseAway, StoreDamaged
 from isthmus.model.fold import Fold
 from isthmus.model.plant import Plant
 from isthmus.model.query import Last
 from isthmus.model.records import Record
-from isthmus.model.samples import ValueKind
+from isthmus.model.samples import TagInfo, ValueKind
 from isthmus.site import namespace as live
 from isthmus.site import views as folder_of_views
 from isthmus.site.contact import Contact
@@ -101,7 +103,10 @@ class Site:
     def show_newest(self, tags: Sequence[int]) -> None:
         """Put the newest sample that history has of each tag in the namespace, unless a newer one stands there."""
         known = self.tags.all()
-        table = self.historian.query(Last(), [tag for tag in tags if tag in known], 0, _FOR_EVER_NS)
+        with suppress(StoreDamaged):  # what is damaged is told by history; the next live sample shows itself
+            self._show(known, self.historian.query(Last(), [tag for tag in tags if tag in known], 0, _FOR_EVER_NS))
+
+    def _show(self, known: Mapping[int, TagInfo], table: pa.Table) -> None:
         for row in table.to_pylist():
             info = known[row["tag"]]
             value = row[_COLUMN.get(info.kind, "i64")]

@@ -74,7 +74,7 @@ class NodeOpcua:
             "Republish",
         }
     )
-    identity = {"maker": "Northgate", "model": "Press", "firmware": "4.2", "protocol": "OPC UA", "security": "none"}
+    identity = {"maker": "", "model": "", "protocol": "OPC UA", "security": "none"}
     found = {
         "Objects/Plant/Press/speed": F64,
         "Objects/Plant/Press/count": I64,

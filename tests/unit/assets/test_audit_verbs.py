@@ -232,3 +232,18 @@ def test_a_site_that_stands_still_takes_the_record_over_once(
     assert {one.path.partition("#")[0] for one in statements} == {"acme/north"}
     assert audit("import", tmp_path / "a.pcap", folder="site") == 2
     assert "is a site's data" in capsys.readouterr().err
+
+
+def tagged(vlan: int, server: int) -> bytes:
+    """An ARP answer of 10.0.0.`server` with an 802.1Q tag."""
+    mac, asker = bytes([2, 0, 0, 0, 0, server]), bytes([2, 0, 0, 0, 0, 9])
+    arp = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2) + mac + bytes([10, 0, 0, server]) + asker + bytes([10, 0, 0, 9])
+    return asker + mac + struct.pack("!HHH", 0x8100, vlan, 0x0806) + arp + bytes(18)
+
+
+def test_the_network_of_a_tag_stands_with_the_device_that_was_seen_in_it(tmp_path: Path, audit: Run) -> None:
+    frames = [tagged(120, 5), *modbus_identity(5, "1.2")]
+    audit("import", capture(tmp_path / "a.pcap", frames, 100))
+    with AuditStore(tmp_path / "audit", make=False) as store:
+        told = {one.best("address"): one.best("vlan") for one in store.all(AssetKnown) if one.best("address")}
+    assert told["10.0.0.5"] == "120"

@@ -35,7 +35,7 @@ def test_rows_that_do_not_fit_are_listed_with_their_line_and_none_is_dropped(tmp
     found = told(path)
     assert [one.address for one in found.seen] == ["10.0.0.1"]
     lines = sorted(found.not_fitting)
-    assert [line.split()[1].rstrip(":") for line in lines] == ["3", "4", "5", "6"]
+    assert [line.split()[1].rstrip(":,") for line in lines] == ["3", "4", "5", "6"]
     assert "'10.0.0.999' is no IP address" in lines[0]
     assert len(found.seen) + len(found.not_fitting) == 5
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from sayings import PLANT, flow, said
 
 from isthmus.assets.addresses import Places
+from isthmus.assets.decided import with_decisions
 from isthmus.assets.findings import Look, find
 from isthmus.assets.findings.connections import baseline_of
 from isthmus.assets.record import record
-from isthmus.model.records.assets import AssetFinding, AssetSeen, FlowSeen
+from isthmus.model.records.assets import AssetDecided, AssetFinding, AssetSeen, FlowSeen
 from isthmus.model.zones import Conduit, Zone, ZoneKind
 
 ZONES = (
@@ -155,3 +157,57 @@ def test_remote_control_is_told_unless_a_conduit_names_it() -> None:
     assert [one.what for one in found([rdp])] == ["remote access"]
     managed = Conduit(name="remote", initiator="office", responder="control", protocols=("rdp",))
     assert found([rdp], conduits=[managed]) == []
+
+
+def homed(*addresses: str) -> list[str]:
+    """What is found of one computer that was seen at these addresses at the same time."""
+    seen = [said(one, at=1, to=9, maker="Northgate", serial="SN-4711", name="LINE-PC") for one in addresses]
+    return [one.title for one in found([], seen)]
+
+
+def test_a_computer_in_two_networks_at_once_is_told() -> None:
+    assert homed("10.4.0.5", "192.168.7.5") == ["LINE-PC stands in 2 networks at once"]
+    assert homed("fd00:1::5", "fd00:2::5") == ["LINE-PC stands in 2 networks at once"]
+
+
+def test_the_old_and_the_new_internet_protocol_on_one_card_are_no_two_networks() -> None:
+    assert homed("10.4.0.5", "fe80::7", "fd00:4::5") == []
+    assert homed("fd00:4::5", "fd00:4::6", "fe80::7") == []
+    assert homed("10.4.0.5", "169.254.7.7") == []
+
+
+def test_a_person_s_word_that_a_station_is_for_engineering_counts_as_a_list_s() -> None:
+    umas = flow("10.0.0.9", "10.0.0.1", function="UMAS take reservation", act="engineering")
+    ends = [said(end, method="traffic") for end in ("10.0.0.1", "10.0.0.9")]
+    known = record(PLANT, ends, [umas], Places())
+    station = next(one for one in known if one.best("address") == "10.0.0.9")
+    word = AssetDecided(
+        path=station.path,
+        time_ns=1,
+        decision="set",
+        fields={"role": "Engineering station"},
+        reason="walk-through",
+        by="anna",
+        said_ns=1,
+    )
+    [before] = [one for one in find(Look(PLANT, known, [umas], Places())) if one.what == "engineering access"]
+    assert (before.severity, "not declared one" in before.text) == ("medium", True)
+    told = with_decisions(known, [word])
+    [after] = [one for one in find(Look(PLANT, told, [umas], Places())) if one.what == "engineering access"]
+    assert (after.severity, "not declared one" in after.text) == ("low", False)
+
+
+@pytest.mark.parametrize(
+    ("os", "ended"),
+    [
+        ("Windows 10 Pro 19045", True),
+        ("Windows 10 IoT Enterprise LTSC 2021", False),
+        ("Windows Media Center", False),
+        ("Debian GNU/Linux 10 (buster)", True),
+        ("Debian GNU/Linux 12", False),
+        ("Ubuntu 20.04.6 LTS", True),
+        ("Windows CE", True),
+    ],
+)
+def test_only_what_the_maker_has_dropped_is_at_its_end(os: str, *, ended: bool) -> None:
+    assert bool(found([], [said("10.0.0.4", os=os, method="SMB browser")])) is ended

@@ -76,7 +76,7 @@ def wire() -> Iterator[Wire]:
         pytest.skip(f"no network namespace can be made here: {made.stderr.strip()}")
     try:
         for words in (("link", "add", "tx0", "type", "veth", "peer", "name", "rx0"), ("link", "set", "tx0", "up"),
-                      ("link", "set", "rx0", "up")):  # fmt: skip
+                      ("link", "set", "rx0", "addrgenmode", "none"), ("link", "set", "rx0", "up")):  # fmt: skip
             subprocess.run(["ip", "-n", name, *words], check=True, timeout=10)
         yield Wire(name)
     finally:

@@ -112,7 +112,7 @@ def read(plant: str, path: Path, source: str, time_ns: int) -> FromLog:
 def _rows(path: Path, wrong: list[str]) -> Iterator[tuple[int, dict[str, str]]]:  # noqa: C901  a line is one of five sorts
     columns: list[str] = []
     separator, kind = "\t", ""
-    before, number = len(wrong), 0
+    number, rows = 0, 0
     with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
         try:
             for number, raw in enumerate(file, 1):
@@ -126,9 +126,12 @@ def _rows(path: Path, wrong: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
                 elif line.startswith("{"):
                     try:
                         found = msgspec.json.decode(line)
-                        yield number, flat(found.get("_source", found))
+                        row = flat(found.get("_source", found))
                     except (msgspec.DecodeError, AttributeError, RecursionError) as error:
                         wrong.append(f"line {number} is no JSON object: {error}")
+                        continue
+                    rows += 1
+                    yield number, row
                 elif line and not line.startswith("#"):
                     cells = line.split(separator)
                     if not columns or len(cells) != len(columns):
@@ -138,7 +141,7 @@ def _rows(path: Path, wrong: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
                     yield number, row | ({"_path": kind} if kind else {})
         except (OSError, EOFError, zlib.error) as error:
             wrong.append(f"the file breaks off: {error}")
-    if not columns and number == len(wrong) - before:
+    if not columns and not rows:
         msg = f"{path} is no log of Zeek: it has neither a #fields line nor JSON lines"
         raise UsageError(msg)
 

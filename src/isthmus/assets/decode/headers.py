@@ -116,7 +116,8 @@ def _rows(window: Window, at: I64, width: int) -> U8:
 
 def rows_at(data: U8, at: I64, width: int) -> U8:
     """`width` bytes from each place, shape (places, width); taken as one element each, which numpy copies twice as
-    fast as a row of bytes."""
+    fast as a row of bytes.
+    """
     whole: NDArray[np.void] = np.ndarray((len(data) - width + 1,), f"V{width}", data.data, 0, (1,))
     return whole[at].view(np.uint8).reshape(-1, width)
 

@@ -45,7 +45,11 @@ def engineering(look: Look) -> Iterator[AssetFinding]:
     for (client, server, service), flows in grouped(used, lambda f: (f.client, f.server, f.service)).items():
         station = look.at.get(client)
         stops = any(_changes_mode(flow) for flow in flows)
-        declared = station is not None and station.role == "engineering" and "declared" in station.role_why
+        declared = (
+            station is not None
+            and station.role == "engineering"
+            and any(field.how in ("declared", "accepted") for field in station.all("role"))
+        )
         yield look.finding(
             "engineering access",
             [client, server, service],

@@ -239,15 +239,18 @@ def _plain(protocol: str) -> str:
 
 
 def _apart(look: Look, one: Field, other: Field) -> bool:
-    """Whether two addresses are in different networks: zones where declared, else the first three octets."""
+    """Whether two addresses are in different networks: zones where declared, else by their first 24 or 64 bits.
+
+    One card has an IPv4 address, IPv6 ones and one of its link beside each other: those are never apart.
+    """
     zones = look.places.zone(one.value), look.places.zone(other.value)
     if all(zones):
         return zones[0] != zones[1]
-    return (
-        one.value.rpartition(".")[0] != other.value.rpartition(".")[0]
-        and not look.places.outside(one.value)
-        and not look.places.outside(other.value)
-    )
+    here, there = parse(one.value), parse(other.value)
+    if here is None or there is None or here.version != there.version or here.is_link_local or there.is_link_local:
+        return False
+    network = ip_network((here, 24 if here.version == 4 else 64), strict=False)  # noqa: PLR2004
+    return there not in network and not look.places.outside(one.value) and not look.places.outside(other.value)
 
 
 def _at_once(one: Field, other: Field) -> bool:

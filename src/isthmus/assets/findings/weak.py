@@ -25,23 +25,30 @@ _WEAK: Final = {
 }
 _WEAK_PORTS: Final = {23: "telnet", 21: "ftp", 69: "tftp", 514: "rsh", 513: "rlogin"}
 _END: Final = (
-    (r"windows (95|98|me|nt|2000)", date(2010, 7, 13)),
+    (r"windows (95|98|me|nt|2000)\b", date(2010, 7, 13)),
     (r"windows xp", date(2014, 4, 8)),
     (r"windows server 2003|windows 2003|win2k3", date(2015, 7, 14)),
     (r"windows vista", date(2017, 4, 11)),
-    (r"windows ce", date(2018, 10, 9)),
-    (r"windows 7|windows server 2008|windows 2008", date(2020, 1, 14)),
+    (r"windows ce\b", date(2023, 10, 10)),
+    (r"windows 7\b|windows server 2008|windows 2008", date(2020, 1, 14)),
     (r"windows 8(\.1)?\b", date(2023, 1, 10)),
     (r"windows server 2012|windows 2012", date(2023, 10, 10)),
-    (r"windows 10\b", date(2025, 10, 14)),
+    (r"windows 10\b(?!.*\b(ltsc|ltsb|iot))", date(2025, 10, 14)),
     (r"ubuntu.{0,6}(12|14)\.04|14\.04\.\d-ubuntu", date(2019, 4, 30)),
     (r"ubuntu.{0,6}16\.04|16\.04\.\d-ubuntu", date(2021, 4, 30)),
     (r"ubuntu.{0,6}18\.04|18\.04\.\d-ubuntu", date(2023, 5, 31)),
+    (r"ubuntu.{0,6}20\.04|20\.04\.\d-ubuntu", date(2025, 5, 31)),
     (r"centos.{0,20}\b6\b", date(2020, 11, 30)),
-    (r"centos.{0,20}\b[78]\b", date(2024, 6, 30)),
+    (r"centos.{0,20}\b8\b", date(2021, 12, 31)),
+    (r"centos.{0,20}\b7\b", date(2024, 6, 30)),
     (r"debian.{0,20}\b[789]\b", date(2022, 6, 30)),
+    (r"debian.{0,20}\b10\b", date(2024, 6, 30)),
 )
-"""What an operating system says of itself, and the maker's last day of free support."""
+"""What an operating system says of itself, and the maker's last day of free support.
+
+The long-term editions of Windows 10 have other days and do not tell which they are, so they are left out.
+Of Windows CE it is the last version's.
+"""
 
 
 def exposed(look: Look) -> Iterator[AssetFinding]:

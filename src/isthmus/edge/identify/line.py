@@ -24,6 +24,9 @@ ANSWER_S: Final = 3.0
 CLOSE_S: Final = 5.0
 MOST_ANSWER: Final = 65_536
 MOST_DRAINED: Final = 1 << 20
+"""Read, and thrown away, from a device that goes on sending after we ended our side; in even parts over `CLOSE_S`."""
+_WINDOW: Final = 32_768
+"""The receive buffer that is asked for: so little can a device send ahead of what we read."""
 _CLOSING: Final = 4
 """Frames of a close: FIN and acknowledgement, twice."""
 _FIRST_GUESS, _LEAST = 3, 2
@@ -81,6 +84,7 @@ class Line:
         sock.settimeout(CONNECT_S)
         try:
             if tcp:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WINDOW)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)
             sock.connect(far)
@@ -141,10 +145,19 @@ class Line:
             sock.close()
 
     def _until_closed(self, sock: socket.socket) -> None:
-        """Read on until the device ends its side, for so long and so much."""
-        end, drained = time.monotonic() + CLOSE_S, 0
+        """Read on until the device ends its side, for so long and so much.
+
+        A device that streams is not cut off at the most that is read: it is slowed down to that, by TCP's
+        own means, and has the whole time to see that we ended and to end too.
+        """
+        begin, drained = time.monotonic(), 0
+        end = begin + CLOSE_S
         try:
             while (wait := end - time.monotonic()) > 0:
+                due = begin + drained / MOST_DRAINED * CLOSE_S
+                if drained > MOST_ANSWER and (early := min(due, end) - time.monotonic()) > 0:
+                    time.sleep(early)
+                    continue
                 sock.settimeout(wait)
                 data = sock.recv(65_536)
                 if not data:
@@ -153,15 +166,13 @@ class Line:
                 drained += len(data)
                 if drained <= MOST_ANSWER:
                     self._evidence.said(self._ends, data, "sent after we had closed our side", sent=False)
-                if drained > MOST_DRAINED:
-                    break
         except TimeoutError:
             pass
         except OSError as error:
             self.left = f"it broke the connection off: {error.strerror or error}"
             return
-        what = "it went on sending" if drained > MOST_DRAINED else f"it did not close its side within {CLOSE_S:g} s"
-        self.left = f"{what}, and may hold the connection half closed"
+        what = "it went on sending" if drained > MOST_ANSWER else "it did not close its side"
+        self.left = f"{what} for {CLOSE_S:g} s after we had ended ours, and may hold the connection half closed"
 
     def _stream(self, sock: socket.socket) -> bytes:
         out, size, end = b"", 0, time.monotonic() + ANSWER_S

@@ -73,6 +73,8 @@ def placed(plates: Plates) -> tuple[Nameplate, tuple[Nameplate, ...]]:
     here = at_the_address[0] if len(at_the_address) == 1 else Nameplate(name="")
     marks = {_mark(one) for one in (*plates.devices, *machines)}
     parts = [one for one in plates.components if _mark(one) not in marks]
+    if len(at_the_address) > 1:
+        here = Nameplate(name="", more={"role": "gateway"})
     return here, tuple(one for one in (*machines, *plates.devices, *parts) if one is not here)
 
 

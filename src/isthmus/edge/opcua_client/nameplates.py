@@ -70,7 +70,7 @@ async def ask(link: Link) -> Plates:
     inside |= await _below(link, {f"device {name}": node for name, node in devices.items()})
     holders = {name: one.node for name, children in inside.items() for one in children if one.name == _COMPONENTS}
     for name, children in (await _below(link, holders)).items():
-        parts = {f"component {part} of {name}": node for part, node in _objects(children).items()}
+        parts = {f"component {part} of {name.partition(' ')[2]}": node for part, node in _objects(children).items()}
         inside |= await _below(link, parts)
     groups = {name: one.node for name, children in inside.items() for one in children if one.name == _IDENTIFICATION}
     within = await _below(link, groups)
@@ -113,6 +113,8 @@ def _plate(name: str, said: Mapping[str, str]) -> Nameplate:
     more = {ours: said[theirs] for theirs, ours in _MORE.items() if theirs in said}
     if not own["firmware"]:
         own["firmware"] = more.get("device_revision", "")
+    if name.startswith("machine "):
+        more["role"] = "machine"
     return Nameplate(name=name[:_LONGEST], more=more, **own)
 
 

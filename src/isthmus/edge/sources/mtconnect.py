@@ -115,6 +115,7 @@ class Mtconnect(SourceSection, frozen=True, kw_only=True, tag="mtconnect", dict=
                 probe = await _probe(self, line)
         device = next(iter(probe.devices), devices.Device(name="", uuid=""))
         more = {
+            "role": "machine" if device.name else "",
             "device": device.name,
             "uuid": device.uuid,
             "agent": probe.header.version,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from isthmus.model.equipment import beside
 from isthmus.model.errors import UsageError
-from isthmus.run.audit_words import fields_given, folder, identity, one_asset, person
+from isthmus.run.audit_words import fields_given, folder, identity, named_person, one_asset, person
 
 if TYPE_CHECKING:
     from isthmus.model.records.assets import AssetDecided
@@ -32,11 +32,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     folder(parser)
     person(parser)
     parser.add_argument("--reason", required=True, help="why; it stands in the history")
-    parser.add_argument("--dismiss", action="store_true", help="it is none, instead of accepted")
-    parser.add_argument("--reopen", action="store_true", help="look at it again")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="FIELD=VALUE", help="what a field of the asset is"
-    )
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--dismiss", action="store_true", help="it is none, instead of accepted")
+    way.add_argument("--reopen", action="store_true", help="look at it again")
+    way.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="what a field of the asset is")
     parser.add_argument("--baseline", action="store_true", help="accept all conversations seen so far as normal")
     parser.add_argument("--everything", action="store_true", help="accept every staged asset")
 
@@ -48,6 +47,10 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.reason.strip():
         msg = "say why with --reason; whoever reads the history will ask"
+        raise UsageError(msg)
+    args.by = named_person(args)
+    if (args.dismiss or args.reopen or args.set) and (args.baseline or args.everything or not args.which):
+        msg = "--dismiss, --reopen and --set speak of one finding or asset: name it, without --baseline or --everything"
         raise UsageError(msg)
     if not (args.which or args.baseline or args.everything):
         msg = "name a finding or an asset, or give --baseline or --everything"

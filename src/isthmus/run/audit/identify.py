@@ -98,11 +98,11 @@ def _rules(plant: PlantFile, where: Path, store: AuditStore | None, found: Seque
     from isthmus.edge import gate  # noqa: PLC0415  loads the records
     from isthmus.edge.identify.approved import refusals  # noqa: PLC0415  loads every protocol
     from isthmus.edge.identify.round import Rules  # noqa: PLC0415  as above
-    from isthmus.run.audit_asked import kept_open, safety_of  # noqa: PLC0415  heavy
+    from isthmus.run.audit_asked import kept_open, remembers, safety_of  # noqa: PLC0415  heavy
 
     refused = {
         address: f"it kept a connection half closed at {moment(since)} UTC; approve it anew, for a later window"
-        for address, since in kept_open(where).items()
+        for address, since in kept_open(remembers(where, plant)).items()
         if any(one.address == address and from_datetime(one.approval.begins) <= since for one in found)
     }
     known = safety_of(where, store)
@@ -110,8 +110,10 @@ def _rules(plant: PlantFile, where: Path, store: AuditStore | None, found: Seque
         declared = next((why for why in refusals(one.address, [*plant.zones, *known.zones]) if "safety" in why), "")
         if declared:
             refused[one.address] = declared
-        elif one.address in known.addresses:
-            refused[one.address] = "the asset record says that this is a safety controller: those are never asked"
+        elif why := known.addresses.get(one.address):
+            refused[one.address] = (
+                f"the asset record says that this is a safety controller ({why}): those are never asked"
+            )
     # Relative to here, as the edge and `isthmus isolate` take it, and to the plant file.
     gates = tuple({Path(plant.edge.data), plant.file.parent / plant.edge.data})
     for latch in map(gate.read, gates):
@@ -178,7 +180,7 @@ def _send(plant: PlantFile, found: Sequence[Target], args: argparse.Namespace) -
     from isthmus.edge.identify.evidence import Evidence  # noqa: PLC0415  loads every protocol
     from isthmus.edge.identify.round import ask_all, capture_name  # noqa: PLC0415  as above
     from isthmus.run.audit.import_ import take_in  # noqa: PLC0415  as above
-    from isthmus.run.audit_asked import declared, keep_open, told_by  # noqa: PLC0415  heavy
+    from isthmus.run.audit_asked import declared, keep_open, remembers, told_by  # noqa: PLC0415  heavy
     from isthmus.run.audit_judge import judge  # noqa: PLC0415  heavy
     from isthmus.run.audit_store import AuditStore  # noqa: PLC0415  heavy
 
@@ -191,7 +193,7 @@ def _send(plant: PlantFile, found: Sequence[Target], args: argparse.Namespace) -
         with Evidence(path) as evidence:
             for visit in ask_all(found, evidence, rules):
                 visits.append(visit)
-                keep_open(args.folder, visit)
+                keep_open(remembers(args.folder, plant), visit)
                 progress(f"{len(visits)} of {len(found)}, {visit.target.name} {visit.outcome}")
         progress.end()
         if any(one.requests for one in visits):

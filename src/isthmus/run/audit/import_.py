@@ -7,7 +7,9 @@
     isthmus audit import devices.json conn.log              NetBox or Malcolm exports, logs of Zeek and ICSNPP
 
 Captures are pcap or pcapng, plain or gzipped. A file that was read before is not read again, and the
-order of files does not matter. Rows that do not fit are listed.
+order of files does not matter; a list with another --map is, and what it said before goes. Of a folder
+captures and logs are read; name lists themselves. Rows that do not fit are listed, and so are columns
+whose names mean nothing here.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ _LISTS: Final = frozenset({".csv", ".tsv", ".xlsx", ".xlsm", ".json", ".log", ".
 _MAGIC: Final = (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\n\r\r\n")
 _LISTED: Final = 20
 _SAMPLES: Final = 3
+_WIDEST: Final = 40
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,13 +73,10 @@ def run(args: argparse.Namespace) -> int:
         failed = 0
         for path in files:
             try:
-                take_in(store, path, by=args.by, sheet=args.sheet, mapped=args.mapped)
-            except (UsageError, OSError) as error:
+                failed += not take_in(store, path, by=args.by, sheet=args.sheet, mapped=args.mapped)
+            except (IsthmusError, OSError) as error:
                 failed += 1
-                print(f"{path}: {error}")
-            except IsthmusError as error:
-                failed += 1
-                print(error)
+                print(error if str(error).startswith(str(path)) else f"{path}: {error}")
         progress = Progress("judging")
         progress("the record")
         told = judge(store)
@@ -93,7 +93,14 @@ def _files(given: Sequence[Path]) -> list[Path]:
     out: list[Path] = []
     for path in given:
         if path.is_dir():
-            out += sorted(one for one in path.rglob("*") if _kind(one) == "capture" or one.name.endswith(".log"))
+            kinds = [(one, _kind(one)) for one in sorted(path.rglob("*"))]
+            out += [one for one, kind in kinds if kind in ("capture", "log")]
+            lists = [one.name for one, kind in kinds if kind == "list"]
+            if lists:
+                more = f" and {len(lists) - _SAMPLES} more" if len(lists) > _SAMPLES else ""
+                print(
+                    f"{path}: lists are not read with a folder: {', '.join(lists[:_SAMPLES])}{more}; name them themselves"
+                )
         elif path.exists():
             out.append(path)
         else:
@@ -127,21 +134,29 @@ def take_in(  # noqa: PLR0913  how a file is to be read
     sheet: str = "",
     mapped: Sequence[str] = (),
     say: Callable[[str], None] = print,
-) -> None:
-    """Read one file into the record, unless it was read before, and say what it held."""
+) -> bool:
+    """Read one file into the record, unless it was read before, and say what it held; False for a list of nothing."""
     from isthmus.model.equipment import beside  # noqa: PLC0415  as below
     from isthmus.model.records.assets import SourceRead  # noqa: PLC0415  as below
     from isthmus.run.audit_store import digest_of  # noqa: PLC0415  heavy
 
     digest = digest_of(path)
-    if store.has_source(digest):
-        say(f"{path.name}: read before, nothing new in it")
-        return
+    if store.has_source(digest) and not (mapped and _kind(path) == "list"):
+        more = "; with --map it is read otherwise" if _kind(path) == "list" else ""
+        say(f"{path.name}: read before, nothing new in it{more}")
+        return True
     begun = time.monotonic()
     progress = Progress(path.name)
     progress("reading")
     facts, packets, wrong, what = _facts(store, path, digest, sheet, mapped)
     progress.end()
+    if what == "list" and not facts:
+        say(f"{path.name}: no row of it names a device, so nothing was kept; see --preview, and --map for its columns")
+        _list(wrong, say, "mend the first ones")
+        return False
+    again = store.has_source(digest)
+    if again:
+        facts = _instead(store, digest, facts)
     now = time.time_ns()
     read = SourceRead(
         path=beside(store.settings.path, "audit-source", digest),
@@ -156,11 +171,26 @@ def take_in(  # noqa: PLR0913  how a file is to be read
     store.append([*facts, read])
     speed = f" in {time.monotonic() - begun:.1f} s" if packets else ""
     said = f"{len(facts):,} statement{'s' if len(facts) != 1 else ''}"
+    said = f"read otherwise than before, {said} new or gone" if again else said
     say(f"{path.name}: {f'{packets:,} packets, ' if packets else ''}{said}{speed}")
+    _list(wrong, say, "isthmus audit show --sources lists all")
+    return True
+
+
+def _list(wrong: Sequence[str], say: Callable[[str], None], more: str) -> None:
     for line in wrong[:_LISTED]:
         say(f"    {line}")
     if len(wrong) > _LISTED:
-        say(f"    and {len(wrong) - _LISTED:,} more; isthmus audit show --sources lists all")
+        say(f"    and {len(wrong) - _LISTED:,} more; {more}")
+
+
+def _instead(store: AuditStore, digest: str, facts: Sequence[Record]) -> Sequence[Record]:
+    """What changes when a list is read otherwise: what it said before and says no more goes."""
+    from isthmus.model.records.assets import AssetSeen  # noqa: PLC0415  heavy
+    from isthmus.run.audit_judge import changes  # noqa: PLC0415  heavy
+
+    before = [one for one in store.all(AssetSeen) if one.source == digest]
+    return changes(facts, before, None, store.revision)
 
 
 def _facts(
@@ -193,11 +223,12 @@ def _facts(
         return [*found.seen, *found.flows], 0, found.not_fitting, "log"
     from isthmus.assets.declared import mapping, tables  # noqa: PLC0415  heavy
 
-    table = tables.read(path, sheet)
-    columns = mapping.guess(table.columns, _mapping(mapped))
+    table = tables.read(path, sheet, mapping.is_known)
+    wanted = _mapping(mapped)
+    columns = mapping.guess(table.columns, wanted)
     method = "NetBox" if any(name.startswith("device_type") for name in table.columns) else "list"
     told = mapping.statements(plant, table, columns, source=digest, time_ns=when, method=f"{method} {path.name}")
-    return told.seen, 0, told.not_fitting, "list"
+    return told.seen, 0, [*mapping.left_out(table, columns, wanted), *told.not_fitting], "list"
 
 
 def _has_two_ends(path: Path) -> bool:
@@ -228,15 +259,17 @@ def _preview(path: Path, args: argparse.Namespace) -> None:
     if _kind(path) != "list":
         print(f"{path.name}: a {_kind(path) or 'file of another sort'}, there are no columns to map")
         return
-    table = tables.read(path, args.sheet)
+    table = tables.read(path, args.sheet, mapping.is_known)
     columns = mapping.guess(table.columns, _mapping(args.mapped))
     told = mapping.statements("preview/preview", table, columns, source="preview", time_ns=0)
-    print(f"{path.name}: {len(table.rows):,} rows, {len(told.seen):,} fit, {len(told.not_fitting):,} do not")
+    every = len(table.rows) + len(table.not_fitting)
+    print(f"{path.name}: {every:,} rows, {len(told.seen):,} fit, {every - len(told.seen):,} do not")
     rows = []
     for column in columns:
-        samples = list(dict.fromkeys(row[column.name] for _, row in table.rows if row.get(column.name)))[:_SAMPLES]
+        held = (row[column.name][:_WIDEST] for _, row in table.rows if row.get(column.name))
+        samples = list(dict.fromkeys(held))[:_SAMPLES]
         means = spoken(column.field) if column.field else "left out"
-        rows.append((column.name, means + ("" if column.sure else ", a guess"), "; ".join(samples)))
+        rows.append((column.name, means + ("" if column.sure or not column.field else ", a guess"), "; ".join(samples)))
     print_table(("column", "means", "for example"), rows)
     for line in told.not_fitting[:_LISTED]:
         print(f"    {line}")

@@ -33,6 +33,7 @@ def device(machine: str) -> Device:
         name=machine,
         uuid=f"isthmus-{machine}",
         manufacturer="Isthmus simulated",
+        model="SIM-5M mill",
         serial=f"S-{machine}",
         items=(Item(id="avail", category="EVENT", type="AVAILABILITY"),),
         components=(

@@ -19,7 +19,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from isthmus.model.errors import StoreDamaged
-from isthmus.model.query import Aggregate, AsOf, Decimate, Last, Operator, Raw
+from isthmus.model.query import (
+    Aggregate,
+    AsOf,
+    CounterDelta,
+    Decimate,
+    Integral,
+    Last,
+    Operator,
+    Raw,
+    TimeWeightedMean,
+)
 from isthmus.model.time import to_datetime
 from isthmus.site.historian import rollup
 from isthmus.site.historian.arrays import answers
@@ -116,7 +126,9 @@ class Engine:
         quick = answers().get(type(operator)) if arrays else None
         table = quick(operator, asked, use) if quick and len(tags) else None
         if table is None:
-            table = self._answer(asked, operator, use, parameters)
+            # What a rollup says of time and order is for arrays alone; a text takes its rows for samples.
+            known = use if isinstance(operator, Aggregate | Decimate) else None
+            table = self._answer(asked, operator, known, parameters)
         if isinstance(operator, Decimate) and operator.method == "lttb":
             table = _triangles(table, operator.points)
         return table
@@ -139,14 +151,8 @@ class Engine:
 
     def _rollups(self, asked: Asked, operator: Operator, parameters: Mapping[str, object]) -> rollup.Use | None:
         """The coarsest rollups that give exactly the same answer, or None."""
-        if isinstance(operator, Aggregate):
-            width = operator.bucket_ns
-        elif isinstance(operator, Decimate):
-            width = int(str(parameters["width"]))
-        else:
-            return None
         for bucket_ns in sorted(rollup.BUCKETS, reverse=True):
-            if width % bucket_ns == 0:
+            if _fits(operator, bucket_ns, parameters):
                 use = rollup.usable(asked, bucket_ns)
                 if use is not None:
                     return use
@@ -163,6 +169,18 @@ class Engine:
             except (duckdb.IOException, duckdb.InvalidInputException) as error:
                 msg = f"a segment cannot be read: {error}. Find it with `isthmus history verify`"
                 raise StoreDamaged(msg) from error
+
+
+def _fits(operator: Operator, bucket_ns: int, parameters: Mapping[str, object]) -> bool:
+    """Whether a rollup with these buckets can give the answer."""
+    if isinstance(operator, Decimate):
+        return int(str(parameters["width"])) % bucket_ns == 0
+    if isinstance(operator, TimeWeightedMean):
+        edges = operator.bucket_ns % bucket_ns == operator.origin_ns % bucket_ns == 0
+        return edges and bucket_ns == rollup.WEIGHTED_NS
+    if isinstance(operator, Integral):
+        return operator.bucket_ns % bucket_ns == 0 and bucket_ns == rollup.WEIGHTED_NS
+    return isinstance(operator, Aggregate | CounterDelta) and operator.bucket_ns % bucket_ns == 0
 
 
 def _few(operator: Operator, use: rollup.Use | None) -> NDArray[np.int32]:

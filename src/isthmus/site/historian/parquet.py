@@ -41,8 +41,8 @@ FOR_EVER: Final = np.iinfo(np.int64).max
 _WHOLE_LIMIT: Final = 2.0**53
 _UNIT_NAME: Final = {1_000_000: "ms", 1_000: "us", 1: "ns"}
 _UNIT_NS: Final = {"ms": 1_000_000, "us": 1_000, "ns": 1}
-_DELTA: Final = ("tag", "time", "i", "t")
-_DICTIONARY: Final = ("e", "s", "q", "n", "good")
+_DELTA: Final = ("tag", "time", "i", "t", "h", "o")
+_DICTIONARY: Final = ("e", "s", "q", "n", "good", "x")
 _COLUMNS: Final = ("tag", "time", "i", "e", "f", "q")
 """Without `s`, see `SegmentFile._table`."""
 _PIECE_BYTES: Final = 512 * 1024

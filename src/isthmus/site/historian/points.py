@@ -14,8 +14,20 @@ _SPARSE: Final = 8
 """Rows to a bucket from which on its edges are looked up instead of every row's bucket being worked out."""
 
 
+class Weights(NamedTuple):
+    """What a rollup by the hour says of time, at a bucket's first row; see rollup.py. Shapes (rows,)."""
+
+    area: NDArray[np.float64]
+    held_ns: NDArray[np.int64]
+    opens_ns: NDArray[np.int64]
+
+    def take(self, which: NDArray[np.intp] | slice) -> Weights:
+        """Of the rows at these indices or in this slice."""
+        return Weights(self.area[which], self.held_ns[which], self.opens_ns[which])
+
+
 class Points(NamedTuple):
-    """Rows in (tag, time) order. The three columns are None where each row stands for itself alone."""
+    """Rows in (tag, time) order. The other columns are None where each row stands for itself alone."""
 
     rows: Rows
     n: NDArray[np.int32] | None = None
@@ -24,18 +36,22 @@ class Points(NamedTuple):
     """The usable ones among them."""
     total: NDArray[np.float64] | None = None
     """The sum of the usable numbers among them, 0 where there is none."""
+    marks: NDArray[np.int8] | None = None
+    weights: Weights | None = None
 
     def take(self, which: NDArray[np.intp] | slice) -> Points:
         """The points at these indices or in this slice."""
         if self.n is None or self.good is None or self.total is None:
             return Points(self.rows.take(which))
-        return Points(self.rows.take(which), self.n[which], self.good[which], self.total[which])
+        marks = None if self.marks is None else self.marks[which]
+        weights = self.weights and self.weights.take(which)
+        return Points(self.rows.take(which), self.n[which], self.good[which], self.total[which], marks, weights)
 
     @property
     def bytes(self) -> int:
         """How much memory they take."""
-        columns = (*self.rows[:5], *(each for each in self[1:] if each is not None))
-        return sum(each.nbytes for each in columns)
+        columns = (*self.rows[:5], self.n, self.good, self.total, self.marks, *(self.weights or ()))
+        return sum(each.nbytes for each in columns if each is not None)
 
 
 def numbers(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

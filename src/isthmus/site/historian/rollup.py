@@ -1,12 +1,21 @@
 """Rollups: of each tag and bucket the samples that matter, with what they stand for.
 
 A rollup is a segment (see parquet.py) that holds, for each bucket, the first, the last, the lowest and
-the highest usable sample, each once and as it was written. The first row of a bucket carries four
-columns more; the others have null there:
+the highest usable sample, each once and as it was written. The first row of a bucket carries more
+columns; the others have null there:
 
     n      int32    samples in the bucket              t   int64, null   sum of the usable numbers,
     good   int32    usable ones among them                               scaled by 10^e as `i` is
-                                                       u   double, null  the same sum where it is no short decimal
+    x      int8     marks, see below                   u   double, null  the same sum where it is no short decimal
+
+and by the hour, of each value that was written in the bucket up to the next or to the bucket's end:
+
+    w   double        the sum of usable numbers, each times the ns in which it held
+    h   int64, null   the ns in which they held; null when that is from the first sample to the bucket's end
+    o   int64, null   the time of the first sample in ns; null when that is this row's
+
+Mark 1: the newest sample of the bucket is a usable number, and so goes on to hold. Mark 2: a number
+is below the usable one before it, so that the steps of a counter are more than its rows tell.
 
 So whoever looks for extremes reads a rollup with the very same text as samples, and sums add up.
 The manifest keeps a rollup's tags in order and how many usable samples each has, as int32.
@@ -31,6 +40,7 @@ from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE
 from isthmus.site.historian import parquet
 from isthmus.site.historian.manifest import Manifest, Packed, Segment, put_segments
 from isthmus.site.historian.parquet import FOR_EVER
+from isthmus.site.historian.points import Weights
 from isthmus.site.historian.rows import INT, NONE, REAL, TEXT, Rows, Words, concat
 from isthmus.site.historian.seal import segment_path
 from isthmus.site.historian.upkeep import disjoint
@@ -40,6 +50,11 @@ BUCKETS: Final = (NS_PER_MINUTE, NS_PER_HOUR)
 BUSY_ROWS: Final = 8640
 """Samples in a day (one in ten seconds) from which on a tag is rolled up by the minute; by the hour all are."""
 ROWS_AT_ONCE: Final = 200_000
+WEIGHTED_NS: Final = NS_PER_HOUR
+"""The bucket of the rollup that has `w`, `h` and `o`: by the minute they would take a tenth more of the disk."""
+GOES_ON: Final = 1
+FALLS: Final = 2
+_VERSION: Final = 2
 _EXACT: Final = 2.0**62
 
 
@@ -55,6 +70,8 @@ class Rolled(NamedTuple):
     scaled: NDArray[np.int64]
     real: NDArray[np.float64]
     exponent: NDArray[np.int8]
+    marks: NDArray[np.int8]
+    weights: Weights
 
 
 def roll(rows: Rows, bucket_ns: int) -> Rolled:
@@ -84,6 +101,7 @@ def roll(rows: Rows, bucket_ns: int) -> Rolled:
     total = np.add.reduceat(np.where(usable, integers, 0), starts)
     chosen = np.flatnonzero(keep)
     its = group[chosen]
+    marks, weights = _order_and_time(rows, np.where(usable, numbers, 0.0), usable, starts, group, bucket_ns)
     return Rolled(
         rows.take(chosen),
         _first_of(its),
@@ -93,7 +111,33 @@ def roll(rows: Rows, bucket_ns: int) -> Rolled:
         total[its],
         real[its],
         exponent[chosen],
+        marks[its],
+        weights.take(its),
     )
+
+
+def _order_and_time(  # noqa: PLR0913, PLR0917  what `roll` knows of the rows
+    rows: Rows,
+    numbers: NDArray[np.float64],
+    usable: NDArray[np.bool_],
+    starts: NDArray[np.intp],
+    group: NDArray[np.intp],
+    bucket_ns: int,
+) -> tuple[NDArray[np.int8], Weights]:
+    """What time and order say of each bucket; shapes (buckets,)."""
+    last = np.append(starts[1:], rows.size) - 1
+    until = np.append(rows.time_ns[1:], 0)
+    until[last] = (rows.time_ns[last] // bucket_ns + 1) * bucket_ns
+    length = until - rows.time_ns
+    with np.errstate(invalid="ignore", over="ignore"):
+        area = np.add.reduceat(numbers * length, starts)
+    its = np.flatnonzero(usable)
+    bits, number = rows.bits[its], numbers[its]
+    whole = rows.form[its][1:] == INT
+    down = np.where(whole, bits[1:] < bits[:-1], number[1:] < number[:-1]) & (group[its][1:] == group[its][:-1])
+    marks = usable[last] * np.int8(GOES_ON)
+    marks[group[its][1:][down]] |= np.int8(FALLS)
+    return marks, Weights(area, np.add.reduceat(np.where(usable, length, 0), starts), rows.time_ns[starts])
 
 
 def _first_of(group: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -101,15 +145,25 @@ def _first_of(group: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.append(group[:1] == group[:1], group[1:] != group[:-1])
 
 
-def to_parquet_table(rolled: Rolled) -> pa.Table:
+def to_parquet_table(rolled: Rolled, bucket_ns: int) -> pa.Table:
     """The columns of the format."""
     table = parquet.to_parquet_table(rolled.rows, rolled.exponent)
     carries = rolled.carries
-    return (
+    table = (
         table.append_column("n", pa.array(rolled.n, mask=~carries))
         .append_column("good", pa.array(rolled.good, mask=~carries))
         .append_column("t", pa.array(rolled.scaled, mask=~(carries & rolled.whole)))
         .append_column("u", pa.array(rolled.real, mask=~carries | rolled.whole))
+        .append_column("x", pa.array(rolled.marks, mask=~carries))
+    )
+    if bucket_ns != WEIGHTED_NS:
+        return table
+    area, held_ns, opens_ns = rolled.weights
+    behind = (opens_ns // bucket_ns + 1) * bucket_ns - opens_ns
+    return (
+        table.append_column("w", pa.array(area, mask=~carries))
+        .append_column("h", pa.array(held_ns, mask=~carries | (held_ns == behind)))
+        .append_column("o", pa.array(opens_ns, mask=~carries | (opens_ns == rolled.rows.time_ns)))
     )
 
 
@@ -122,8 +176,8 @@ class Due(NamedTuple):
 
 
 def made_of(segments: Sequence[Segment]) -> str:
-    """What a rollup of these segments is made of."""
-    return ",".join(str(each.id) for each in segments)
+    """What a rollup of these segments is made of, behind its format's version: one of an earlier is made anew."""
+    return f"{_VERSION}:" + ",".join(str(each.id) for each in segments)
 
 
 def due(segments: Sequence[Segment], rollups: Sequence[Segment], today: int, leave: frozenset[int]) -> Due | None:
@@ -187,13 +241,19 @@ def _busy(rows: Rows) -> Rows:
 def _write(folder: Path, segment_id: int, what: Due, bucket_ns: int, parts: Sequence[Rolled]) -> Segment:
     rows = concat([part.rows for part in parts])
     order = np.lexsort((rows.time_ns, rows.tag))
-    columns = [np.concatenate(column)[order] for column in zip(*(part[1:] for part in parts), strict=True)]
+    carries, n, good, whole, scaled, real, exponent, marks = (
+        np.concatenate(column)[order] for column in zip(*(part[1:-1] for part in parts), strict=True)
+    )
+    weights = Weights(
+        *(np.concatenate(column)[order] for column in zip(*(part.weights for part in parts), strict=True))
+    )
     rows = rows.take(order)
+    rolled = Rolled(rows, carries, n, good, whole, scaled, real, exponent, marks, weights)
     path = segment_path(segment_id, what.day, 0, overlap=False).replace("-L0", f"-r{bucket_ns // NS_PER_MINUTE}m")
-    written = parquet.write_table(folder / path, to_parquet_table(Rolled(rows, *columns)))
+    written = parquet.write_table(folder / path, to_parquet_table(rolled, bucket_ns))
     starts = np.flatnonzero(np.append(True, rows.tag[1:] != rows.tag[:-1]))
     tags = rows.tag[starts]
-    good = np.add.reduceat(np.where(columns[0], columns[2], 0), starts)
+    usable = np.add.reduceat(np.where(carries, good, 0), starts)
     return Segment(
         id=segment_id,
         day=what.day,
@@ -209,7 +269,7 @@ def _write(folder: Path, segment_id: int, what: Due, bucket_ns: int, parts: Sequ
         bytes=written.size,
         sha256=written.sha256,
         bucket_ns=bucket_ns,
-        tags=zlib.compress(np.array([tags, good], "<i4").tobytes()),
+        tags=zlib.compress(np.array([tags, usable], "<i4").tobytes()),
         made_of=made_of(what.segments),
     )
 

@@ -21,7 +21,7 @@ from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR
 from isthmus.site.historian.manifest import Segment
 from isthmus.site.historian.newest import unpack
 from isthmus.site.historian.parquet import ALWAYS, FOR_EVER, POWERS, SegmentFile
-from isthmus.site.historian.points import Points, cut
+from isthmus.site.historian.points import Points, Weights, cut
 from isthmus.site.historian.recent import Recent, Sized
 from isthmus.site.historian.rows import Rows, concat, each_once, last_arrival_wins, newest_of_each, one_of, within
 
@@ -115,14 +115,27 @@ def _between(points: Points, start_ns: int, end_ns: int) -> Points:
 
 def _decode(segment: Segment, file: SegmentFile, groups: Sequence[int]) -> list[Points]:
     found = file.pieces(groups)
-    return [_rolled(*each) for each in found] if segment.bucket_ns else [Points(rows) for rows, _ in found]
+    if segment.bucket_ns:
+        return [_rolled(*each, segment.bucket_ns) for each in found]
+    return [Points(rows) for rows, _ in found]
 
 
-def _rolled(rows: Rows, table: pa.Table) -> Points:
+def _rolled(rows: Rows, table: pa.Table, bucket_ns: int) -> Points:
     n, good, scaled, exponent = (table.column(name).fill_null(0).to_numpy() for name in ("n", "good", "t", "e"))
     # The sum stands in one of two columns; what the rows beside a bucket's first carry is null, and so 0.
     total = scaled / POWERS[exponent] + table.column("u").fill_null(0.0).to_numpy()
-    return Points(rows, n, good, total)
+    # A rollup made before these were kept is not asked for them.
+    marks = table.column("x").fill_null(0).to_numpy() if "x" in table.column_names else None
+    weights = _weights(rows, table, bucket_ns) if "w" in table.column_names else None
+    return Points(rows, n, good, total, marks, weights)
+
+
+def _weights(rows: Rows, table: pa.Table, bucket_ns: int) -> Weights:
+    opens, held = table.column("o"), table.column("h")
+    opens_ns = np.where(opens.is_valid().to_numpy(), opens.fill_null(0).to_numpy(), rows.time_ns)
+    behind = (opens_ns // bucket_ns + 1) * bucket_ns - opens_ns
+    held_ns = np.where(held.is_valid().to_numpy(), held.fill_null(0).to_numpy(), behind)
+    return Weights(table.column("w").fill_null(0.0).to_numpy(), held_ns, opens_ns)
 
 
 class View(NamedTuple):
@@ -158,14 +171,6 @@ class View(NamedTuple):
         `opening` is put with them: samples of these tags from before `start_ns`.
         """
         return self._merged(self.segments_of(tags, start_ns, end_ns), tags, start_ns, end_ns, opening)
-
-    def weight(self, tags: NDArray[np.int32], start_ns: int, end_ns: int) -> int:
-        """About how many sealed rows are read for such a question: those of every row group that it touches."""
-        found = 0
-        for each in self.segments_of(tags, start_ns, end_ns):
-            file = self.files.get(each.path)
-            found += int(file.group_rows[1][file.groups_of(tags, start_ns, end_ns)].sum())
-        return found
 
     def late(self, tags: NDArray[np.int32] | None, start_ns: int, end_ns: int) -> Rows:
         """Only the rows that may stand in the place of others: they win against every segment not marked overlap."""

@@ -136,6 +136,8 @@ def _known(db: sqlite3.Connection, record: AssetKnown) -> None:
     kept = [place for place in places if not addressed or place.count(":") != _MAC_COLONS or "." in place]
     db.executemany("INSERT OR IGNORE INTO assets_place VALUES (?, ?)", [(place, name) for place in kept])
     values = {column: record.best(column) for column in _COLUMNS}
+    if not values["address"] and not values["mac"] and record.best("behind"):
+        values["address"] = f"behind {record.best('behind')}"
     words = " ".join(dict.fromkeys(field.value for field in record.fields)).lower()
     marks = ", ".join("?" * (len(_COLUMNS) + 10))
     db.execute(

@@ -17,7 +17,8 @@ MOST: Final = 5_000
 """Samples that are put right at once."""
 LISTED: Final = 200
 """Samples that a page lists."""
-ACTS: Final = 50
+ACTS: Final = 20
+"""Acts that a page lists; the API has them all."""
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):

@@ -84,6 +84,11 @@ def machines_by_source(house: House) -> dict[str, tuple[str, ...]]:
     return out
 
 
+def machines_of(house: House, source: str) -> list[Machine]:
+    """The machines that read from a source."""
+    return [machine for machine in house.site.plant.machines.values() if source in sources_of(machine)]
+
+
 @lru_cache(maxsize=8)
 def shared(house: House) -> frozenset[str]:
     """Sources that serve more than one machine; the plant file of a running site does not change."""

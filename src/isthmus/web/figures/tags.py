@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from isthmus.model import status as st
 from isthmus.model.plant import Machine
-from isthmus.model.query import Decimate, Raw
+from isthmus.model.query import Aggregate, Decimate, Gaps, Raw
 from isthmus.model.samples import TagInfo, ValueKind
+from isthmus.model.time import NS_PER_DAY
 from isthmus.web.figures import sources
 from isthmus.web.house import House
 
@@ -85,6 +86,12 @@ def found(house: House, words: str, most: int) -> tuple[list[TagNow], int]:
     return [tag_now(house, name, infos[name], own=name in own) for name in names[:most]], len(names)
 
 
+def source_tags(house: House, source: str) -> list[TagNow]:
+    """Every tag of a source that the site knows, by name."""
+    infos = {info.name: info for info in house.site.tags.all().values()}
+    return [tag_now(house, name, infos[name], own=False) for name in sorted(infos) if name.partition("/")[0] == source]
+
+
 def samples_between(house: House, tags: list[str], start_ns: int, end_ns: int) -> tuple[list[Sample], bool]:
     """Raw samples with those in force at the start, by time; True when there are more than are given."""
     known = {number: name for name in tags if (number := house.site.tags.find(name)) is not None}
@@ -108,15 +115,30 @@ def trend(  # noqa: PLR0913, PLR0917  what a drawing needs
     if info.kind in {ValueKind.STR, ValueKind.WAVEFORM}:
         return None
     table = house.site.historian.query(Decimate(points=points), [number], start_ns, end_ns, known_ns=known_ns)
+    line = dict.fromkeys(_breaks(house, number, start_ns, end_ns, points, known_ns))
+    line |= dict(zip(table["time_ns"].to_pylist(), map(float, table["value"].to_pylist()), strict=True))
+    moments = sorted(line)
     return Trend(
         tag=tag,
         unit=info.unit,
         step=info.step,
         start_ns=start_ns,
         end_ns=end_ns,
-        time_s=[time_ns / 1e9 for time_ns in table["time_ns"].to_pylist()],
-        value=[None if one is None else float(one) for one in table["value"].to_pylist()],
+        time_s=[moment / 1e9 for moment in moments],
+        value=[line[moment] for moment in moments],
     )
+
+
+def _breaks(  # noqa: PLR0913, PLR0917  as `trend`
+    house: House, number: int, start_ns: int, end_ns: int, points: int, known_ns: int | None
+) -> list[int]:
+    """Where a line must break, since from then on nothing could be believed, longer than a point of it is wide."""
+    ask = house.site.historian.query
+    days = ask(Aggregate(bucket_ns=NS_PER_DAY), [number], start_ns, end_ns, known_ns=known_ns)
+    if days["n"].to_pylist() == days["n_good"].to_pylist():
+        return []
+    table = ask(Gaps(longer_ns=(end_ns - start_ns) // points), [number], start_ns, end_ns, known_ns=known_ns)
+    return [moment for moment in table["start_ns"].to_pylist() if moment > start_ns]
 
 
 def trendable(tags: list[TagNow]) -> list[TagNow]:

@@ -10,10 +10,10 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Redirect, Response
 
-from isthmus.model.inventory import ATTRIBUTES, FINDINGS, ROLES, SENSITIVE, spoken
+from isthmus.model.inventory import ATTRIBUTES, DETAIL, FINDINGS, FIRST, ROLES, SENSITIVE, spoken
 from isthmus.web import acts, network, render, roles
 from isthmus.web.accounts import Person, Session
-from isthmus.web.figures import assets
+from isthmus.web.figures import assets, sources, tags
 from isthmus.web.guard import demand
 from isthmus.web.house import House
 from isthmus.web.pages import nav
@@ -21,6 +21,8 @@ from isthmus.web.respond import html, in_thread, see
 
 _EDITED = ("criticality", "number", "owner", "location", "role", "tags", "logging", "accounts", "backup", "notes")
 """What people know and no packet says."""
+_SIGNALS = 200
+"""Shown of one asset; a machine's own page shows them live."""
 
 
 @get("/assets")
@@ -52,10 +54,19 @@ def one_asset(
     if found is None:
         raise NotFoundException
     details = roles.may(request.user.role, "asset details")
-    values = [value for value in found.values if details or value.name not in SENSITIVE]
+    values = sorted((value for value in found.values if details or value.name not in SENSITIVE), key=_place)
+    source = found.known.best("source")
+    signals = tags.source_tags(house, source) if source else []
     context = {
         "one": found,
-        "values": values,
+        "source": source,
+        "signals": signals[:_SIGNALS],
+        "more_signals": max(0, len(signals) - _SIGNALS),
+        "machines": [(house.below(one.path), one.name) for one in sources.machines_of(house, source)],
+        "tables": [
+            ("", [value for value in values if value.name not in DETAIL]),
+            ("What else its protocol says", [value for value in values if value.name in DETAIL]),
+        ],
         "missing": [spoken(field) for field in ATTRIBUTES if all(value.name != field for value in found.values)],
         "details": details,
         "decides": roles.may(request.user.role, "asset decisions"),
@@ -66,6 +77,10 @@ def one_asset(
         "now": house.clock(),
     }
     return _page(request, house, "asset.html", context)
+
+
+def _place(value: assets.Value) -> tuple[int, str]:
+    return (FIRST.index(value.name) if value.name in FIRST else len(FIRST), spoken(value.name))
 
 
 @get("/assets/map")

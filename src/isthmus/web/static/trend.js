@@ -24,7 +24,7 @@ async function draw() {
   let data = [told.time_s, told.value];
   // What came before anybody put it right, where somebody did.
   const came = then === undefined ? null : await read({ ...asked, known_ns: then });
-  if (came) data = uPlot.join([data, [came.time_s, came.value]]);
+  if (came) data = uPlot.join([[came.time_s, came.value], data]);
   const lines = step === "1" ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear();
   const axis = { stroke: ink("--ink-2"), grid: { stroke: ink("--line"), width: 1 }, ticks: { stroke: ink("--line") } };
   const options = {
@@ -35,13 +35,14 @@ async function draw() {
     cursor: { drag: { x: true, y: false, setScale: !choose } },
     hooks: choose ? { setSelect: [(one) => chosen(one, choose)] } : {},
     scales: { x: { time: true } },
-    axes: [{ ...axis, values: [[3600, "{HH}:{mm}", null, null, null, null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] }, { ...axis, size: 60 }],
+    axes: [{ ...axis, values: [[86400, "{D} {MMM}", null, null, null, null, null, null, 1], [3600, "{HH}:{mm}", null, null, null, null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] }, { ...axis, size: 60 }],
     series: [
       { label: "time", value: "{HH}:{mm}:{ss}" },
       { label: unit ? `${tag}, ${unit}` : tag, stroke: ink("--run"), width: 1.5, paths: lines, points: { show: false }, spanGaps: false },
     ],
   };
-  if (came) options.series.push({ label: "as it came", stroke: ink("--down"), width: 1.2, dash: [4, 4], paths: lines, points: { show: false } });
+  // Below the line itself: it shows only where the two differ.
+  if (came) options.series.splice(1, 0, { label: "as it came", stroke: ink("--down"), width: 1.2, dash: [4, 4], paths: lines, points: { show: false } });
   const plot = new uPlot(options, data, place);
   place.dataset.drawn = String(data[0].length);
   new ResizeObserver(() => plot.setSize({ width: place.clientWidth, height: 220 })).observe(place);

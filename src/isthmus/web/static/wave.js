@@ -11,6 +11,7 @@ function put(place, options, data) {
   const plot = new uPlot({ width: place.clientWidth, height: 240, ...options }, data, place);
   place.dataset.drawn = String(data[0].length);
   new ResizeObserver(() => plot.setSize({ width: place.clientWidth, height: 240 })).observe(place);
+  return plot;
 }
 
 async function wave(place) {
@@ -37,19 +38,20 @@ async function strength(place) {
   const rows = told.rows;
   // A click, and not the end of a drag, leads to the burst under the pointer. A number of this language is
   // off by some hundred ns, and the burst that is shown is the last that began by then.
-  const look = (plot) => {
-    if (plot.cursor.idx == null || plot.select.width > 4) return;
+  const look = () => {
+    if (plot.cursor.idx == null) return;
     location.assign(`${go}?at=${BigInt(rows[plot.cursor.idx].time_ns) + 1000n}&from=${start}&to=${end}#wave-of`);
   };
-  const line = (label, colour, dash) => ({ label: unit ? `${label}, ${unit}` : label, stroke: ink(colour), width: 1.5, dash, points: { show: rows.length < 400, size: 5 } });
-  put(place, {
+  const line = (label, colour, dash) => ({ label: unit ? `${label}, ${unit}` : label, stroke: ink(colour), width: 1.5, dash, points: { show: rows.length < 400, size: 5, fill: ink("--panel") } });
+  const plot = put(place, {
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
     fmtDate: uPlot.fmtDate,
-    cursor: { drag: { x: true, y: false }, bind: { click: (plot) => () => look(plot) } },
+    cursor: { drag: { x: true, y: false } },
     scales: { x: { time: true } },
     axes: [{ ...axis(), values: [[86400, "{D} {MMM}", null, null, null, null, null, null, 1], [3600, "{HH}:{mm}", null, null, null, null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] }, { ...axis(), size: 64 }],
     series: [{ label: "time", value: "{HH}:{mm}:{ss}" }, line("RMS", "--run"), line("peak", "--setup", [4, 3])],
   }, [rows.map((one) => one.time_ns / 1e9), rows.map((one) => one.rms), rows.map((one) => one.peak)]);
+  plot.over.addEventListener("click", look);
 }
 
 for (const [id, draw] of [["wave", wave], ["strength", strength]]) {

@@ -9,24 +9,26 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from isthmus.model.query import CounterDelta
+from isthmus.model.time import NS_PER_DAY
 from isthmus.site.historian.arrays.held import MOST_ROWS
+from isthmus.site.historian.arrays.parts import Piece, Rolled, lengths, pieces, rolled
 from isthmus.site.historian.points import numbers, starts
-from isthmus.site.historian.rollup import Use
-from isthmus.site.historian.rows import INT, Rows
+from isthmus.site.historian.rollup import FALLS, Use
+from isthmus.site.historian.rows import INT, Rows, concat, last_arrival_wins
 from isthmus.site.historian.view import Asked
 
 OPERATORS: Final = (CounterDelta,)
+_FEW_BUCKETS: Final = 8
+"""Where numbers fall in more buckets of a rollup, all samples of their tags are read."""
 _HALF: Final = 1 << 62
 """The difference of two whole numbers nearer to 0 than this fits 64 bits."""
 
 
 def answer(operator: CounterDelta, asked: Asked, use: Use | None) -> pa.Table | None:
     """As the operator says; None when there are too many samples, or numbers too large to be subtracted exactly."""
-    del use
-    view, tags, start_ns, end_ns, late = asked
-    if view.weight(tags, start_ns, end_ns) + late.size > MOST_ROWS:
+    rows = _rows(asked, use)
+    if rows is None:
         return None
-    rows = view.rows(tags, start_ns, end_ns, [view.before(tags, start_ns)])
     number, is_number = numbers(rows)
     if not is_number.all():
         which = np.flatnonzero(is_number)
@@ -50,6 +52,58 @@ def answer(operator: CounterDelta, asked: Asked, use: Use | None) -> pa.Table | 
             "delta": np.add.reduceat(step, begins) if len(begins) else step,
         }
     )
+
+
+def _rows(asked: Asked, use: Use | None) -> Rows | None:
+    """Rows whose steps add up to those of all samples; None when they are too many.
+
+    While a counter only rises, so do the rows that a rollup kept of a bucket. Where it falls, which is
+    where it wraps or begins anew, every sample is read.
+    """
+    view, tags, start_ns, end_ns, late = asked
+    found = list(pieces(asked, use))
+    if sum(each.weight for each in found) + late.size > MOST_ROWS:
+        return None
+    opening = view.before(tags, start_ns)
+    if use is None:
+        return view.rows(tags, start_ns, end_ns, [opening])
+    parts = [opening]
+    plain = [each for each in found if not each.segment.bucket_ns]
+    for piece in found:
+        buckets = rolled(piece) if piece.segment.bucket_ns else None
+        if buckets:
+            rising, falling = _apart(piece, buckets)
+            parts.append(rising)
+            plain += falling
+    if sum(each.weight for each in plain) > MOST_ROWS:
+        return None
+    parts += [each.rows for piece in plain for each in piece.points()]
+    return last_arrival_wins(concat([*parts, late]))
+
+
+def _apart(piece: Piece, found: Rolled) -> tuple[Rows, list[Piece]]:
+    """The rows of buckets in which numbers only rise, and what is to be read of samples for the others."""
+    falls = (found.marks & FALLS) > 0
+    if not falls.any():
+        return found.rows, []
+    width = piece.segment.bucket_ns
+    tag, bucket = found.rows.tag[found.begins], found.rows.time_ns[found.begins] // width
+    buckets = np.unique(bucket[falls])
+    if len(buckets) > _FEW_BUCKETS:
+        falls = np.isin(tag, tag[falls])
+        stretches = [(np.unique(tag[falls]), piece.start_ns, piece.end_ns)]
+    else:
+        stretches = [
+            (np.unique(tag[falls & (bucket == each)]), each * width, (each + 1) * width) for each in buckets.tolist()
+        ]
+    rising = found.rows.take(np.flatnonzero(~np.repeat(falls, lengths(found.begins, found.rows.size))))
+    day_ns = piece.segment.day * NS_PER_DAY
+    return rising, [
+        Piece(piece.asked, segment, tags, max(start_ns, day_ns), min(end_ns, day_ns + NS_PER_DAY))
+        for tags, start_ns, end_ns in stretches
+        for segment in piece.asked.view.segments_of(tags, start_ns, end_ns)
+        if segment.day == piece.segment.day
+    ]
 
 
 def _steps(rows: Rows, number: NDArray[np.float64]) -> NDArray[np.float64] | None:

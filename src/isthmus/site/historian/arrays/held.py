@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.model.status import bad_mask
+from isthmus.site.historian.arrays.parts import pieces
 from isthmus.site.historian.points import runs
 from isthmus.site.historian.rows import NONE, REAL, TEXT, Rows
 from isthmus.site.historian.view import Asked
@@ -30,9 +31,13 @@ class Held(NamedTuple):
 def held(asked: Asked) -> Held | None:
     """The stretches, what was in force at the start among them; None when they are too many for memory."""
     view, tags, start_ns, end_ns, late = asked
-    if view.weight(tags, start_ns, end_ns) + late.size > MOST_ROWS:
+    if sum(each.weight for each in pieces(asked, None)) + late.size > MOST_ROWS:
         return None
-    rows = view.rows(tags, start_ns, end_ns, [view.before(tags, start_ns)])
+    return stretches(view.rows(tags, start_ns, end_ns, [view.before(tags, start_ns)]), start_ns, end_ns)
+
+
+def stretches(rows: Rows, start_ns: int, end_ns: int) -> Held:
+    """How long each of these rows, in (tag, time) order, held within [start_ns, end_ns)."""
     since = np.maximum(rows.time_ns, start_ns)
     until = np.append(since[1:], end_ns)[: rows.size]
     until[runs(rows.tag)[1:] - 1] = end_ns

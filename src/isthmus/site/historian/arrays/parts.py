@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.site.historian.manifest import Segment
-from isthmus.site.historian.points import Points, without
+from isthmus.site.historian.points import Points, Weights, without
 from isthmus.site.historian.rollup import Use, between
+from isthmus.site.historian.rows import Rows, concat
 from isthmus.site.historian.view import Asked
 
 
@@ -27,6 +28,12 @@ class Piece(NamedTuple):
     def whole(self) -> bool:
         """Whether all of the segment's time is asked for, whatever the question's edges."""
         return self.segment.time_min >= self.start_ns and self.segment.time_max < self.end_ns
+
+    @property
+    def weight(self) -> int:
+        """About how many rows are read for it: those of every row group that it touches."""
+        file = self.asked.view.files.get(self.segment.path)
+        return int(file.group_rows[1][file.groups_of(self.tags, self.start_ns, self.end_ns)].sum())
 
     def points(self) -> list[Points]:
         """Its points, each part in (tag, time) order, those that late rows replace among them."""
@@ -57,6 +64,38 @@ def parts(asked: Asked, use: Use | None) -> Iterator[Points]:
             yield without(points, asked.late)
     if asked.late.size:
         yield Points(asked.late)
+
+
+class Rolled(NamedTuple):
+    """The rows of a rollup, where each bucket begins among them, and of each bucket what order and time say."""
+
+    rows: Rows
+    begins: NDArray[np.intp]
+    marks: NDArray[np.int8]
+    weights: Weights | None
+    """None of a rollup that has none."""
+
+
+def rolled(piece: Piece) -> Rolled | None:
+    """What is asked of a rollup, None when that is nothing; a bucket's rows may stand in two row groups."""
+    found = piece.points()
+    if not found:
+        return None
+    begins = np.flatnonzero(np.concatenate([each.n for each in found if each.n is not None]) > 0)
+    marks = np.concatenate([each.marks for each in found if each.marks is not None])
+    weights = [each.weights for each in found if each.weights is not None]
+    return Rolled(
+        concat([each.rows for each in found]),
+        begins,
+        marks[begins],
+        Weights(
+            np.concatenate([each.area for each in weights])[begins],
+            np.concatenate([each.held_ns for each in weights])[begins],
+            np.concatenate([each.opens_ns for each in weights])[begins],
+        )
+        if weights
+        else None,
+    )
 
 
 def first_true(marked: NDArray[np.bool_], starts: NDArray[np.intp]) -> NDArray[np.intp]:
