@@ -25,6 +25,8 @@ _FAILED, _MISUSED, _STOPPED = 1, 2, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. 0 done, 1 failed, 2 misused, 130 stopped by the user."""
     end_with_keeper()
+    # Nothing here multiplies matrices; the threads of numpy's library for it would spin while each command starts.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     given = list(sys.argv[1:] if argv is None else argv)
     top = parser()
     if not given:

@@ -153,6 +153,33 @@ def test_an_edge_that_moves_on_by_seconds_is_read_from_disk_once_an_hour(
     assert len(read) == 2
 
 
+def test_a_drawing_that_begins_within_a_segment_reads_its_edge_alone_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.compact()
+    told(store, PLOT)
+    read: list[int] = []
+    points = Files.points
+
+    def counted(files: Files, segment: Segment, tags: NDArray[np.int32], start_ns: int, end_ns: int) -> list[Points]:
+        found = points(files, segment, tags, start_ns, end_ns)
+        read.append(sum(each.rows.size for each in found))
+        return found
+
+    monkeypatch.setattr(Files, "points", counted)
+    # As long a stretch of time, so that the stretches of the drawing stay as long too.
+    for second in (1, 61, 500):
+        found = moved(store, second * NS_PER_S)
+        assert found.equals(moved(store, second * NS_PER_S, arrays=False))
+        assert found.num_rows > 10
+    assert sum(read) < 3 * 3600
+
+
+def moved(store: Store, by_ns: int, *, arrays: bool = True) -> pa.Table:
+    with store.view() as view:
+        return store._engine.ask(view, PLOT, TAGS, T0 + by_ns, END + by_ns, rolled=False, arrays=arrays)
+
+
 def test_what_would_not_fit_memory_is_left_to_the_text(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     weighted = q.TimeWeightedMean(bucket_ns=NS_PER_HOUR)
     monkeypatch.setattr(held, "MOST_ROWS", 100)

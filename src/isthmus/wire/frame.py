@@ -22,7 +22,6 @@ from isthmus.model.records import Record
 from isthmus.model.records import decode as decode_records
 from isthmus.model.records import encode as encode_records
 from isthmus.model.samples import TagInfo, ValueKind, kind_of
-from isthmus.wire import bursts, columns
 
 MAGIC: Final = b"ISF1"
 HEADER: Final = struct.Struct("<4sIIIQQqIHH")
@@ -153,6 +152,8 @@ def unpack_all(data: bytes | memoryview) -> Iterator[Frame]:
 
 def of_samples(source: int, epoch: int, seq: int, batch: pa.RecordBatch) -> Frame:
     """A frame of samples, or of bursts; `batch` as made by model.samples.columns or waveforms.bursts."""
+    from isthmus.wire import bursts, columns  # noqa: PLC0415  pyarrow's compute, which a store of records never needs
+
     time_ns = batch.column("time_ns")
     first_ns = time_ns[0].as_py() if batch.num_rows else 0
     if kind_of(batch) is ValueKind.WAVEFORM:
@@ -177,6 +178,8 @@ def of_dictionary(source: int, epoch: int, seq: int, dictionary: Dictionary) -> 
 
 def samples(frame: Frame) -> pa.RecordBatch:
     """The columns of a frame of samples or of bursts. Raises StoreDamaged when its payload does not decode."""
+    from isthmus.wire import bursts, columns  # noqa: PLC0415  as above
+
     decode = bursts.decode if frame.kind is FrameKind.WAVEFORM else columns.decode
     try:
         return decode(_inflate(frame), frame.rows)

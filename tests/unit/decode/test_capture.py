@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import random
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 import samples
 from hypothesis import given
@@ -14,6 +16,7 @@ from wire import MAC_A, MAC_B, A, B, ethernet, heard, ip, pcap, pcapng, session,
 
 from isthmus.assets.decode.audit import hear, hear_windows
 from isthmus.assets.decode.capture import NoCapture, windows
+from isthmus.assets.decode.flows import together
 from isthmus.assets.decode.heard import Heard
 
 EVERYTHING = [packet for sample in samples.ALL for packet in sample()]
@@ -69,6 +72,31 @@ def test_a_damaged_length_ends_the_reading_and_says_where(plain: Path, tmp_path:
     found = hear(path)
     assert found.packets == 0
     assert any("damaged at byte 24" in sentence for sentence in found.told)
+
+
+@pytest.mark.parametrize("harm", ["flipped", "cut"])
+def test_a_packed_file_that_is_damaged_is_read_to_the_break_and_says_so(tmp_path: Path, harm: str) -> None:
+    polls = session(502, *[(">", samples.mbap(index, 1, random.Random(index).randbytes(200))) for index in range(900)])  # noqa: S311  bytes that do not pack
+    packed = bytearray(gzip.compress(pcap(tmp_path / "plain.pcap", polls).read_bytes()))
+    if harm == "cut":
+        del packed[len(packed) // 2 :]
+    else:
+        packed[len(packed) // 2 :] = b"\xff" * 1000
+    path = tmp_path / "damaged.pcap.gz"
+    path.write_bytes(packed)
+    found = hear(path)
+    assert 0 < found.packets < len(polls)
+    assert any("breaks off" in sentence for sentence in found.told)
+
+
+def test_packets_of_one_direction_stand_together_in_their_order_though_names_are_alike() -> None:
+    """Names that have the upper half in common are sorted whole."""
+    upper, lower = np.uint64(7 << 32), np.arange(300, dtype=np.uint64) % np.uint64(3)
+    for keys in (upper | lower, (lower << np.uint64(32)) | lower, lower << np.uint64(48)):
+        order = together(keys)
+        sorted_keys = keys[order]
+        assert (sorted_keys[1:] != sorted_keys[:-1]).sum() == 2
+        assert all((np.diff(order[sorted_keys == key]) > 0).all() for key in np.unique(keys))
 
 
 def test_what_is_no_capture_is_refused_with_a_way_out(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 import resource
 import time
@@ -79,6 +80,9 @@ def read_damaged(folder: Path, rounds: int, seed: int) -> None:
             for _ in range(chance.randrange(1, 6)):
                 if len(data) > 8:
                     chance.choice(MUTATIONS)(data, chance)
+            if number % 16 == 0:
+                data = bytearray(gzip.compress(data))
+                chance.choice(MUTATIONS)(data, chance)
             path.write_bytes(data)
         begin, ends = time.process_time(), EndsHeard()
         try:

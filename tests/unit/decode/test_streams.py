@@ -104,3 +104,7 @@ def test_a_change_of_firmware_is_two_identities_and_a_repetition_is_one(tmp_path
 
     found = heard(tmp_path, [answer(1)] * 500 + [answer(2)] * 500)
     assert [(one.firmware, one.packet_frame) for one in found.identities] == [("20.1", 1), ("20.2", 501)]
+
+    back = heard(tmp_path, [answer(1), answer(2), answer(1), answer(1), answer(2)])
+    seen = [(one.firmware, one.packet_frame, one.last_ns - one.time_ns > 0) for one in back.identities]
+    assert seen == [("20.1", 1, False), ("20.2", 2, False), ("20.1", 3, True), ("20.2", 5, False)]

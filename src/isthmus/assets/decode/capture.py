@@ -14,18 +14,17 @@ import zlib
 from collections.abc import Callable, Iterator
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.assets.decode.columns import rows_at
+from isthmus.assets.decode.packed import Packed
 from isthmus.model.errors import IsthmusError
 from isthmus.model.time import NS_PER_S
 
-if TYPE_CHECKING:
-    from gzip import GzipFile
-
-WINDOW_BYTES: Final = 16 * 1024 * 1024
+WINDOW_BYTES: Final = 4 * 1024 * 1024
 MARGIN: Final = 256
 """Zero bytes behind the last packet, so that a header may be looked at without asking how long it is."""
 _MOST_CAUGHT: Final = 1 << 20
@@ -65,14 +64,8 @@ def windows(path: Path, told: Told, size: int = WINDOW_BYTES) -> Iterator[Window
     with path.open("rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        reader = _reader(path, _Blocks(_unpacked(raw) if packed else raw, size, told))
+        reader = _reader(path, _Blocks(Packed(raw) if packed else raw, size, told))
         yield from reader.windows()
-
-
-def _unpacked(raw: BufferedReader) -> GzipFile:
-    from gzip import GzipFile  # noqa: PLC0415  few captures are packed, and each start would pay for it
-
-    return GzipFile(fileobj=raw)
 
 
 def application(path: Path) -> str:
@@ -95,11 +88,12 @@ def application(path: Path) -> str:
 class _Blocks:
     """The file as blocks of bytes; what a reader left of one block stands before the next."""
 
-    def __init__(self, file: BufferedReader | GzipFile, size: int, told: Told) -> None:
+    def __init__(self, file: BufferedReader | Packed, size: int, told: Told) -> None:
         self._file, self._size, self.told = file, size, told
         self.data = memoryview(b"")
         self.whole = np.zeros(MARGIN, np.uint8)
         """`data` with MARGIN zeros behind it."""
+        self._ended = False
         self.base = 0
         """Place in the file of the first byte of `data`."""
 
@@ -110,10 +104,15 @@ class _Blocks:
         whole[:left] = self.whole[used : used + left]
         filled = left
         try:
-            while filled < left + self._size and (more := self._file.readinto(whole[filled:-MARGIN].data)):
+            while (
+                not self._ended
+                and filled < left + self._size
+                and (more := self._file.readinto(whole[filled:-MARGIN].data))
+            ):
                 filled += more
         except (EOFError, OSError, struct.error, zlib.error) as error:
             self.told(f"the file breaks off: {error}")
+            self._ended = True
         whole[filled : filled + MARGIN] = 0
         self.whole = whole[: filled + MARGIN]
         self.data = self.whole[:filled].data
@@ -263,16 +262,11 @@ class _Pcap:
 
     def _window(self, places: NDArray[np.int64], frame: int) -> Window:
         data = self._blocks.whole
-        numbers = _sixteen(data)[places].view(self._order + "u4").reshape(-1, 4)
+        numbers = rows_at(data, places, 16).view(self._order + "u4")
         seconds, fraction, caught, length = (numbers[:, part].astype(np.int64) for part in range(4))
         time_ns = seconds * NS_PER_S + fraction * self._fraction_ns
         link = np.full(len(places), self._link, np.int32)
         return Window(data, places + self._record_bytes, caught, length, time_ns, link, frame)
-
-
-def _sixteen(data: NDArray[np.uint8]) -> NDArray[np.void]:
-    """Sixteen bytes from each place on, as one element each."""
-    return np.ndarray((len(data) - 15,), "V16", data.data, 0, (1,))
 
 
 def _again(body: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -280,7 +274,7 @@ def _again(body: NDArray[np.uint8]) -> NDArray[np.int64]:
     half = len(body) // 2 - 1
     pairs, between = body[: 2 * half].view(np.uint16), body[1 : 2 * half + 1].view(np.uint16)
     at, beside = np.flatnonzero(pairs == pairs[0]), np.flatnonzero(between == pairs[0])
-    out: NDArray[np.int64] = np.sort(np.concatenate([at * 2, beside * 2 + 1]))
+    out: NDArray[np.int64] = np.sort(np.concatenate([at * 2, beside * 2 + 1]), kind="stable")
     return out
 
 

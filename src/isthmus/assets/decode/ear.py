@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from isthmus.assets.decode.addresses import ip_text, mac_text
 from isthmus.assets.decode.capture import Window
+from isthmus.assets.decode.columns import rows_at
 from isthmus.assets.decode.conversations import conversations
 from isthmus.assets.decode.flows import Directions, Sorted
 from isthmus.assets.decode.found import decoders, hinted, recognise
-from isthmus.assets.decode.headers import TCP, UDP, Headers, headers, rows_at
+from isthmus.assets.decode.headers import TCP, UDP, Headers, headers
 from isthmus.assets.decode.heard import Heard, Neighbour
 from isthmus.assets.decode.labels import Labels
 from isthmus.assets.decode.neighbours import Neighbours
@@ -35,8 +36,10 @@ _MOST_BEFORE, _LONGEST_BEFORE = 4096, 2048
 """Messages remembered so that the same again need not be read again, and their bytes."""
 _MOST_MESSAGES = 64
 """Messages read out of one packet."""
-_WITHIN: Final = np.where(np.arange(LEAD) < np.arange(LEAD + 1)[:, None], 0xFF, 0).astype(np.uint8).view(np.uint64)
-"""By length of a payload, ones over its bytes and zeros behind them; shape (LEAD + 1, LEAD / 8)."""
+_WITHIN: Final = (
+    np.where(np.arange(LEAD) < np.arange(LEAD + 1)[:, None], 0xFF, 0).astype(np.uint8).view(f"V{LEAD}").ravel()
+)
+"""By length of a payload, ones over its bytes and zeros behind them, as one element of LEAD bytes; shape (LEAD + 1,)."""
 
 
 class _Seen:
@@ -253,9 +256,8 @@ class Ear:
         packets = packets[_sorting(spoken[packets])]
         length = found.payload_length[packets]
         lead = rows_at(seen.window.data, found.payload[packets], LEAD)
-        short = np.flatnonzero(length < LEAD)
         words = lead.view(np.uint64)
-        words[short] &= _WITHIN[length[short]]
+        words &= _WITHIN[np.minimum(length, LEAD)].view(np.uint64).reshape(words.shape)
         source_port, target_port = found.source_port[packets], found.target_port[packets]
         kinds, begin = np.zeros(len(packets), np.int64), 0
         for number, count in enumerate(np.bincount(spoken[packets]).tolist()):
@@ -286,10 +288,12 @@ class Ear:
         return packets.tolist()
 
     def _read_packet(self, seen: _Seen, packet: int, decoder: int, key: int) -> None:
-        payload = seen.payload(packet)
+        payload, direction = seen.payload(packet), seen.direction.item(packet)
+        if self._again(seen, packet, direction, decoder, key, payload):
+            return
         if seen.found.protocol[packet] != TCP:
             if decoders()[decoder].length(payload) > 0:
-                self._read(seen, packet, int(seen.direction[packet]), decoder, key, payload)
+                self._read(seen, packet, direction, decoder, key, payload)
             return
         self._read_stream(seen, packet, decoder, key, payload, int(seen.found.tcp_seq[packet]))
 
@@ -346,19 +350,13 @@ class Ear:
     def _read(  # noqa: PLR0913, PLR0917  where it stands, and as what
         self, seen: _Seen, packet: int, direction: int, decoder: int, key: int, payload: bytes
     ) -> None:
-        """Let the decoder read one message."""
-        opposite, kind = self._directions.other(direction), -1 if key & (1 << 31) else key
-        frame, time_ns = seen.window.first_frame + packet, int(seen.window.time_ns[packet])
-        asks, asked = self._certain.get(direction), self._asked.get(opposite, b"")
-        if asks is None:
-            asks = self._asks(direction, opposite, decoder)
-        name = (direction, key, len(payload))
-        before = self._before.get(name)
-        if before is not None and before[:3] == (payload, asks, asked):
-            self._sayings.add(before.said, kind, (frame, time_ns))
-            self._remember(direction, payload)
+        """Let the decoder read one message, unless it is known what it says."""
+        if self._again(seen, packet, direction, decoder, key, payload):
             return
+        opposite = self._directions.other(direction)
         ends = self._ends.get(direction) or self._ends_of(direction)
+        asks, asked = self._asks(direction, opposite, decoder), self._asked.get(opposite, b"")
+        frame, time_ns = seen.window.first_frame + packet, seen.window.time_ns.item(packet)
         given = Packet(frame, time_ns, *ends, payload, asks, asked)
         try:
             said = list(decoders()[decoder].read(given))
@@ -369,12 +367,27 @@ class Ear:
             self._labels.sure(direction)
         if said and not self._labels.roles[direction] and decoders()[decoder].TELLS:
             self._labels.role(direction, opposite, given, said)
-        self._sayings.add(said, kind)
+        self._sayings.add(said, -1 if key & (1 << 31) else key)
         if len(payload) <= _LONGEST_BEFORE:
             if len(self._before) >= _MOST_BEFORE:
                 del self._before[next(iter(self._before))]
-            self._before[name] = _Before(payload, asks, asked, said)
+            self._before[direction, key, len(payload)] = _Before(payload, asks, asked, said)
         self._remember(direction, payload)
+
+    def _again(  # noqa: PLR0913, PLR0917  where it stands, and as what
+        self, seen: _Seen, packet: int, direction: int, decoder: int, key: int, payload: bytes
+    ) -> bool:
+        """Whether a message was read before, from the same side and behind the same question; it is kept then."""
+        before = self._before.get((direction, key, len(payload)))
+        if before is None or before.payload != payload:
+            return False
+        opposite = self._directions.other(direction)
+        if before.asked != self._asked.get(opposite, b"") or before.asks != self._asks(direction, opposite, decoder):
+            return False
+        again = (seen.window.first_frame + packet, seen.window.time_ns.item(packet))
+        self._sayings.add(before.said, -1 if key & (1 << 31) else key, again)
+        self._remember(direction, payload)
+        return True
 
     def _remember(self, direction: int, payload: bytes) -> None:
         """The other side's next message may answer this one."""
@@ -401,6 +414,9 @@ class Ear:
 
     def _asks(self, direction: int, opposite: int, decoder: int) -> bool:
         """Whether the sender of a direction is the client, as far as is known now."""
+        certain = self._certain.get(direction)
+        if certain is not None:
+            return certain
         rows = self._directions.rows
         row, role = rows[direction], int(self._labels.roles[direction])
         back = opposite >= 0

@@ -111,7 +111,7 @@ class Directions:
     def add(self, window: Window, found: Headers) -> Sorted:
         """Count a window's packets."""
         keys = _keys(found)
-        order = _together(keys)
+        order = together(keys)
         grouped = keys[order]
         begins = np.flatnonzero(np.concatenate([[True], grouped[1:] != grouped[:-1]]))
         counts = np.diff(np.append(begins, len(order)))
@@ -201,7 +201,7 @@ class Directions:
         table["last_ns"][rows] = np.maximum(table["last_ns"][rows], last[kept])
 
 
-def _together(keys: NDArray[np.uint64]) -> NDArray[np.intp]:
+def together(keys: NDArray[np.uint64]) -> NDArray[np.intp]:
     """An order in which equal keys stand together, each in the order of the file.
 
     Sorted by the upper 32 bits in two goes over 16 bits each, which is three times as fast as by all 64; where two

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from isthmus.assets.decode.addresses import ip_text, mac_text
 from isthmus.assets.decode.capture import Window
-from isthmus.assets.decode.headers import ARP, MAPPED, Headers, rows_at
+from isthmus.assets.decode.columns import rows_at
+from isthmus.assets.decode.headers import ARP, MAPPED, Headers
 from isthmus.assets.decode.heard import Neighbour
 
 _MOST: Final = 65_536

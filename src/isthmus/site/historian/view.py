@@ -30,7 +30,7 @@ _FEW_GROUPS: Final = 4
 """A screen's question touches no more row groups of a file than this; larger ones would only push others out."""
 _FEW_GROUPS_ROLLED: Final = 8
 """The same of a rollup, of which there are few."""
-_DECODED_BYTES: Final = 32 * 1024 * 1024
+_DECODED_BYTES: Final = 64 * 1024 * 1024
 """How much memory the row groups kept decoded may take."""
 _KNOWN_BYTES: Final = 16 * 1024 * 1024
 """How much what was worked out of segments may take."""

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.assets.decode.columns import among
 from isthmus.assets.decode.protocols._vendors import BACNET as VENDORS
 from isthmus.assets.decode.protocols._words import identity, text, use
 from isthmus.assets.decode.said import Act, Look, Packet, Said
@@ -59,7 +60,7 @@ def length(payload: bytes) -> int:
 def kinds(look: Look) -> NDArray[np.int32]:
     """All of it is little; what names a device cannot be told at a fixed place."""
     wide = look.lead.astype(np.int32)
-    plain = (wide[:, 0] == _BVLL) & np.isin(wide[:, 1], (0x0A, 0x0B)) & (wide[:, 5] & 0xA8 == 0)
+    plain = (wide[:, 0] == _BVLL) & among(wide[:, 1], (0x0A, 0x0B)) & (wide[:, 5] & 0xA8 == 0)
     pdu = wide[:, 6]
     service = np.where(pdu >> 4 == _CONFIRMED, wide[:, 9], wide[:, 7])
     counted = plain & ((pdu >> 4 == _CONFIRMED) | ((pdu >> 4 == _UNCONFIRMED) & (service != _I_AM)))

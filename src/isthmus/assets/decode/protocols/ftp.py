@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.assets.decode.columns import among
 from isthmus.assets.decode.protocols._words import exposure, identity, numbered, printable, text, use
 from isthmus.assets.decode.said import Act, Look, Packet, Said
 
@@ -36,7 +37,7 @@ def length(payload: bytes) -> int:
 def kinds(look: Look) -> NDArray[np.int32]:
     """By command."""
     found = numbered(look, *(sign for sign, _ in _COMMANDS))
-    return np.where(np.isin(found, (1, 6)), -found, found).astype(np.int32)
+    return np.where(among(found, (1, 6)), -found, found).astype(np.int32)
 
 
 def read(packet: Packet) -> Iterator[Said]:

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.assets.decode.columns import among
 from isthmus.assets.decode.protocols._vendors import HART as VENDORS
 from isthmus.assets.decode.protocols._words import identity, text, use
 from isthmus.assets.decode.said import Act, Look, Packet, Said
@@ -51,7 +52,7 @@ def kinds(look: Look) -> NDArray[np.int32]:
     long_address = (wide[:, 8] & 0x80) != 0
     command = np.where(long_address, wide[:, 14], wide[:, 10])
     passed = wide[:, 2] == _PASS_THROUGH
-    identifies = np.isin(command, (*_IDENTIFY, _LONG_TAG)) & passed & (wide[:, 1] == _ANSWER)
+    identifies = among(command, (*_IDENTIFY, _LONG_TAG)) & passed & (wide[:, 1] == _ANSWER)
     out = np.where(passed, 1 + command, 0x100 + wide[:, 2])
     return np.where(identifies, -1, np.where(wide[:, 1] == _REQUEST, out, 0)).astype(np.int32)
 

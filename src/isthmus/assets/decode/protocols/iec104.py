@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.assets.decode.columns import among
 from isthmus.assets.decode.protocols._words import use
 from isthmus.assets.decode.said import Act, Look, Packet, Said
 
@@ -54,7 +55,7 @@ def kinds(look: Look) -> NDArray[np.int32]:
     """By type and cause, of messages with data."""
     wide = look.lead.astype(np.int32)
     data = (wide[:, 0] == _START) & (wide[:, 2] & 1 == 0) & (look.length >= 12)  # noqa: PLR2004  an ASDU
-    asks = data & np.isin(wide[:, 8] & 0x3F, (_ACTIVATION, _CAUSE_REQUEST, _DEACTIVATION))
+    asks = data & among(wide[:, 8] & 0x3F, (_ACTIVATION, _CAUSE_REQUEST, _DEACTIVATION))
     return np.where(asks, 1 + wide[:, 6], 0).astype(np.int32)
 
 

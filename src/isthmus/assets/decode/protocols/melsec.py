@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.assets.decode.columns import among
 from isthmus.assets.decode.protocols._words import identity, le, text, use
 from isthmus.assets.decode.said import Act, Look, Packet, Said
 
@@ -54,10 +55,10 @@ def kinds(look: Look) -> NDArray[np.int32]:
     """Type names asked and answered are read; other commands counted; of MELSOFT a few answers of each length are read."""
     first = look.lead[:, 0].astype(np.int32)
     command = np.where(first == 0x54, le(look, 15), le(look, 11))  # noqa: PLR2004  a 4E request
-    asks = np.isin(first, (0x50, 0x54))
-    answers = np.isin(first, (0xD0, 0xD4)) & (look.length >= 20) & (look.length <= 40)  # noqa: PLR2004
+    asks = among(first, (0x50, 0x54))
+    answers = among(first, (0xD0, 0xD4)) & (look.length >= 20) & (look.length <= 40)  # noqa: PLR2004
     out = np.where(asks, np.where(command == _READ_TYPE, -1, 1 + command), np.where(answers, -2, 0))
-    direct = np.isin(first, (0xD7, 0xDA)) & (look.length > 40)  # noqa: PLR2004  room for a name
+    direct = among(first, (0xD7, 0xDA)) & (look.length > 40)  # noqa: PLR2004  room for a name
     return np.where(direct, 0x20000 + np.minimum(look.length, 4096), out).astype(np.int32)
 
 

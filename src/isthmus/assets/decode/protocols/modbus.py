@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.assets.decode.columns import among
 from isthmus.assets.decode.protocols._words import identity, printable, text, use
 from isthmus.assets.decode.said import Act, Look, Packet, Said
 
@@ -95,7 +96,7 @@ def kinds(look: Look) -> NDArray[np.int32]:
     counted = 1 + (function | (first << 8) | (to_server << 16))
     mine = (look.lead[:, 2] == 0) & (look.lead[:, 3] == 0)
     always = (function == _DEVICE) | (
-        (function == _UMAS) & np.isin(first, (_UMAS_IDENTIFY, _UMAS_WELL)) & (first != _UMAS_WELL)
+        (function == _UMAS) & among(first, (_UMAS_IDENTIFY, _UMAS_WELL)) & (first != _UMAS_WELL)
     )
     answers = (function == _UMAS) & (first == _UMAS_WELL)
     out = np.where(always, -1, np.where(answers & (look.length > 20), -2, counted))  # noqa: PLR2004  a bare reply

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.assets.decode.columns import among
 from isthmus.assets.decode.protocols._words import exposure, identity, text, use
 from isthmus.assets.decode.said import Look, Packet, Said
 
@@ -57,7 +58,7 @@ def length(payload: bytes) -> int:
 def kinds(look: Look) -> NDArray[np.int32]:
     """CONNECT is read, PUBLISH and SUBSCRIBE counted."""
     kind = (look.lead[:, 0] >> 4).astype(np.int32)
-    return np.where(kind == _CONNECT, -1, np.where(np.isin(kind, (_PUBLISH, _SUBSCRIBE)), kind, 0)).astype(np.int32)
+    return np.where(kind == _CONNECT, -1, np.where(among(kind, (_PUBLISH, _SUBSCRIBE)), kind, 0)).astype(np.int32)
 
 
 def read(packet: Packet) -> Iterator[Said]:

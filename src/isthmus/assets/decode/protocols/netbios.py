@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.assets.decode.columns import among
 from isthmus.assets.decode.protocols._words import identity, none, text, use
 from isthmus.assets.decode.said import Look, Packet, Said
 
@@ -45,8 +46,8 @@ def length(payload: bytes) -> int:
 
 def kinds(look: Look) -> NDArray[np.int32]:
     """Datagrams and registrations are read, queries counted."""
-    datagram = np.isin(look.lead[:, 0], tuple(_DATAGRAMS)) & (look.lead[:, 14] == 0x20)  # noqa: PLR2004  see above
-    registers = np.isin((look.lead[:, 2] >> 3) & 15, tuple(_REGISTRATION))
+    datagram = among(look.lead[:, 0], _DATAGRAMS) & (look.lead[:, 14] == 0x20)  # noqa: PLR2004  see above
+    registers = among((look.lead[:, 2] >> 3) & 15, _REGISTRATION)
     return np.where(datagram, -1, np.where(registers, -2, none(look) + 1)).astype(np.int32)
 
 

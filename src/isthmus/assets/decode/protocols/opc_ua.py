@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.assets.decode.columns import among
 from isthmus.assets.decode.protocols._words import be, exposure, identity, text, use
 from isthmus.assets.decode.said import Act, Look, Packet, Said
 
@@ -61,11 +62,11 @@ def kinds(look: Look) -> NDArray[np.int32]:
     wide = look.lead.astype(np.int32)
     node = np.where(wide[:, 24] == 1, wide[:, 26] | (wide[:, 27] << 8), 0)
     message = sign == int.from_bytes(b"MSG", "big")
-    telling = np.isin(node, (*_DESCRIBED, _CREATE_SESSION, _ACTIVATE))
+    telling = among(node, (*_DESCRIBED, _CREATE_SESSION, _ACTIVATE))
     # Behind a response header without diagnostics: one value, an extension object that is a BuildInfo.
     telling |= (node == _READ_ANSWER) & (be(look, 58, 4) == int.from_bytes(_BUILD_INFO[:4], "big"))
-    counted = np.where(np.isin(node, tuple(_SERVICES)), 1 + node, 0)
-    opening = np.isin(sign, [int.from_bytes(one, "big") for one in (b"HEL", b"OPN")])
+    counted = np.where(among(node, _SERVICES), 1 + node, 0)
+    opening = among(sign, [int.from_bytes(one, "big") for one in (b"HEL", b"OPN")])
     return np.where(message, np.where(telling, -1, counted), np.where(opening, -2, 0)).astype(np.int32)
 
 

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.assets.decode.columns import among
 from isthmus.assets.decode.protocols._vendors import PROFINET as VENDORS
 from isthmus.assets.decode.protocols._words import be, identity, text
 from isthmus.assets.decode.said import Act, Look, Packet, Said, Use
@@ -44,7 +45,7 @@ def length(payload: bytes) -> int:
 def kinds(look: Look) -> NDArray[np.int32]:
     """Requests to identify are counted; the rest is read."""
     frame = be(look, 0)
-    telling = np.isin(frame, (_HELLO, _GET_SET, _ANSWER))
+    telling = among(frame, (_HELLO, _GET_SET, _ANSWER))
     return np.where(telling, -1, np.where(frame == _REQUEST, 1, 0)).astype(np.int32)
 
 

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.assets.decode.columns import among
 from isthmus.assets.decode.protocols._words import identity, text, use
 from isthmus.assets.decode.said import Act, Look, Packet, Said
 
@@ -79,7 +80,7 @@ def kinds(look: Look) -> NDArray[np.int32]:
     opcode = np.where(signed, wide[:, 44], wide[:, 11])
     function = np.where(signed, (wide[:, 47] << 8) | wide[:, 48], (wide[:, 14] << 8) | wide[:, 15])
     out[plus & (opcode == _PLUS_REQUEST)] = 0x100000 + function[plus & (opcode == _PLUS_REQUEST)]
-    out[(plus & (opcode == _PLUS_ANSWER) & np.isin(function, (_CREATE, 0x04BB, 0x054C, 0x0586))) | lists] = -1
+    out[(plus & (opcode == _PLUS_ANSWER) & among(function, (_CREATE, 0x04BB, 0x054C, 0x0586))) | lists] = -1
     return out
 
 

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.assets.decode.columns import among
 from isthmus.assets.decode.protocols._words import identity, printable, text, use
 from isthmus.assets.decode.said import Act, Look, Packet, Said
 
@@ -43,7 +44,7 @@ def kinds(look: Look) -> NDArray[np.int32]:
     kind = (look.lead[:, 1] >> 4).astype(np.int32)
     mine = look.lead[:, 0] == _SYNC
     command = np.where(kind == _COMMAND, 1 + look.lead[:, 15].astype(np.int32), 0)
-    return np.where(mine, np.where(np.isin(kind, tuple(_CONFIGURATIONS)), -1, command), 0).astype(np.int32)
+    return np.where(mine, np.where(among(kind, _CONFIGURATIONS), -1, command), 0).astype(np.int32)
 
 
 def read(packet: Packet) -> Iterator[Said]:

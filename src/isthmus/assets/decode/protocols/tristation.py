@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.assets.decode.columns import among
 from isthmus.assets.decode.protocols._words import identity, le, use
 from isthmus.assets.decode.said import Act, Look, Packet, Said
 
@@ -52,7 +53,7 @@ def kinds(look: Look) -> NDArray[np.int32]:
     """Counted by kind and function; the sender matters, so it is part of it."""
     function = le(look, 6, 1)
     command = look.lead[:, 0] == _COMMAND
-    to_server = np.isin(look.target_port, tuple(PORTS))
+    to_server = among(look.target_port, PORTS)
     return (1 + look.lead[:, 0] + (np.where(command, function, 0) << 8) + (to_server.astype(np.int64) << 20)).astype(
         np.int32
     )

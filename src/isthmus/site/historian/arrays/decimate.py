@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from isthmus.model.query import Decimate
-from isthmus.site.historian.arrays.extremes import Extremes, counts, extremes, recall, remember
+from isthmus.site.historian.arrays.extremes import Extremes, counts, extremes, recall
 from isthmus.site.historian.arrays.parts import lengths, pieces
 from isthmus.site.historian.operators.decimate import wanted, width_ns
 from isthmus.site.historian.points import Points, key, numbers, without
@@ -39,7 +39,7 @@ def answer(operator: Decimate, asked: Asked, use: Use | None) -> pa.Table:
         number, is_number = numbers(points.rows)
         tags, count = counts(points, is_number)
         counted[tags] += count
-        found.append(extremes(points.rows, number, is_number, width))
+        found.append(extremes(points, number, is_number, width))
         # A tag with few samples in all has few in each part, so that little is kept of what may not be wanted.
         if (counted[tags] <= most).any():
             few = np.flatnonzero((counted[points.rows.tag] <= most) & is_number)
@@ -47,16 +47,12 @@ def answer(operator: Decimate, asked: Asked, use: Use | None) -> pa.Table:
 
     for piece in pieces(asked, use):
         known = recall(piece, width, most)
-        points = [] if known else piece.points()
-        if known is None:
-            remember(piece, width, points)
-            known = recall(piece, width, most)
-        if known is None:
-            for each in points:
-                look(without(each, asked.late))
-        else:
+        if known:
             counted[known.tags] += known.counted
             found.append(known.extremes)
+        for part in known.edges if known else (piece,):
+            for each in part.points():
+                look(without(each, asked.late))
     if asked.late.size:
         look(Points(asked.late))
     many = _drawn(found, counted > most)
@@ -78,7 +74,7 @@ def _drawn(found: list[Extremes], many: NDArray[np.bool_]) -> Line:
     order = np.argsort(order_by, kind="stable")
     order_by = order_by[order]
     begins = np.flatnonzero(np.append(True, order_by[1:] != order_by[:-1]))
-    tag, _, low, low_ns, high, high_ns = (column[order] for column in all_of_them)
+    tag, _, low, low_ns, high, high_ns, _ = (column[order] for column in all_of_them)
     ends = [_best(low, low_ns, begins, np.minimum), _best(high, high_ns, begins, np.maximum)]
     swapped = ends[0][0] > ends[1][0]
     time_ns = np.stack([each[0] for each in ends], axis=1)

@@ -1,6 +1,7 @@
 """The extremes of a segment, remembered: a drawing that moves on by a second needs the newest samples alone.
 
-A segment never changes, so what it says of a stretch never does either, except where a late sample
+Kept are those of all of a segment's time, whatever was asked of it; at the question's own edges, where a
+stretch is cut, the segment is read. A segment never changes, so what it says of a stretch never does either, except where a late sample
 takes the place of one of its own. A late sample in the place of one that is no extreme changes nothing;
 where it takes an extreme's, the segment is read again.
 """
@@ -13,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.site.historian.arrays.parts import Piece, first_true, lengths
+from isthmus.site.historian.parquet import ALWAYS, FOR_EVER
 from isthmus.site.historian.points import Points, numbers, places, runs, starts
-from isthmus.site.historian.rows import Rows
 
 
 class Extremes(NamedTuple):
@@ -26,23 +27,34 @@ class Extremes(NamedTuple):
     low_ns: NDArray[Any]
     high: NDArray[Any]
     high_ns: NDArray[Any]
+    n: NDArray[Any]
+    """How many usable numbers there are in it."""
 
 
 class Known(NamedTuple):
-    """What a segment says of some tags: how many usable numbers each has, and their extremes."""
+    """What a segment says of some tags; `tags` are those that it has at all."""
 
     tags: NDArray[np.int32]
-    counted: NDArray[np.int64]
     extremes: Extremes
 
     @property
     def bytes(self) -> int:
         """How much memory it takes."""
-        return self.tags.nbytes + self.counted.nbytes + sum(column.nbytes for column in self.extremes)
+        return self.tags.nbytes + sum(column.nbytes for column in self.extremes)
 
 
-def extremes(rows: Rows, number: NDArray[np.float64], is_number: NDArray[np.bool_], width_ns: int) -> Extremes:
-    """The extremes of each stretch of rows in (tag, time) order."""
+class Recalled(NamedTuple):
+    """What need not be read of a piece, with how many usable numbers each tag has there; and what is to be read."""
+
+    tags: NDArray[np.int32]
+    counted: NDArray[np.int64]
+    extremes: Extremes
+    edges: tuple[Piece, ...]
+
+
+def extremes(points: Points, number: NDArray[np.float64], is_number: NDArray[np.bool_], width_ns: int) -> Extremes:
+    """The extremes of each stretch of points in (tag, time) order."""
+    rows = points.rows
     begins = starts(rows, width_ns)
     count = lengths(begins, rows.size)
     every = bool(is_number.all())
@@ -50,11 +62,12 @@ def extremes(rows: Rows, number: NDArray[np.float64], is_number: NDArray[np.bool
     lowest = number if every else np.where(is_number, number, np.inf)
     highest = number if every else np.where(is_number, number, -np.inf)
     low, high = np.minimum.reduceat(lowest, begins), np.maximum.reduceat(highest, begins)
+    n = np.add.reduceat(_good(points, is_number), begins, dtype=np.int64)
     at_low, at_high = number == np.repeat(low, count), number == np.repeat(high, count)
     if not every:
         at_low, at_high = at_low & is_number, at_high & is_number
         has = np.add.reduceat(is_number, begins, dtype=np.int64) > 0
-        begins, low, high = begins[has], low[has], high[has]
+        n, begins, low, high = n[has], begins[has], low[has], high[has]
     return Extremes(
         rows.tag[begins],
         rows.time_ns[begins] // width_ns,
@@ -62,49 +75,76 @@ def extremes(rows: Rows, number: NDArray[np.float64], is_number: NDArray[np.bool
         rows.time_ns[first_true(at_low, begins)],
         high,
         rows.time_ns[first_true(at_high, begins)],
+        n,
     )
+
+
+def _good(points: Points, is_number: NDArray[np.bool_]) -> NDArray[Any]:
+    return is_number if points.good is None else np.where(is_number, points.good, 0)
 
 
 def counts(points: Points, is_number: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """The tags, and of each how many usable numbers there are, those behind a rollup's rows too."""
-    good = is_number if points.good is None else np.where(is_number, points.good, 0)
     begins = runs(points.rows.tag)[:-1]
-    return points.rows.tag[begins], np.add.reduceat(good, begins, dtype=np.int64)
+    return points.rows.tag[begins], np.add.reduceat(_good(points, is_number), begins, dtype=np.int64)
 
 
-def remember(piece: Piece, width_ns: int, found: list[Points]) -> None:
-    """Keep what a segment says, when all of its time was asked for: else it hangs on the question's edges."""
-    if not piece.whole or not found or _key(piece, width_ns) in piece.asked.view.files.known:
-        return
-    parts = []
-    counted: list[tuple[NDArray[np.int32], NDArray[np.int64]]] = []
-    for points in found:
-        number, is_number = numbers(points.rows)
-        counted.append(counts(points, is_number))
-        parts.append(extremes(points.rows, number, is_number, width_ns))
-    tags, place = np.unique(np.concatenate([each[0] for each in counted]), return_inverse=True)
-    count = np.zeros(len(tags), np.int64)
-    np.add.at(count, place, np.concatenate([each[1] for each in counted]))
-    known = Known(tags, count, Extremes(*(np.concatenate(column) for column in zip(*parts, strict=True))))
-    piece.asked.view.files.known.put(_key(piece, width_ns), known)
+def recall(piece: Piece, width_ns: int, most: int) -> Recalled | None:
+    """What is remembered of a segment, when late rows leave it true and none of its tags may be wanted whole.
 
-
-def recall(piece: Piece, width_ns: int, most: int) -> Known | None:
-    """What is remembered of a segment, when late rows leave it true and none of its tags may be wanted whole."""
-    if not piece.whole:
-        return None
-    known = piece.asked.view.files.known.get(_key(piece, width_ns))
-    if not isinstance(known, Known):
-        return None
+    What is asked of less than half of its time is not worth it.
+    """
     late, segment = piece.asked.late, piece.segment
+    first_ns, end_ns = max(piece.start_ns, segment.time_min), min(piece.end_ns, segment.time_max + 1)
+    if 2 * (end_ns - first_ns) < segment.time_max + 1 - segment.time_min:
+        return None
+    known = _known(piece, width_ns)
+    tags, found = known.tags, known.extremes
+    edges: list[Piece] = []
+    if not piece.whole:
+        # Whole stretches alone; where the segment begins or ends within what is asked, nothing is cut.
+        first = -(-first_ns // width_ns) if first_ns > segment.time_min else first_ns // width_ns
+        last = end_ns // width_ns if end_ns <= segment.time_max else end_ns // width_ns + 1
+        inside = (found.stretch >= first) & (found.stretch < last)
+        found = Extremes(*(column[inside] for column in found))
+        cut = [(first_ns, first * width_ns), (last * width_ns, end_ns)]
+        edges = [piece._replace(start_ns=start, end_ns=end) for start, end in cut if start < end]
+    counted = np.zeros(len(tags), np.int64)
+    np.add.at(counted, np.searchsorted(tags, found.tag), found.n)
     near = (late.time_ns >= segment.time_min) & (late.time_ns <= segment.time_max)
-    if (known.counted - int(near.sum()) <= most).any():
+    if (counted - int(near.sum()) <= most).any():
         return None
     tag, time_ns = late.tag[near], late.time_ns[near]
-    for wanted_ns in (known.extremes.low_ns, known.extremes.high_ns):
-        if places(tag, time_ns, known.extremes.tag, wanted_ns)[1].any():
+    for wanted_ns in (found.low_ns, found.high_ns):
+        if places(tag, time_ns, found.tag, wanted_ns)[1].any():
             return None
+    return Recalled(tags, counted, found, tuple(edges))
+
+
+def _known(piece: Piece, width_ns: int) -> Known:
+    """What the segment says of all its time, worked out when it was not yet."""
+    kept = piece.asked.view.files.known
+    known = kept.get(_key(piece, width_ns))
+    if isinstance(known, Known):
+        return known
+    parts: list[Extremes] = []
+    tags: list[NDArray[np.int32]] = []
+    for points in piece._replace(start_ns=ALWAYS, end_ns=FOR_EVER).points():
+        number, is_number = numbers(points.rows)
+        parts.append(extremes(points, number, is_number, width_ns))
+        tags.append(counts(points, is_number)[0])
+    if not parts:
+        return Known(np.empty(0, np.int32), _none())
+    known = Known(
+        np.unique(np.concatenate(tags)), Extremes(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    )
+    kept.put(_key(piece, width_ns), known)
     return known
+
+
+def _none() -> Extremes:
+    moments, values = np.empty(0, np.int64), np.empty(0)
+    return Extremes(np.empty(0, np.int32), moments, values, moments, values, moments, moments)
 
 
 def _key(piece: Piece, width_ns: int) -> tuple[str, int, bytes]:
