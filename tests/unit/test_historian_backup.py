@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,18 @@ def test_a_wrong_folder_is_said_without_a_word_of_python(
         said = capsys.readouterr().err
         assert told in said
         assert "Errno" not in said
+
+
+def test_verify_finds_a_sample_that_stands_twice_in_segments_not_marked_as_late(tmp_path: Path) -> None:
+    with Store(tmp_path, background=False) as store:
+        tags = [store.tags.intern(TagInfo(name=f"plc/t{n}", kind=ValueKind.F64)) for n in range(3)]
+        for seq, (tag, second) in enumerate([(0, 1), (1, 1), (2, 1), (0, 9), (0, 1)], 1):
+            batch = columns(ValueKind.F64, [tags[tag]] * 2, [T0 + second, T0 + second + 5], [0, 0], [1.0, 2.0])
+            store.append([Batch(1, 1, seq, T0 + EVER // 8, batch)])
+            store.seal()
+    assert list(verify(tmp_path)) == []
+    with sqlite3.connect(tmp_path / "manifest.sqlite") as db:
+        db.execute("UPDATE segment SET overlap = 0")
+    db.close()
+    [finding] = verify(tmp_path)
+    assert str(finding).count("2 samples of this day stand twice") == 1

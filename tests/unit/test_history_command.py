@@ -118,3 +118,23 @@ def test_sizes_are_said_as_people_say_them() -> None:
 
 def test_a_folder_without_history_is_named(tmp_path: Path) -> None:
     assert main(["history", "--data", str(tmp_path), "coverage"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "why"),
+    [
+        ("2025-11-08T00:00:00.0005Z", "1", "has no sample at 2025-11-08T00:00:00.000500Z to put right; the one before"),
+        ("1960-01-01T00:00:00Z", "1", "none stands before it either"),
+        ("2999-01-01T00:00:00Z", "1", "no sample stands at that moment"),
+        ("2025-11-08T00:00:00Z", "1e999", "'1e999' is no value of kind f64"),
+        ("yesterday", "1", "write it as 2026-11-22T06:00:00.250Z"),
+    ],
+)
+def test_a_slip_of_the_pen_puts_nothing_right(
+    data: Path, capsys: pytest.CaptureFixture[str], at: str, value: str, why: str
+) -> None:
+    task = ["history", "--data", str(data), "correct", "press/force", at, value, "--by", "Ann", "--why", "stuck"]
+    assert main(task) == 2
+    assert why in capsys.readouterr().err
+    assert main(["history", "--data", str(data), "corrections"]) == 0
+    assert "nobody put a sample right" in capsys.readouterr().out

@@ -86,6 +86,20 @@ def test_all_mistakes_are_told_in_one_go_and_one_does_not_hide_another(tmp_path:
     assert lines == ["4", "13", "15", "23", "26"]
 
 
+@pytest.mark.parametrize(
+    ("servers", "told"),
+    [
+        ("[]", "24: servers has 0 and must have 1 or more"),
+        ('["http://bus:4222"]', '24: servers[1] = "http://bus:4222" must be text, as nats://host:4222'),
+    ],
+)
+def test_a_list_says_which_element_is_wrong_and_when_it_must_not_be_empty(
+    tmp_path: Path, servers: str, told: str
+) -> None:
+    found = sentences(tmp_path, f'{GOOD}\n[bus]\nkind = "nats"\nservers = {servers}\n')
+    assert [each.partition("\n")[0] for each in found] == [told], found
+
+
 def test_an_unknown_key_is_answered_with_the_nearest_known_one(tmp_path: Path) -> None:
     mistakes = read(written(tmp_path, GOOD.replace("calendar = ", "calender = ")))[1]
     assert "did you mean calendar?" in {mistake.mend for mistake in mistakes}

@@ -290,6 +290,7 @@ def _import_into(into: Into, done_with: Callable[[], None], args: argparse.Names
 def _correct(folder: Path, args: argparse.Namespace) -> int:
     from isthmus.model.time import parse  # noqa: PLC0415  heavy
     from isthmus.run.hand_history import correct  # noqa: PLC0415  as above
+    from isthmus.run.history import must_hold  # noqa: PLC0415  as above
     from isthmus.site.handed_history import SaidRight  # noqa: PLC0415  as above
     from isthmus.site.historian.corrections import Correction, value_of  # noqa: PLC0415  as above
     from isthmus.site.historian.store import Store  # noqa: PLC0415  as above
@@ -297,8 +298,9 @@ def _correct(folder: Path, args: argparse.Namespace) -> int:
     try:
         time_ns = parse(args.time)
     except ValueError as error:
-        msg = f"{args.tag}: {error}"
+        msg = f"{args.time!r} is no moment ({error}); write it as 2026-11-22T06:00:00.250Z"
         raise UsageError(msg) from error
+    must_hold(folder, args.tag, time_ns)
     said = SaidRight(tag=args.tag, time_ns=time_ns, value=args.value, by=args.by, why=args.why, said_ns=time.time_ns())
     try:
         store = Store(folder, told=lambda told: print(told.what), background=False)

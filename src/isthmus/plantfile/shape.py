@@ -42,12 +42,15 @@ def _beyond_toml(wanted: type, value: object) -> object:
 
 def faults_in(value: object, wanted: Any, place: Place) -> Iterator[Fault]:  # noqa: ANN401  types are values here
     """Every way in which `value`, as TOML gives it, is not a `wanted`."""
-    bare, _ = plain(wanted)
+    bare, limits = plain(wanted)
     if is_struct(bare) and isinstance(value, Mapping):
         cls = tagged(bare, value)
         found = list(_in_table(value, cls, place))
         yield from found or _whole(value, cls, place)
     elif (inner := element(bare)) is not None and isinstance(value, Sequence) and not isinstance(value, str):
+        least = max((limit.min_length or 0 for limit in limits), default=0)
+        if len(value) < least:
+            yield Fault(place, f"{_last(place)} has {len(value)} and must have {least} or more", description(wanted))
         for index, item in enumerate(value):
             yield from faults_in(item, inner, (*place, index))
     elif (inner := values(bare)) is not None and isinstance(value, Mapping):

@@ -13,7 +13,9 @@ from typing import Final, Self, TextIO
 
 import msgspec
 
-from isthmus.model.query import Coverage, Last
+from isthmus.model.errors import UsageError
+from isthmus.model.query import AsOf, Coverage, Last, Raw
+from isthmus.model.samples import ValueKind
 from isthmus.model.time import NS_PER_DAY, NS_PER_S, iso, to_datetime
 from isthmus.site.historian import corrections, slowest, waveforms
 from isthmus.site.historian.imports import Imported, Unfit
@@ -98,6 +100,20 @@ def put_right(folder: Path) -> list[corrections.Correction]:
         return corrections.read(manifest)[0]
     finally:
         manifest.close()
+
+
+def must_hold(folder: Path, name: str, time_ns: int) -> None:
+    """Raises UsageError where a tag that there is has no sample at that moment, so that a slip of the pen adds none."""
+    with Reader(folder) as reader:
+        tag = reader.tags.find(name)
+        if tag is None or reader.tags.info(tag).kind is ValueKind.WAVEFORM or abs(time_ns) >= _EVER_NS:
+            return  # refused for that, in words of its own
+        if reader.query(Raw(), [tag], time_ns, time_ns + 1).num_rows:
+            return
+        before = reader.query(AsOf(at_ns=(time_ns,)), [tag], time_ns, time_ns + 1)["time_ns"].to_pylist()
+    near = f"the one before it stands at {iso(before[0])}" if before else "none stands before it either"
+    msg = f"{name} has no sample at {iso(time_ns)} to put right; {near}. /api/history/raw lists them to the last digit"
+    raise UsageError(msg)
 
 
 def _by_day(segments: Sequence[Segment], days: int) -> Iterator[str]:

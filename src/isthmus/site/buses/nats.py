@@ -46,7 +46,10 @@ _AT_ONCE: Final = 256
 class NatsSection(BusSection, frozen=True, kw_only=True, tag="nats"):
     """`[bus] kind = "nats"`: a NATS server or cluster with JetStream."""
 
-    servers: Annotated[tuple[str, ...], Meta(min_length=1, description="nats:// or tls:// addresses")]
+    servers: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^(nats|tls|wss?)://[^\s/]+$", description="as nats://host:4222")], ...],
+        Meta(min_length=1, description="nats:// or tls:// addresses"),
+    ]
     monitor: Annotated[
         tuple[str, ...], Meta(description="http addresses of the servers' monitoring ports, where the sync is seen")
     ] = ()

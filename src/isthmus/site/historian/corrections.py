@@ -9,6 +9,7 @@ moment, leave out those that were said after it.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 
@@ -22,6 +23,7 @@ from isthmus.site.historian.manifest import Manifest
 from isthmus.site.historian.rows import FORM_OF, INT, NONE, REAL, TEXT, Rows, Words
 
 Value = float | int | bool | str | None
+_MOST_NS = 1 << 62
 _WANTED = {ValueKind.F64: float, ValueKind.I64: int, ValueKind.BOOL: bool, ValueKind.STR: str}
 
 
@@ -46,11 +48,13 @@ def value_of(kind: ValueKind, word: str) -> Value:
         return word
     try:
         if kind is ValueKind.F64:
-            return float(word)
-        if kind is ValueKind.I64:
-            number = int(word)
-            if -(1 << 63) <= number < 1 << 63:
+            number = float(word)
+            if not (math.isinf(number) and any(sign.isdigit() for sign in word)):
                 return number
+        if kind is ValueKind.I64:
+            whole = int(word)
+            if -(1 << 63) <= whole < 1 << 63:
+                return whole
         elif kind is ValueKind.BOOL:
             return {"true": True, "1": True, "false": False, "0": False}[word.lower()]
     except (ValueError, KeyError):
@@ -118,6 +122,9 @@ def _row(said: Correction, info: TagInfo) -> tuple[int, int, int, int, int, str,
     value = float(said.value) if info.kind is ValueKind.F64 and type(said.value) is int else said.value
     if value is not None and type(value) is not _WANTED[info.kind]:
         msg = f"{info.name} at {iso(said.time_ns)}: {said.value!r} is no value of kind {info.kind}"
+        raise UsageError(msg)
+    if abs(said.time_ns) > _MOST_NS:
+        msg = f"{info.name}: no sample stands at that moment; history counts ns from 1970 in 64 bits"
         raise UsageError(msg)
     if not said.by.strip() or not said.why.strip():
         msg = f"{info.name} at {iso(said.time_ns)}: a correction needs who says it and why"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import sha256
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isthmus.model.errors import StoreDamaged
 from isthmus.model.time import NS_PER_DAY
@@ -94,22 +96,36 @@ def verify_segment(folder: Path, segment: Segment) -> Iterator[Finding]:
 
 def _disjoint(folder: Path, segments: list[Segment]) -> Iterator[Finding]:
     """Segments not marked as late must not share a (tag, time): queries read them side by side."""
-    for day in sorted({each.day for each in segments}):
-        plain = [each for each in segments if each.day == day and not each.overlap]
-        if len(plain) == 1:
-            continue
-        try:
-            parts = [SegmentFile(folder / each.path).read(Words()) for each in plain]
-        except StoreDamaged:
-            continue  # told already
-        tag, time_ns = (np.concatenate(columns) for columns in zip(*((p.tag, p.time_ns) for p in parts), strict=True))
-        order = np.lexsort((time_ns, tag))
-        twice = (tag[order][1:] == tag[order][:-1]) & (time_ns[order][1:] == time_ns[order][:-1])
-        if twice.any():
-            what = f"{int(twice.sum())} samples of this day stand twice in segments that are not marked as late"
+    days: dict[int, list[Segment]] = {}
+    for each in segments:
+        if not each.overlap:
+            days.setdefault(each.day, []).append(each)
+    for plain in days.values():
+        twice = sum(_shared(folder, one, other) for one, other in combinations(plain, 2))
+        if twice:
+            what = f"{twice} samples of this day stand twice in segments that are not marked as late"
             yield Finding(
                 (folder / plain[0].path).parent, what, "report this, and merge with `isthmus history compact`"
             )
+
+
+def _shared(folder: Path, one: Segment, other: Segment) -> int:
+    """How many (tag, time) stand in both; only the part of the files in which that can be is read."""
+    tags = max(one.tag_min, other.tag_min), min(one.tag_max, other.tag_max)
+    times = max(one.time_min, other.time_min), min(one.time_max, other.time_max) + 1
+    if tags[0] > tags[1] or times[0] >= times[1]:
+        return 0
+    keys: list[NDArray[np.int64]] = []
+    try:
+        for each in (one, other):
+            file = SegmentFile(folder / each.path)
+            rows = file.read(Words(), file.groups(*tags, *times))
+            keys.append(np.column_stack((rows.tag.astype(np.int64), rows.time_ns)))
+    except StoreDamaged:
+        return 0  # told already
+    both = np.concatenate(keys)
+    ordered = both[np.lexsort((both[:, 1], both[:, 0]))]
+    return int((ordered[1:] == ordered[:-1]).all(axis=1).sum())
 
 
 def _strays(folder: Path, manifest: Manifest, known: set[str]) -> Iterator[Finding]:
