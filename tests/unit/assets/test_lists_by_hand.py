@@ -175,3 +175,21 @@ def test_a_decision_that_cannot_be_is_refused(said: Said, words: tuple[str, ...]
         code, told = int(stopped.code or 0), why
     assert (code, why in told) == (2, True)
     assert "decision" not in said("show", "A")[1]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ({"ts": 900_000_000_000_000_000}, "line 1: '900000000000000000' is no time"),
+        ({"ts": -5}, "line 1: '-5' is no time"),
+        ({"id.resp_p": 99_999_999}, "line 1: '99999999' is no port"),
+        ({"id.resp_p": "²"}, "line 1: '²' is no port"),
+    ],
+)
+def test_numbers_of_a_log_that_cannot_be_are_told_and_cost_no_other_line(
+    said: Said, line: dict[str, object], why: str
+) -> None:
+    good = {"ts": 1, "id.orig_h": "10.0.0.1", "id.resp_h": "10.0.0.2", "id.resp_p": 502, "orig_pkts": "9" * 30}
+    Path("conn.log").write_text(json.dumps(good | line) + "\n" + json.dumps(good) + "\n")
+    code, told = said("import", "conn.log")
+    assert (code, why in told, "1 statement" in told) == (0, True, True)

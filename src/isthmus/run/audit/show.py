@@ -69,7 +69,8 @@ def _asset(store: AuditStore, said: str) -> None:
     for decided in store.all(AssetDecided):
         if decided.path.rpartition("/")[2] in one.aliases:
             print(
-                f"{moment(decided.said_ns)} {decided.by}: {decided.decision} {decided.fields or ''} ({decided.reason})"
+                f"{moment(decided.said_ns)} {decided.by}: {decided.decision} {decided.fields or ''}"
+                f"{f' until {day(decided.until_ns - 1)}' if decided.until_ns else ''} ({decided.reason})"
             )
 
 

@@ -118,6 +118,7 @@ def decide(
         decision=form.get("decision", ""),
         fields=fields,
         reason=form.get("reason", ""),
+        until=form.get("until", ""),
     )
     return see(form.get("back", "/assets"))
 
