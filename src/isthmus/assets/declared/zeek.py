@@ -159,16 +159,19 @@ def _first(row: Mapping[str, str], names: tuple[str, ...]) -> str:
 
 
 def _time(row: Mapping[str, str], usual_ns: int) -> int | None:
-    """Seconds since 1970 as Zeek writes them, milliseconds as Malcolm does, or ISO 8601."""
+    """Seconds since 1970 as Zeek writes them, milliseconds as Malcolm does, or ISO 8601; None for what is no time."""
     text = _first(row, _TIME)
-    if not text:
-        return usual_ns
+    found = _moment(text) if text else usual_ns
+    return found if found is not None and 0 <= found < _LAST_NS else None
+
+
+def _moment(text: str) -> int | None:
+    seconds, _, part = text.partition(".")
     try:
-        seconds, _, part = text.partition(".")
         whole = int(seconds)
-        milliseconds = whole > 10_000_000_000  # noqa: PLR2004  as seconds it were the year 2286
-        found = whole * 1_000_000 if milliseconds else whole * NS_PER_S + int((part + "000000000")[:9])
-        return found if 0 <= found < _LAST_NS else None
+        if whole > 10_000_000_000:  # noqa: PLR2004  milliseconds: as seconds it were the year 2286
+            return whole * 1_000_000
+        return whole * NS_PER_S + int((part + "000000000")[:9])
     except ValueError:
         from isthmus.model.time import parse as moment  # noqa: PLC0415  the name is taken here
 
@@ -213,6 +216,7 @@ def _flow(  # noqa: PLR0913, PLR0917  as above
     function = "" if log == "conn" else _first(row, _FUNCTION)
     said = _first(row, ("service", "network.protocol")) if log == "conn" else log
     service = _SERVICES.get(said, said.split(",")[0])
+    port = _first(row, _PORT)
     transport = _first(row, ("proto", "network.transport")) or "tcp"
     return FlowSeen(
         path=beside(plant, "flow-seen", digest(source, client, server, transport, port, service, function)),
@@ -223,7 +227,7 @@ def _flow(  # noqa: PLR0913, PLR0917  as above
         client=client,
         server=server,
         transport="" if function else transport,
-        port=_number(_first(row, _PORT), _LAST_PORT) or 0,
+        port=_number(port, _LAST_PORT) or 0,
         service=service,
         function=function,
         act=_act(function),
