@@ -208,6 +208,19 @@ def test_a_decision_needs_a_reason_and_the_right_and_stands_in_the_history(
     assert security.post("/act/asset", data={**form, "form": mine, "reason": "no"}).status_code == 403
 
 
+def test_a_decision_may_be_for_a_time_to_come(security: TestClient[Litestar]) -> None:
+    page = security.get("/asset/a0003").text
+    assert 'type="date" name="until"' in page
+    form = {"form": token(page), "kind": "asset", "name": "a0003", "decision": "accept", "reason": "till the shutdown"}
+    for wrong in ("2001-01-01", "soon", "2999-01-01"):
+        assert security.post("/act/asset", data={**form, "until": wrong}).status_code == 400
+    assert "till the shutdown" not in security.get("/asset/a0003").text
+    assert security.post("/act/asset", data={**form, "until": "2199-12-30"}).status_code == 200
+    page = security.get("/asset/a0003").text
+    assert "accepted until" in page
+    assert "2199" in page
+
+
 def test_the_map_draws_zones_as_bands_with_safety_below(security: TestClient[Litestar]) -> None:
     page = security.get("/assets/map").text
     bands = [part.split("<", 1)[0] for part in page.split('class="zone"')[1:]]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from isthmus.assets.roles import named as role_named
 from isthmus.model.equipment import named
 from isthmus.model.records.assets import AssetDecided, AssetKnown, Field
+from isthmus.model.time import to_datetime
 
 
 def with_decisions(assets: Sequence[AssetKnown], decided: Iterable[AssetDecided]) -> list[AssetKnown]:
@@ -18,6 +19,29 @@ def with_decisions(assets: Sequence[AssetKnown], decided: Iterable[AssetDecided]
         if name and one.decision == "set":
             by_alias[name].append(one)
     return [_applied(asset, [one for alias in asset.aliases for one in by_alias.get(alias, ())]) for asset in assets]
+
+
+def ended(decided: Iterable[AssetDecided], now_ns: int) -> list[AssetDecided]:
+    """Acceptances and dismissals whose time is over, as decisions to look again from that moment on.
+
+    The same decisions give the same ones, wherever and however often they are judged.
+    """
+    newest: dict[str, AssetDecided] = {}
+    for one in sorted(decided, key=lambda each: (each.said_ns, each.ordinal)):
+        if one.decision in ("accept", "dismiss", "reopen") and not one.gone:
+            newest[one.path] = one
+    return [
+        AssetDecided(
+            path=one.path,
+            time_ns=one.until_ns,
+            decision="reopen",
+            reason=f"{one.by} decided it until {to_datetime(one.until_ns - 1).date().isoformat()}: {one.reason}",
+            by="isthmus",
+            said_ns=one.until_ns,
+        )
+        for one in newest.values()
+        if one.decision != "reopen" and 0 < one.until_ns <= now_ns
+    ]
 
 
 def baseline(decided: Iterable[AssetDecided]) -> frozenset[str] | None:

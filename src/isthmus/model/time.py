@@ -77,3 +77,20 @@ def iso(time_ns: int) -> str:
     while fraction.endswith("000"):
         fraction = fraction[:-3]
     return f"{text}.{fraction}Z"
+
+
+def end_of_day(text: str) -> int:
+    """The moment at which a day ends, UTC. Raises ValueError in plain words for what is no day of this or the next century.
+
+    >>> iso(end_of_day("2027-03-31"))
+    '2027-04-01T00:00:00Z'
+    """
+    try:
+        day = datetime.strptime(text.strip(), "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        msg = f"{text!r} is no date; write it as 2027-03-31"
+        raise ValueError(msg) from error
+    if not 1970 <= day.year < 2200:  # noqa: PLR2004  what nanoseconds hold, with room
+        msg = f"{text!r} is no date that means anything; write it as 2027-03-31"
+        raise ValueError(msg)
+    return from_datetime(day) + NS_PER_DAY

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from isthmus.assets.cisa import by_zone
 from isthmus.model.inventory import ATTRIBUTES, FINDINGS, ROLES, spoken
-from isthmus.model.records.assets import AssetAdvised, AssetFinding, AssetKnown
+from isthmus.model.records.assets import AssetAdvised, AssetDecided, AssetFinding, AssetKnown
 from isthmus.run.audit_words import day, identity, moment
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def report(store: AuditStore, now_ns: int) -> str:
         _sums(assets, work, advised, scores[0].score),
         "<h2>What needs a decision, the worst first</h2>",
         _findings(work, store.source_names()),
+        "<h2>What was accepted</h2>",
+        _accepted(findings, states, store.all(AssetDecided)),
         "<h2>Known weaknesses</h2>",
         _advised(assets, advised),
         "<h2>What stands on the floor</h2>",
@@ -115,6 +117,25 @@ def _findings(work: Sequence[AssetFinding], names: dict[str, str]) -> str:
         )
     more = f"<p>{len(work) - _SHOWN:,} more stand in the record.</p>" if len(work) > _SHOWN else ""
     return f"<table><tr><th>Severity</th><th>Finding</th><th>Next step</th></tr>{''.join(rows)}</table>{more}"
+
+
+def _accepted(findings: Sequence[AssetFinding], states: dict[str, str], decided: Sequence[AssetDecided]) -> str:
+    """What somebody answers for, with the reason and the day until which it holds."""
+    newest = {one.path: one for one in decided if one.decision in ("accept", "dismiss")}
+    rows = [
+        (
+            states[_id(one)],
+            one.title,
+            f"{said.by}, {day(said.said_ns)}: {said.reason}",
+            day(said.until_ns - 1) if said.until_ns else "for ever",
+        )
+        for one in findings
+        if states[_id(one)] != "staged" and (said := newest.get(one.path))
+    ]
+    if not rows:
+        return "<p>Nothing was accepted or dismissed.</p>"
+    more = f"<p>{len(rows) - _SHOWN:,} more stand in the record.</p>" if len(rows) > _SHOWN else ""
+    return _table(("Decision", "Finding", "By whom and why", "Until"), rows[:_SHOWN]) + more
 
 
 def _advised(assets: Sequence[AssetKnown], advised: dict[str, AssetAdvised]) -> str:

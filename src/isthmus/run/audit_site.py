@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+from isthmus.assets.decided import ended
 from isthmus.model.errors import DatabaseAway
 from isthmus.model.records import Record
 from isthmus.model.records.assets import AssetDecided, AssetSeen, FlowSeen
@@ -26,6 +27,7 @@ from isthmus.site.site import Site
 
 _SAID: Final = (AssetSeen, FlowSeen, AssetDecided, DeviceIdentified)
 _LOOK_S: Final = 3.0
+_ENDINGS_S: Final = 60.0
 _SELDOM_S: Final = 600.0
 _SHARE: Final = 20
 """Judging takes at most one part in so many of a core."""
@@ -39,6 +41,7 @@ class SiteAudit(AuditFacts):
         self._site = site
         self._read_to = 0
         self._owed = False
+        self._look_at = 0.0
         self.settings = Settings(
             path=site.plant.path,
             name=site.plant.name,
@@ -58,6 +61,7 @@ class SiteAudit(AuditFacts):
 
     def judge(self) -> None:
         """Judge anew where something was said since the last time that it was done; at first, where anything ever was."""
+        self._end_decisions()
         first, end = self._read_to, self._site.log.position
         self._site.catch_up()  # the tables hold what is counted here
         self._owed = self._owed or self._was_said(first)
@@ -65,6 +69,14 @@ class SiteAudit(AuditFacts):
         if self._owed:
             judge(self)
             self._owed = False
+
+    def _end_decisions(self) -> None:
+        """Look again at what was accepted for a time that is over."""
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + _ENDINGS_S
+            self._site.catch_up()
+            if over := ended(self.all(AssetDecided), time.time_ns()):
+                self.append(over)
 
     def _was_said(self, first: int) -> bool:
         if first:

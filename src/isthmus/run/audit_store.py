@@ -14,6 +14,7 @@ import fcntl
 import gzip
 import hashlib
 import sqlite3
+import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,12 +24,11 @@ from typing import Any, Final, Self
 import msgspec
 
 from isthmus.assets.csaf import Library
+from isthmus.assets.decided import ended
 from isthmus.model.equipment import beside
 from isthmus.model.errors import IsthmusError, UsageError
 from isthmus.model.records import Record
-from isthmus.model.records.assets import (
-    SourceRead,
-)
+from isthmus.model.records.assets import AssetDecided, SourceRead
 from isthmus.run.audit_facts import AuditFacts, Settings
 from isthmus.site import views as folder_of_views
 from isthmus.site.records_log import RecordsLog
@@ -67,6 +67,8 @@ class AuditStore(AuditFacts):
         self.log = RecordsLog(folder / "log")
         self.views = self._views()
         self.views.catch_up(self.log)
+        if over := ended(self.all(AssetDecided), time.time_ns()):
+            self.append(over)
 
     def __enter__(self) -> Self:
         return self

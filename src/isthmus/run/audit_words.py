@@ -21,9 +21,10 @@ _EVERY_S: Final = 0.5
 
 
 def folder(parser: argparse.ArgumentParser, option: str = "--into") -> None:
-    """The option that names the audit's folder."""
+    """The option that names the audit's folder; the other of its two names is taken as well."""
     parser.add_argument(
         option,
+        "--from" if option == "--into" else "--into",
         dest="folder",
         type=Path,
         default=FOLDER,

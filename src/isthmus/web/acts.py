@@ -15,6 +15,7 @@ from isthmus.model.equipment import beside
 from isthmus.model.plant import Machine
 from isthmus.model.records.assets import AssetDecided
 from isthmus.model.records.people import JobStarted, JobStopped, LotGiven, ParkedDecided, QuantityCorrected, ReasonGiven
+from isthmus.model.time import end_of_day
 from isthmus.web.accounts import Person
 from isthmus.web.figures import orders, states
 from isthmus.web.figures.stops import reasons_for
@@ -214,9 +215,17 @@ def decide(house: House, person: Person, key: str, decision: str, note: str) -> 
 
 
 def decide_asset(  # noqa: PLR0913  one form
-    house: House, person: Person, *, kind: str, name: str, decision: str, fields: dict[str, str], reason: str
+    house: House,
+    person: Person,
+    *,
+    kind: str,
+    name: str,
+    decision: str,
+    fields: dict[str, str],
+    reason: str,
+    until: str = "",
 ) -> None:
-    """Decide on a finding or an asset, or say what people know of it; always with a reason."""
+    """Decide on a finding or an asset, perhaps for a time, or say what people know of it; always with a reason."""
     demand(person, "asset decisions")
     table = {"asset": "assets_known", "finding": "assets_findings"}.get(kind)
     if table is None or decision not in ("accept", "dismiss", "reopen", "set"):
@@ -227,8 +236,14 @@ def decide_asset(  # noqa: PLR0913  one form
         raise ClientException(detail="Fill in at least one field.")
     if not reason.strip():
         raise ClientException(detail="Say in a few words why; it stands in the history.")
+    try:
+        ends_ns = end_of_day(until) if until.strip() and decision in ("accept", "dismiss") else 0
+    except ValueError as error:
+        raise ClientException(detail=f"{error}.") from error
     with house.saying:
         now = house.clock()
+        if 0 < ends_ns <= now:
+            raise ClientException(detail="Choose a day to come, or none for ever.")
         house.site.append(
             [
                 AssetDecided(
@@ -239,6 +254,7 @@ def decide_asset(  # noqa: PLR0913  one form
                     reason=_short(reason),
                     by=person.name,
                     said_ns=now,
+                    until_ns=ends_ns,
                 )
             ]
         )

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_advisories import BRANCHES, asset, document
 
 from isthmus.assets.advisories import advise
@@ -209,3 +211,35 @@ def test_a_date_that_cannot_be_makes_no_advisory_newer(tmp_path: Path, said: str
     assert (known.documents, known.newest) == (2, "2024-10-01")
     assert why in known.told[0]
     assert known.told[0].startswith("b.json: document.tracking.current_release_date")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def places(told: object, here: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """Every place of a document."""
+    items = told.items() if isinstance(told, dict) else enumerate(told) if isinstance(told, list) else ()
+    return [here, *(place for key, value in items for place in places(value, (*here, key)))]
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_a_document_with_anything_anywhere_is_read_or_told(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    told = related()
+    *above, last = data.draw(st.sampled_from(places(told)[1:]))
+    inner: Any = told
+    for key in above:
+        inner = inner[key]
+    inner[last] = data.draw(JSON)
+    folder = tmp_path_factory.mktemp("csaf")
+    (folder / "0.json").write_text(json.dumps(document(BRANCHES)))
+    (folder / "1.json").write_text(json.dumps(told))
+    known = load(folder)
+    assert known.documents == 2 or "1.json is no CSAF 2.0 advisory and was left out" in known.told[0]
+    assert advise(asset("6ES7 315-2EH14-0AB0", "V3.2.7"), known).answer == "affected"

@@ -175,3 +175,37 @@ def test_a_decision_that_cannot_be_is_refused(said: Said, words: tuple[str, ...]
         code, told = int(stopped.code or 0), why
     assert (code, why in told) == (2, True)
     assert "decision" not in said("show", "A")[1]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ({"ts": 900_000_000_000_000_000}, "line 1: '900000000000000000' is no time"),
+        ({"ts": -5}, "line 1: '-5' is no time"),
+        ({"id.resp_p": 99_999_999}, "line 1: '99999999' is no port"),
+        ({"id.resp_p": "²"}, "line 1: '²' is no port"),
+    ],
+)
+def test_numbers_of_a_log_that_cannot_be_are_told_and_cost_no_other_line(
+    said: Said, line: dict[str, object], why: str
+) -> None:
+    good = {"ts": 1, "id.orig_h": "10.0.0.1", "id.resp_h": "10.0.0.2", "id.resp_p": 502, "orig_pkts": "9" * 30}
+    Path("conn.log").write_text(json.dumps(good | line) + "\n" + json.dumps(good) + "\n")
+    code, told = said("import", "conn.log")
+    assert (code, why in told, "1 statement" in told) == (0, True, True)
+
+
+@pytest.mark.parametrize("wrong", ["70000", "-1", "80x"])
+def test_a_port_that_is_none_is_refused_before_anything_is_served(
+    said: Said, wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        said("pages", f"--port={wrong}")
+    assert f"{wrong!r} is no port" in capsys.readouterr().err
+
+
+def test_every_verb_knows_the_folder_by_either_name(said: Said) -> None:
+    Path("list.csv").write_text("name,address\nA,10.0.0.1\n")
+    said("import", "list.csv", "--into", "mine")
+    assert "1 of 1 assets" in said("list", "--from", "mine")[1]
+    assert said("report", "r.html", "--into", "mine")[0] == 0

@@ -25,6 +25,10 @@ from isthmus.model.time import NS_PER_S
 
 _UNSET: Final = frozenset({"-", "(empty)", ""})
 _LONGEST_LINE: Final = 1 << 20
+_LAST_PORT: Final = 65_535
+_MOST_PACKETS: Final = 1 << 48
+_LAST_NS: Final = 7_258_118_400 * NS_PER_S
+"""The year 2200: what lies behind it is no time, and hardly fits 64 bits."""
 _CLIENT: Final = ("id.orig_h", "source.ip", "source_h", "srcIp", "zeek.orig_h")
 _SERVER: Final = ("id.resp_h", "destination.ip", "destination_h", "dstIp", "zeek.resp_h")
 _PORT: Final = ("id.resp_p", "destination.port", "destination_p", "dstPort")
@@ -98,6 +102,10 @@ def read(plant: str, path: Path, source: str, time_ns: int) -> FromLog:
         if when is None:
             wrong.append(f"line {line}: {_first(row, _TIME)!r} is no time")
             continue
+        port = _first(row, _PORT)
+        if port and _number(port, _LAST_PORT) is None:
+            wrong.append(f"line {line}: {port!r} is no port")
+            continue
         found = _statement(plant, source, line, log, row, when)
         if found is not None:
             seen_by[found.path] = found if found.path not in seen_by else _later(seen_by[found.path], found.last_ns)
@@ -151,12 +159,15 @@ def _first(row: Mapping[str, str], names: tuple[str, ...]) -> str:
 
 
 def _time(row: Mapping[str, str], usual_ns: int) -> int | None:
-    """Seconds since 1970 as Zeek writes them, milliseconds as Malcolm does, or ISO 8601."""
+    """Seconds since 1970 as Zeek writes them, milliseconds as Malcolm does, or ISO 8601; None for what is no time."""
     text = _first(row, _TIME)
-    if not text:
-        return usual_ns
+    found = _moment(text) if text else usual_ns
+    return found if found is not None and 0 <= found < _LAST_NS else None
+
+
+def _moment(text: str) -> int | None:
+    seconds, _, part = text.partition(".")
     try:
-        seconds, _, part = text.partition(".")
         whole = int(seconds)
         if whole > 10_000_000_000:  # noqa: PLR2004  milliseconds: as seconds it were the year 2286
             return whole * 1_000_000
@@ -216,11 +227,11 @@ def _flow(  # noqa: PLR0913, PLR0917  as above
         client=client,
         server=server,
         transport="" if function else transport,
-        port=int(port) if port.isdigit() else 0,
+        port=_number(port, _LAST_PORT) or 0,
         service=service,
         function=function,
         act=_act(function),
-        packets=_number(row.get("orig_pkts", "")) + _number(row.get("resp_pkts", "")),
+        packets=(_number(row.get("orig_pkts", "")) or 0) + (_number(row.get("resp_pkts", "")) or 0),
         initiated=True,
     )
 
@@ -236,8 +247,10 @@ def _act(function: str) -> str:
     return "read" if "read" in word else "other"
 
 
-def _number(text: str) -> int:
-    return int(text) if text.isdigit() else 0
+def _number(text: str, most: int = _MOST_PACKETS) -> int | None:
+    """A whole number in plain digits up to `most`; None for anything else."""
+    plain = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
+    return int(text) if plain and int(text) <= most else None
 
 
 def _later(one: AssetSeen, last_ns: int) -> AssetSeen:

@@ -205,3 +205,5 @@ class AssetDecided(Record, frozen=True, kw_only=True):
     reason: str
     by: str
     said_ns: int
+    until_ns: int = 0
+    """For `accept` and `dismiss` when that ends and it is to be looked at again; 0 for never."""

@@ -5,8 +5,10 @@
     isthmus audit accept 192.168.10.120 --set owner="Line 2" --set criticality=high --reason "walk-through"
     isthmus audit accept --baseline --reason "commissioned 2026-11-20"  what speaks now is normal
     isthmus audit accept --everything --reason "first walk-through"     every staged asset
+    isthmus audit accept 3f9c2d1a7b10 --until 2027-03-31 --reason "until the new switch is in"
 
-Each is kept for ever with who said it and why; --reopen takes an acceptance back.
+Each is kept for ever with who said it and why; --reopen takes an acceptance back, and the day after --until
+it waits for a person again.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from isthmus.model.equipment import beside
 from isthmus.model.errors import UsageError
+from isthmus.model.time import end_of_day
 from isthmus.run.audit_words import fields_given, folder, identity, named_person, one_asset, person
 
 if TYPE_CHECKING:
@@ -36,8 +39,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     way.add_argument("--dismiss", action="store_true", help="it is none, instead of accepted")
     way.add_argument("--reopen", action="store_true", help="look at it again")
     way.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="what a field of the asset is")
+    parser.add_argument(
+        "--until",
+        type=_day,
+        default=0,
+        metavar="DATE",
+        help="accepted or dismissed to the end of this day (UTC), as 2027-03-31",
+    )
     parser.add_argument("--baseline", action="store_true", help="accept all conversations seen so far as normal")
     parser.add_argument("--everything", action="store_true", help="accept every staged asset")
+
+
+def _day(text: str) -> int:
+    """The end of a day to come. Raises ArgumentTypeError for what is none."""
+    try:
+        end_ns = end_of_day(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if end_ns <= time.time_ns():
+        msg = f"{text} is over"
+        raise argparse.ArgumentTypeError(msg)
+    return end_ns
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,6 +71,9 @@ def run(args: argparse.Namespace) -> int:
         msg = "say why with --reason; whoever reads the history will ask"
         raise UsageError(msg)
     args.by = named_person(args)
+    if args.until and (args.reopen or args.set or args.baseline):
+        msg = "--until goes with accepting or dismissing a finding or an asset"
+        raise UsageError(msg)
     if (args.dismiss or args.reopen or args.set) and (args.baseline or args.everything or not args.which):
         msg = "--dismiss, --reopen and --set speak of one finding or asset: name it, without --baseline or --everything"
         raise UsageError(msg)
@@ -96,6 +121,7 @@ def _decisions(store: AuditStore, args: argparse.Namespace) -> list[AssetDecided
                 reason=args.reason,
                 by=args.by,
                 said_ns=now,
+                until_ns=args.until,
             )
             for row in staged
         ]
@@ -114,6 +140,7 @@ def _decisions(store: AuditStore, args: argparse.Namespace) -> list[AssetDecided
                 reason=args.reason,
                 by=args.by,
                 said_ns=now,
+                until_ns=args.until,
             )
         )
     return out

@@ -69,8 +69,15 @@ def _asset(store: AuditStore, said: str) -> None:
     for decided in store.all(AssetDecided):
         if decided.path.rpartition("/")[2] in one.aliases:
             print(
-                f"{moment(decided.said_ns)} {decided.by}: {decided.decision} {decided.fields or ''} ({decided.reason})"
+                f"{moment(decided.said_ns)} {decided.by}: {decided.decision}{_said(decided.fields)}"
+                f"{f' until {day(decided.until_ns - 1)}' if decided.until_ns else ''} ({decided.reason})"
             )
+
+
+def _said(fields: dict[str, str]) -> str:
+    """What was decided of which fields; the digest of what an answer was of is for programs."""
+    told = ", ".join(f"{name} {value}" for name, value in fields.items() if name != "of")
+    return f" {told}" if told else ""
 
 
 def _complete(store: AuditStore) -> None:

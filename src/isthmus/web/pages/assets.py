@@ -133,6 +133,7 @@ def decide(
         decision=form.get("decision", ""),
         fields=fields,
         reason=form.get("reason", ""),
+        until=form.get("until", ""),
     )
     return see(form.get("back", "/assets"))
 
