@@ -13,7 +13,7 @@ from isthmus.cli import main
 from isthmus.model.errors import StoreDamaged, UsageError
 from isthmus.model.query import Raw
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
-from isthmus.model.time import NS_PER_DAY, NS_PER_S
+from isthmus.model.time import NS_PER_DAY, NS_PER_S, iso
 from isthmus.run import hand_history
 from isthmus.site.config import HistorianSection
 from isthmus.site.historian.backup import backup, restore
@@ -127,7 +127,7 @@ def test_a_correction_that_the_holder_of_history_does_not_take_is_not_called_don
     history: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hand_history, "_LONGEST_S", 0.5)
-    right = ["correct", "plc/speed", "2025-11-08T00:00:00Z", "1", "--by", "Ann", "--why", "wrong"]
+    right = ["correct", "plc/speed", iso(T0 + NS_PER_DAY // 4), "1", "--by", "Ann", "--why", "wrong"]
     with Store(history, background=False):
         assert main(["history", "--data", str(history.parent), *right]) != 0
     assert "the site did not take" in capsys.readouterr().err

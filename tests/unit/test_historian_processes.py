@@ -89,6 +89,7 @@ def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path: Path) -> N
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 def test_sixty_kills_in_every_phase_lose_and_double_nothing(tmp_path: Path) -> None:
     for seed, seal_rows in enumerate([1000, 8000, 40_000]):
         killed_and_counted(tmp_path / str(seed), kills=20, seal_rows=seal_rows, seed=seed)
