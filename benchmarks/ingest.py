@@ -36,13 +36,13 @@ from isthmus.model.query import Last
 from isthmus.model.samples import Series, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_S
 from isthmus.run.wings import folds_of
-from isthmus.site.certificates import Certificates
-from isthmus.site.folds import FoldRunner
+from isthmus.site.folding.folds import FoldRunner
+from isthmus.site.folding.unit import Unit
 from isthmus.site.historian.store import UPKEEP, Store
-from isthmus.site.ingest import Ingest
-from isthmus.site.link import LinkServer
+from isthmus.site.intake.certificates import Certificates
+from isthmus.site.intake.ingest import Ingest
+from isthmus.site.intake.link import LinkServer
 from isthmus.site.site import Site
-from isthmus.site.unit import Unit
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import Dictionary, source_id
 

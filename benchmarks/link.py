@@ -25,8 +25,8 @@ from isthmus.edge.gate import Gate
 from isthmus.edge.source import Tag
 from isthmus.edge.uplink import Uplink
 from isthmus.model.samples import TagInfo, ValueKind, columns
-from isthmus.site.certificates import Certificates
-from isthmus.site.link import LinkServer
+from isthmus.site.intake.certificates import Certificates
+from isthmus.site.intake.link import LinkServer
 from isthmus.wire import frame as frames
 from isthmus.wire import tls
 from isthmus.wire.frame import FrameKind

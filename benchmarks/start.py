@@ -13,7 +13,7 @@ from pathlib import Path
 from isthmus.model.records.production import StateChanged
 from isthmus.model.states import State
 from isthmus.model.time import NS_PER_S
-from isthmus.site.records_log import RecordsLog, _Entry
+from isthmus.site.records.records_log import RecordsLog, _Entry
 
 SHORT, LONG = 100_000, 1_000_000
 AT_ONCE = 5_000

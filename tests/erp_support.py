@@ -27,9 +27,9 @@ from isthmus.model.records.business import ErpItem, JobOrdered, Step
 from isthmus.model.records.production import RunSettled
 from isthmus.model.time import NS_PER_S
 from isthmus.site import views as folder_of_views
-from isthmus.site.database import Database
-from isthmus.site.records_log import RecordsLog
-from isthmus.site.views_db import Views
+from isthmus.site.records.database import Database
+from isthmus.site.records.records_log import RecordsLog
+from isthmus.site.records.views_db import Views
 
 R = TypeVar("R", bound=Record)
 

@@ -14,8 +14,8 @@ from isthmus.model.plant import Plant
 from isthmus.model.records import Record
 from isthmus.model.samples import TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_S
-from isthmus.site.folds import FoldRunner
-from isthmus.site.ingest import Ingest
+from isthmus.site.folding.folds import FoldRunner
+from isthmus.site.intake.ingest import Ingest
 from isthmus.site.site import Site
 from isthmus.site.views.facts import records
 from isthmus.wire import frame as frames

@@ -32,7 +32,7 @@ from isthmus.model.states import State
 from isthmus.model.time import NS_PER_MINUTE, NS_PER_S
 from isthmus.site.historian.store import Store
 from isthmus.site.namespace import Last
-from isthmus.site.postgresql import PostgresDatabase
+from isthmus.site.records.postgresql import PostgresDatabase
 from isthmus.site.site import Site
 from isthmus.web.accounts import Accounts, Cost, Person
 from isthmus.web.app import make_app

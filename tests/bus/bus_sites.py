@@ -11,9 +11,9 @@ from pathlib import Path
 from nats_servers import Server
 
 from isthmus.model.records.people import JobStarted
-from isthmus.site.buses.nats import NatsSection
-from isthmus.site.publisher import Publisher
-from isthmus.site.spool import Spool
+from isthmus.site.publish.buses.nats import NatsSection
+from isthmus.site.publish.publisher import Publisher
+from isthmus.site.publish.spool import Spool
 from spine import MONDAY, Spine, body, dictionary, of_events
 
 PLANT = "acme/northgate"

@@ -17,11 +17,11 @@ from nats_servers import OLD, Server, kept, one
 from isthmus.cli import main
 from isthmus.model.query import Raw
 from isthmus.model.records.site import BusChanged, BusMissed
-from isthmus.site.bus import READER, Lane
-from isthmus.site.bus_reader import BusReader
-from isthmus.site.buses.nats import NatsSection
-from isthmus.site.certificates import Member
-from isthmus.site.speakers import Speakers
+from isthmus.site.intake.bus_reader import BusReader
+from isthmus.site.intake.certificates import Member
+from isthmus.site.intake.speakers import Speakers
+from isthmus.site.publish.bus import READER, Lane
+from isthmus.site.publish.buses.nats import NatsSection
 from isthmus.wire import frame as frames
 from isthmus.wire import tls
 from isthmus.wire.frame import source_id
@@ -81,7 +81,7 @@ def test_what_the_bus_kept_without_our_hearing_of_it_is_not_published_again_howe
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The bus forgets ids after two minutes: `duplicates_s` could not be less, so the ids are taken from it.
-    monkeypatch.setattr("isthmus.site.publisher._REMEMBERED_NS", 0)
+    monkeypatch.setattr("isthmus.site.publish.publisher._REMEMBERED_NS", 0)
     with publishing(tmp_path / "site", section(server)) as site:
         site.take(4)
         publisher = site.begin()
@@ -249,7 +249,7 @@ def parts(spine: Spine) -> list[int]:
 def test_a_bus_that_is_down_for_too_long_costs_the_oldest_counted_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("isthmus.site.spool._SEGMENT", 2_000)
+    monkeypatch.setattr("isthmus.site.publish.spool._SEGMENT", 2_000)
     bus = NatsSection(servers=("nats://127.0.0.1:1",), retry_s=0.05, retry_most_s=0.05)
     with publishing(tmp_path / "site", bus) as site:
         site.spool._keep_bytes = 6_000

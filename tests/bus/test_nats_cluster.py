@@ -13,7 +13,7 @@ import pytest
 from bus_sites import PLANT, Publishing, published, publishing, section, wait_for
 from nats_servers import Server, kept, three
 
-from isthmus.site.publisher import Publisher
+from isthmus.site.publish.publisher import Publisher
 from isthmus.wire.frame import source_id
 from spine import EPOCH
 

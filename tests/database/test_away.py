@@ -15,9 +15,9 @@ from isthmus.model.errors import DatabaseAway
 from isthmus.model.records.people import JobStarted, SiteCut
 from isthmus.model.time import NS_PER_S
 from isthmus.plantfile import read
-from isthmus.site import far_views, postgresql
-from isthmus.site.postgresql import PostgresDatabase
-from isthmus.site.refusal import Refusal
+from isthmus.site.intake.refusal import Refusal
+from isthmus.site.records import far_views, postgresql
+from isthmus.site.records.postgresql import PostgresDatabase
 from isthmus.web.accounts import Person
 from isthmus.web.app import make_app
 from isthmus.web.config import WebSection

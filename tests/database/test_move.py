@@ -10,9 +10,9 @@ import pytest
 from isthmus.cli import main
 from isthmus.model.records.people import JobStarted
 from isthmus.site.historian.store import Store
-from isthmus.site.postgresql import PostgresDatabase
-from isthmus.site.records_log import RecordsLog
-from isthmus.site.views_db import Views
+from isthmus.site.records.postgresql import PostgresDatabase
+from isthmus.site.records.records_log import RecordsLog
+from isthmus.site.records.views_db import Views
 from isthmus.web.accounts import Accounts, Cost, Person
 from postgres import Cluster
 from spine import MONDAY

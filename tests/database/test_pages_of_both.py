@@ -28,9 +28,9 @@ from isthmus.model.records.production import LotPart, LotUsed, RunSettled
 from isthmus.model.records.site import BusChanged, BusMissed, SourceRefused
 from isthmus.model.time import NS_PER_S
 from isthmus.site import views as folder_of_views
-from isthmus.site.database import Parameters
-from isthmus.site.postgresql import PostgresDatabase
-from isthmus.site.views_db import Views
+from isthmus.site.records.database import Parameters
+from isthmus.site.records.postgresql import PostgresDatabase
+from isthmus.site.records.views_db import Views
 from postgres import Cluster
 from web_world import Visitor
 

@@ -19,7 +19,7 @@ from isthmus.enterprise.erps import kinds as erp_kinds
 from isthmus.model import status
 from isthmus.model.records import kinds
 from isthmus.plantfile import KINDED, Sections, load
-from isthmus.site.buses import kinds as bus_kinds
+from isthmus.site.publish.buses import kinds as bus_kinds
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

@@ -27,7 +27,7 @@ from isthmus.edge.identify.protocols import askings
 from isthmus.edge.identify.round import Rules, Visit, ask_all
 from isthmus.model.records.assets import AssetKnown, AssetSeen, FlowSeen
 from isthmus.model.zones import Zone, ZoneKind
-from isthmus.run.audit_store import AuditStore
+from isthmus.run.auditing.store import AuditStore
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / "tests" / "peers"

@@ -16,8 +16,8 @@ from isthmus.edge.buffer import Buffer
 from isthmus.edge.gate import Gate
 from isthmus.edge.uplink import Uplink
 from isthmus.model.samples import TagInfo, ValueKind
-from isthmus.site.certificates import Certificates
-from isthmus.site.link import LinkServer
+from isthmus.site.intake.certificates import Certificates
+from isthmus.site.intake.link import LinkServer
 
 CONDUIT = f"{PLANT}#conduit/uplink"
 

@@ -17,8 +17,8 @@ from isthmus.model.query import Raw
 from isthmus.plantfile import load
 from isthmus.run.carry import Trust, carry_back, carry_in, carry_out
 from isthmus.run.site import open_site
-from isthmus.site.certificates import Certificates
-from isthmus.site.speakers import Speakers
+from isthmus.site.intake.certificates import Certificates
+from isthmus.site.intake.speakers import Speakers
 
 
 def test_rows_go_by_stick_once_even_when_the_link_brings_them_again(place: Place, run: Run, tmp_path: Path) -> None:

@@ -495,7 +495,7 @@ def test_random_bytes_and_half_open_sockets_leave_the_door_open_for_others(
 
 
 def test_an_endless_body_is_cut_off(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isthmus.site.link.LONE_FRAME", MAX_BODY)
+    monkeypatch.setattr("isthmus.site.intake.link.LONE_FRAME", MAX_BODY)
 
     async def story() -> None:
         folder = place.enrolled() / "tls"

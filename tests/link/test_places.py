@@ -12,7 +12,7 @@ from counting import until
 from sites import Edge, Place, make_place, make_run, make_soon  # noqa: F401  fixtures
 from test_link import Run, counts
 
-from isthmus.site import link, places
+from isthmus.site.intake import link, places
 from isthmus.wire import tls
 from isthmus.wire.link import FRAMES, VERSION, VERSION_HEADER
 

@@ -23,7 +23,7 @@ from isthmus.run.carry import Door, carry_in, carry_out
 from isthmus.run.edge import read_by
 from isthmus.run.relay import run_relay
 from isthmus.run.site import open_site
-from isthmus.site.certificates import BY_HAND
+from isthmus.site.intake.certificates import BY_HAND
 from isthmus.site.site import Site
 from isthmus.wire import tls
 from isthmus.wire.frame import source_id

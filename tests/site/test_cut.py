@@ -20,7 +20,7 @@ from isthmus.model.records.edge import ConduitCut, ConduitReopened
 from isthmus.model.records.site import FramesMissing
 from isthmus.plantfile import load
 from isthmus.site.historian.store import Store
-from isthmus.site.records_log import RecordsLog
+from isthmus.site.records.records_log import RecordsLog
 from isthmus.web.accounts import Accounts, Person
 
 PASSWORD = "three words do well"  # noqa: S105  of a plant that exists for a test

@@ -14,10 +14,10 @@ from isthmus.cli import main
 from isthmus.model.records.edge import DeviceIdentified
 from isthmus.model.records.people import ReasonGiven
 from isthmus.plantfile import load
-from isthmus.run.audit_facts import AuditFacts
-from isthmus.run.audit_judge import Judged, judge
+from isthmus.run.auditing.facts import AuditFacts
+from isthmus.run.auditing.judge import Judged, judge
 from isthmus.run.site import open_site
-from isthmus.site import handed
+from isthmus.site.intake import handed
 from isthmus.site.site import Site
 
 PLANT = """
@@ -153,8 +153,8 @@ def test_a_record_that_cannot_be_judged_stops_nothing_and_is_judged_once_it_can(
             raise wrong.pop()
         return judge(facts)
 
-    monkeypatch.setattr("isthmus.run.audit_site.judge", first_not)
-    monkeypatch.setattr("isthmus.run.audit_site._LOOK_S", 0.1)
+    monkeypatch.setattr("isthmus.run.auditing.site.judge", first_not)
+    monkeypatch.setattr("isthmus.run.auditing.site._LOOK_S", 0.1)
 
     async def story() -> None:
         async with open_site(load(plant)) as site:

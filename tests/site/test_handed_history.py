@@ -19,8 +19,8 @@ from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_MINUTE, NS_PER_S, iso
 from isthmus.plantfile import load
 from isthmus.run.site import open_site
-from isthmus.site import handed
 from isthmus.site.historian.reader import Reader
+from isthmus.site.intake import handed
 from isthmus.site.site import Site
 
 EVER = 1 << 62

@@ -22,7 +22,7 @@ from isthmus.model.samples import TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_S
 from isthmus.plantfile import load
 from isthmus.run.site import open_site
-from isthmus.site.certificates import Certificates
+from isthmus.site.intake.certificates import Certificates
 from isthmus.site.site import Site
 
 PATH = "acme/northgate/machining/line-a/cnc-01"

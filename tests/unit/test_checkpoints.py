@@ -9,9 +9,9 @@ from test_folds import live, story
 
 from example_folds import PATH
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR
-from isthmus.site import checkpoints
-from isthmus.site.checkpoints import superfluous
-from isthmus.site.dictionaries import Dictionaries
+from isthmus.site.folding import checkpoints
+from isthmus.site.folding.checkpoints import superfluous
+from isthmus.site.intake.dictionaries import Dictionaries
 from memory_historian import MemoryTags
 from spine import MONDAY, Spine, dictionary
 

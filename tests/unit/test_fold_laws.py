@@ -16,8 +16,8 @@ from isthmus.model.records import Record
 from isthmus.model.records.people import QuantityCorrected, ReasonGiven
 from isthmus.model.samples import Batch, TagInfo
 from isthmus.model.time import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
-from isthmus.site.merge import History, Want
-from isthmus.site.unit import Unit
+from isthmus.site.folding.merge import History, Want
+from isthmus.site.folding.unit import Unit
 from isthmus.wire import frame as frames
 from memory_historian import MemoryHistorian, MemoryTags
 from spine import KINDS, MONDAY, Event, Spine, of_events, plain

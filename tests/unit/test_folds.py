@@ -15,7 +15,7 @@ from isthmus.model.records import Record
 from isthmus.model.records.people import QuantityCorrected, ReasonGiven
 from isthmus.model.records.production import Counted, Indicator, StateChanged, StopExplained
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
-from isthmus.site.graph import flow, in_order
+from isthmus.site.folding.graph import flow, in_order
 from spine import MONDAY, Event, Spine, body, dictionary, of_events
 
 HOUR, MINUTE, SECOND = NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S

@@ -15,10 +15,10 @@ from isthmus.model.records.production import Counted
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 from isthmus.site.config import HistorianSection
-from isthmus.site.corrections import correct, tell
 from isthmus.site.historian.corrections import Correction, Value
 from isthmus.site.historian.reader import Reader
 from isthmus.site.historian.store import Store
+from isthmus.site.intake.corrections import correct, tell
 from spine import MONDAY, Event, Spine
 
 T0 = 20_400 * NS_PER_DAY

@@ -15,7 +15,7 @@ from isthmus.model.errors import ErpAway, ErpRefuses
 from isthmus.model.records import Record
 from isthmus.model.records.business import ErpDiffers, ErpItem
 from isthmus.model.records.people import ParkedDecided
-from isthmus.site.postgresql import PostgresDatabase
+from isthmus.site.records.postgresql import PostgresDatabase
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=[pytest.mark.peer("postgresql"), pytest.mark.long])])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isthmus.model.time import NS_PER_HOUR, NS_PER_S
-from isthmus.site.progress import Progress, target
+from isthmus.site.folding.progress import Progress, target
 
 S, LATENESS, NOW = NS_PER_S, 5 * NS_PER_S, 1_000_000 * NS_PER_S
 

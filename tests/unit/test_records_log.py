@@ -10,8 +10,8 @@ import pytest
 
 from isthmus.model.records import Record
 from isthmus.model.records.edge import LinkChanged
-from isthmus.site import log_place, records_log
-from isthmus.site.records_log import Origin, RecordsLog, verify
+from isthmus.site.records import log_place, records_log
+from isthmus.site.records.records_log import Origin, RecordsLog, verify
 from isthmus.wire import frame as frames
 
 

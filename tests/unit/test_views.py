@@ -15,9 +15,9 @@ from isthmus.model.records.edge import LinkChanged
 from isthmus.model.records.production import Counted, StateChanged
 from isthmus.model.states import State
 from isthmus.site import views as found_views
-from isthmus.site.records_log import RecordsLog
+from isthmus.site.records.records_log import RecordsLog
+from isthmus.site.records.views_db import Views
 from isthmus.site.views.facts import Facts, records
-from isthmus.site.views_db import Views
 
 PATH = "acme/northgate/machining/line-a/cnc-01"
 

@@ -22,8 +22,8 @@ from isthmus.model.records.production import (
     StopExplained,
 )
 from isthmus.model.states import State
-from isthmus.site.database import Database, SqliteDatabase
-from isthmus.site.postgresql import PostgresDatabase
+from isthmus.site.records.database import Database, SqliteDatabase
+from isthmus.site.records.postgresql import PostgresDatabase
 from isthmus.site.views import found
 
 AT = "acme/north/area/line/m1"

@@ -14,8 +14,8 @@ from visits import make_silent  # noqa: F401  fixtures
 
 import web_world as worlds
 from isthmus.model.time import NS_PER_HOUR, NS_PER_S
-from isthmus.site.database import Database
-from isthmus.site.postgresql import PostgresDatabase
+from isthmus.site.records.database import Database
+from isthmus.site.records.postgresql import PostgresDatabase
 from isthmus.web.accounts import AccountRefused, Accounts, Cost, Look, Person
 from isthmus.web.config import WebSection, mistakes_in
 from isthmus.web.server import address, first_link

@@ -13,7 +13,7 @@ import web_world as worlds
 from isthmus.model.records.people import SiteCut
 from isthmus.model.records.site import SourceRefused
 from isthmus.model.time import NS_PER_S
-from isthmus.site.refusal import Refusal
+from isthmus.site.intake.refusal import Refusal
 from isthmus.web.accounts import Person
 from isthmus.web.figures.connections import all_connections
 from web_world import Visitor

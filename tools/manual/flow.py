@@ -5,7 +5,7 @@ from __future__ import annotations
 from isthmus.model.calendar import Calendar
 from isthmus.model.plant import Counter, KpiPolicy, Machine, Plant, StateRules
 from isthmus.run.wings import folds_of
-from isthmus.site.graph import flow
+from isthmus.site.folding.graph import flow
 
 
 def page() -> str:

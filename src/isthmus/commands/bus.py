@@ -18,7 +18,7 @@ from isthmus.model.time import iso
 
 if TYPE_CHECKING:
     from isthmus.plantfile import PlantFile
-    from isthmus.site.bus import BusSection
+    from isthmus.site.publish.bus import BusSection
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,8 +43,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _status(file: PlantFile) -> int:
-    from isthmus.site.bus import Lane  # noqa: PLC0415  heavy
-    from isthmus.site.publisher import read_marks  # noqa: PLC0415  as above
+    from isthmus.site.publish.bus import Lane  # noqa: PLC0415  heavy
+    from isthmus.site.publish.publisher import read_marks  # noqa: PLC0415  as above
 
     folder = file.site.data / "bus"
     marks = read_marks(folder)
@@ -63,7 +63,7 @@ def _status(file: PlantFile) -> int:
 
 
 async def _check(section: BusSection) -> int:
-    from isthmus.site.bus import connection  # noqa: PLC0415  heavy
+    from isthmus.site.publish.bus import connection  # noqa: PLC0415  heavy
 
     bus = connection(section)
     try:

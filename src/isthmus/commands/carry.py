@@ -72,7 +72,7 @@ async def _take_in(folder: Path, plant: PlantFile, *, unsealed: bool) -> Carried
     from isthmus.run.carry import Door, Trust, carry_in  # noqa: PLC0415  as above
     from isthmus.run.private import keep_private  # noqa: PLC0415  as above
     from isthmus.run.speakers import speakers_of  # noqa: PLC0415  as above
-    from isthmus.site.certificates import Certificates  # noqa: PLC0415  as above
+    from isthmus.site.intake.certificates import Certificates  # noqa: PLC0415  as above
 
     keep_private()
     certificates = Certificates(Path(plant.site.data) / "tls", plant.plant.path, plant.edge.conduit)

@@ -26,7 +26,7 @@ from isthmus.model.errors import UsageError
 
 if TYPE_CHECKING:
     from isthmus.plantfile import PlantFile
-    from isthmus.site.certificates import Certificates
+    from isthmus.site.intake.certificates import Certificates
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from isthmus.plantfile import load  # noqa: PLC0415  loads every room's sections
     from isthmus.run.enrol import enrol_edge  # noqa: PLC0415  loads httpx and cryptography
     from isthmus.run.private import keep_private  # noqa: PLC0415  as above
-    from isthmus.site.certificates import Certificates  # noqa: PLC0415  as above
+    from isthmus.site.intake.certificates import Certificates  # noqa: PLC0415  as above
 
     plant = load(args.file)
     keep_private()

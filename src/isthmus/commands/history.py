@@ -291,9 +291,9 @@ def _correct(folder: Path, args: argparse.Namespace) -> int:
     from isthmus.model.time import parse  # noqa: PLC0415  heavy
     from isthmus.run.hand_history import correct  # noqa: PLC0415  as above
     from isthmus.run.history import must_hold  # noqa: PLC0415  as above
-    from isthmus.site.handed_history import SaidRight  # noqa: PLC0415  as above
     from isthmus.site.historian.corrections import Correction, value_of  # noqa: PLC0415  as above
     from isthmus.site.historian.store import Store  # noqa: PLC0415  as above
+    from isthmus.site.intake.handed_history import SaidRight  # noqa: PLC0415  as above
 
     try:
         time_ns = parse(args.time)

@@ -18,7 +18,7 @@ from isthmus.model.time import from_datetime, to_datetime
 if TYPE_CHECKING:
     from isthmus.model.records.production import Indicator
     from isthmus.plantfile import PlantFile
-    from isthmus.site.replay import Difference
+    from isthmus.site.folding.replay import Difference
 
 _RATIOS = ("availability", "effectiveness", "quality", "oee")
 
@@ -60,8 +60,8 @@ def _one(file: PlantFile, other: PlantFile, path: str, start_ns: int, end_ns: in
     from isthmus.model.records.production import Indicator  # noqa: PLC0415  as above
     from isthmus.run.database import database_of  # noqa: PLC0415  as above
     from isthmus.run.wings import folds_of  # noqa: PLC0415  as above
-    from isthmus.site.replay import replay  # noqa: PLC0415  as above
-    from isthmus.site.unit import Unit  # noqa: PLC0415  as above
+    from isthmus.site.folding.replay import replay  # noqa: PLC0415  as above
+    from isthmus.site.folding.unit import Unit  # noqa: PLC0415  as above
 
     machine = other.plant.machines[path]
     unit = Unit(other.plant, machine, folds_of(other.plant, machine))

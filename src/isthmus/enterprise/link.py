@@ -17,7 +17,7 @@ Clock = Callable[[], int]
 
 
 class Tables(Protocol):
-    """The log as tables; `site/views_db.py` keeps them."""
+    """The log as tables; `site/records/views_db.py` keeps them."""
 
     def query(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[sqlite3.Row]:
         """Rows of one SELECT."""

@@ -23,9 +23,9 @@ from isthmus.plantfile.checks import faults_between, tags_of
 from isthmus.plantfile.draft import draft_of
 from isthmus.plantfile.lines import Place, line_at, lines_of
 from isthmus.plantfile.shape import Fault, element_type, faults_in, from_toml, nearest
-from isthmus.site.bus import BusSection
-from isthmus.site.buses import kinds as bus_kinds
 from isthmus.site.config import HistorianSection, SiteSection
+from isthmus.site.publish.bus import BusSection
+from isthmus.site.publish.buses import kinds as bus_kinds
 from isthmus.web.config import WebSection
 
 __all__ = ["PlantFile", "Sections", "load", "read", "tags_of"]

@@ -24,8 +24,8 @@ from isthmus.plantfile.lines import Place
 from isthmus.plantfile.shape import Fault, nearest
 from isthmus.production.kinds import check_kinds
 from isthmus.production.rules import check_state
-from isthmus.site.bus import BusSection
 from isthmus.site.config import SiteSection
+from isthmus.site.publish.bus import BusSection
 from isthmus.web.config import WebSection
 from isthmus.web.config import mistakes_in as web_mistakes
 from isthmus.wire.frame import source_id

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from isthmus.model.errors import UsageError
 from isthmus.plantfile import PlantFile
 from isthmus.run.child import Child
-from isthmus.site.certificates import Certificates
+from isthmus.site.intake.certificates import Certificates
 
 Tell = Callable[[str], None]
 

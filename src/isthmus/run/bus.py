@@ -7,11 +7,11 @@ from threading import Event
 from typing import Protocol
 
 from isthmus.plantfile import PlantFile
-from isthmus.site.bus_reader import BusReader
-from isthmus.site.ingest import Ingest
-from isthmus.site.publisher import Publisher
+from isthmus.site.intake.bus_reader import BusReader
+from isthmus.site.intake.ingest import Ingest
+from isthmus.site.publish.publisher import Publisher
+from isthmus.site.publish.spool import Spool
 from isthmus.site.site import Site
-from isthmus.site.spool import Spool
 
 
 class Runs(Protocol):

@@ -19,8 +19,8 @@ import msgspec
 
 from isthmus.edge.lane import Lane, epochs
 from isthmus.model.errors import StoreDamaged, UsageError
-from isthmus.site.certificates import BY_HAND, Certificates
-from isthmus.site.speakers import Speakers
+from isthmus.site.intake.certificates import BY_HAND, Certificates
+from isthmus.site.intake.speakers import Speakers
 from isthmus.wire import frame as frames
 from isthmus.wire import seal, tls
 from isthmus.wire.frame import Frame, FrameKind

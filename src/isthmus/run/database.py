@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isthmus.plantfile import PlantFile
-from isthmus.site.postgresql import PostgresDatabase
+from isthmus.site.records.postgresql import PostgresDatabase
 from isthmus.site.secret import secret
 
 

@@ -1,6 +1,6 @@
 """What `isthmus history import` and `correct` do where the site is at work: its store has one writer, so they hand over.
 
-The site takes it out of a folder of its data (site/handed_history.py), one piece at a time and resting
+The site takes it out of a folder of its data (site/intake/handed_history.py), one piece at a time and resting
 between them. Files are read and judged here, so nothing live waits for that. At most some pieces wait;
 a site that is started anew goes on with them.
 """
@@ -16,12 +16,12 @@ from typing import Final
 
 from isthmus.model.errors import IsthmusError, UsageError
 from isthmus.model.samples import Batch, TagInfo
-from isthmus.site import handed, handed_history
 from isthmus.site.config import HistorianSection
-from isthmus.site.handed_history import SaidRight, waits
 from isthmus.site.historian.corrections import value_of
 from isthmus.site.historian.imports import Into
 from isthmus.site.historian.reader import Reader
+from isthmus.site.intake import handed, handed_history
+from isthmus.site.intake.handed_history import SaidRight, waits
 
 MOST_WAITING: Final = 8
 """Pieces that wait for the site at most."""

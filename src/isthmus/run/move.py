@@ -16,11 +16,11 @@ from isthmus.model.errors import UsageError
 from isthmus.plantfile import PlantFile
 from isthmus.run.database import database_of
 from isthmus.site import views as folder_of_views
-from isthmus.site.database import Connection, Database
 from isthmus.site.historian.store import Store
-from isthmus.site.postgresql import PostgresDatabase
-from isthmus.site.records_log import RecordsLog
-from isthmus.site.views_db import Views
+from isthmus.site.records.database import Connection, Database
+from isthmus.site.records.postgresql import PostgresDatabase
+from isthmus.site.records.records_log import RecordsLog
+from isthmus.site.records.views_db import Views
 from isthmus.web.accounts import TABLES, tables_of
 
 _OWN: Final = frozenset({"views_known", "views_log"})

@@ -15,7 +15,7 @@ from isthmus.edge.gate import Gate
 from isthmus.edge.relay import RelayStore
 from isthmus.edge.uplink import Uplink
 from isthmus.model.errors import UsageError
-from isthmus.site.link import LinkServer
+from isthmus.site.intake.link import LinkServer
 from isthmus.wire import tls
 from isthmus.wire.link import Enrolled
 from isthmus.wire.tls import Peer

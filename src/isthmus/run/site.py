@@ -25,21 +25,21 @@ from isthmus.model.records import Record
 from isthmus.model.records.site import SamplesQuarantined
 from isthmus.model.time import from_datetime
 from isthmus.plantfile import PlantFile
-from isthmus.run.audit_site import keep_assets
+from isthmus.run.auditing.site import keep_assets
 from isthmus.run.bus import Runs, runs_of, spool_of
 from isthmus.run.database import database_of
 from isthmus.run.doors import bound, open_doors
 from isthmus.run.ship import ship_history
 from isthmus.run.speakers import speakers_of
 from isthmus.run.wings import folds_of
-from isthmus.site import corrections, handed
-from isthmus.site.certificates import Certificates
-from isthmus.site.folds import FoldRunner
+from isthmus.site.folding.folds import FoldRunner
 from isthmus.site.historian.check import Told
 from isthmus.site.historian.store import Store
-from isthmus.site.ingest import Ingest
-from isthmus.site.link import LinkServer
-from isthmus.site.refusal import Refusal
+from isthmus.site.intake import corrections, handed
+from isthmus.site.intake.certificates import Certificates
+from isthmus.site.intake.ingest import Ingest
+from isthmus.site.intake.link import LinkServer
+from isthmus.site.intake.refusal import Refusal
 from isthmus.site.site import Site
 from isthmus.wire.frame import source_id
 

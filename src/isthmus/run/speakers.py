@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isthmus.model.equipment import beside
-from isthmus.site.speakers import Speakers
+from isthmus.site.intake.speakers import Speakers
 
 if TYPE_CHECKING:
     from isthmus.plantfile import PlantFile
-    from isthmus.site.certificates import Certificates
+    from isthmus.site.intake.certificates import Certificates
 
 
 def speakers_of(file: PlantFile, certificates: Certificates) -> Speakers:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import isthmus
 from isthmus.model.fold import Fold, FoldsOf
 from isthmus.model.plant import Machine, Plant
-from isthmus.site.graph import in_order
+from isthmus.site.folding.graph import in_order
 
 
 def wings() -> list[FoldsOf]:

@@ -22,15 +22,15 @@ from isthmus.model.samples import TagInfo, ValueKind
 from isthmus.site import namespace as live
 from isthmus.site import views as folder_of_views
 from isthmus.site.contact import Contact
-from isthmus.site.far_views import FarViews
 from isthmus.site.historian import Historian
 from isthmus.site.namespace import Namespace
-from isthmus.site.postgresql import PostgresDatabase
-from isthmus.site.records_log import Origin, RecordsLog
+from isthmus.site.records.far_views import FarViews
+from isthmus.site.records.postgresql import PostgresDatabase
+from isthmus.site.records.records_log import Origin, RecordsLog
+from isthmus.site.records.view import View
+from isthmus.site.records.views_db import Views
 from isthmus.site.tags import Tags
-from isthmus.site.view import View
 from isthmus.site.views import facts
-from isthmus.site.views_db import Views
 
 _COLUMN: Final = {ValueKind.F64: "f64", ValueKind.STR: "str"}
 _FOR_EVER_NS: Final = 1 << 62

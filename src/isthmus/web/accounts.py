@@ -20,7 +20,7 @@ import msgspec
 
 from isthmus.model.errors import DatabaseAway, IsthmusError
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S
-from isthmus.site.database import Connection, Cursor, Database, SqliteDatabase
+from isthmus.site.records.database import Connection, Cursor, Database, SqliteDatabase
 from isthmus.web.roles import Role
 
 PASSWORD_AT_LEAST: Final = 10

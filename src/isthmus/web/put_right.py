@@ -12,8 +12,8 @@ from litestar.exceptions import ClientException
 
 from isthmus.model.samples import ValueKind
 from isthmus.model.status import BAD, GOOD
-from isthmus.site import corrections
 from isthmus.site.historian.corrections import Correction, Value, value_of
+from isthmus.site.intake import corrections
 from isthmus.web.accounts import Person
 from isthmus.web.figures import corrections as figures
 from isthmus.web.figures.tags import Sample

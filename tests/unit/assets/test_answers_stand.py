@@ -19,7 +19,7 @@ from isthmus.assets.csaf import load
 from isthmus.cli import main
 from isthmus.model.errors import UsageError
 from isthmus.model.records.assets import AssetAdvised
-from isthmus.run.audit_store import AuditStore
+from isthmus.run.auditing.store import AuditStore
 
 ROW = "Q,10.0.0.2,Siemens,6ES7 315-2EH14-0AB0"
 

@@ -15,8 +15,8 @@ import pytest
 from isthmus.assets.findings import Look, find
 from isthmus.cli import main
 from isthmus.model.records.assets import AssetKnown, AssetSeen, FlowSeen
-from isthmus.run.audit_store import AuditStore
-from isthmus.site.records_log import RecordsLog
+from isthmus.run.auditing.store import AuditStore
+from isthmus.site.records.records_log import RecordsLog
 
 Run = Callable[..., int]
 _SUM = 0x45

@@ -13,7 +13,7 @@ from isthmus.assets.decided import ended
 from isthmus.cli import main
 from isthmus.model.records.assets import AssetDecided, AssetFinding
 from isthmus.model.time import from_datetime
-from isthmus.run.audit_store import AuditStore
+from isthmus.run.auditing.store import AuditStore
 
 Said = Callable[..., tuple[int, str]]
 DAY_NS = 86_400 * 10**9

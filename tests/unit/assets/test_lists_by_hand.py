@@ -11,7 +11,7 @@ from openpyxl import Workbook
 
 from isthmus.cli import main
 from isthmus.model.records.assets import AssetKnown
-from isthmus.run.audit_store import AuditStore
+from isthmus.run.auditing.store import AuditStore
 
 Said = Callable[..., tuple[int, str]]
 

@@ -10,7 +10,7 @@ from isthmus.assets.addresses import Places
 from isthmus.assets.record import record
 from isthmus.model.records.assets import AssetKnown
 from isthmus.model.records.edge import DeviceIdentified, Nameplate
-from isthmus.run.audit_own import asked
+from isthmus.run.auditing.own import asked
 
 PLANT = "acme/northgate"
 NAMES = {f"{PLANT}#source/press-1": "Press 1 (press-1)", f"{PLANT}#source/press-2": "Press 2 (press-2)"}

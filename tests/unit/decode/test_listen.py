@@ -30,7 +30,7 @@ from isthmus.edge.keeping import Keeper
 from isthmus.edge.listen import Caught
 from isthmus.model.records.assets import AssetKnown, SourceRead
 from isthmus.model.time import NS_PER_S
-from isthmus.run.audit_store import AuditStore
+from isthmus.run.auditing.store import AuditStore
 
 _CAPBSET_DROP, _NET_RAW = 24, 13
 TAGGED = samples.ALL[0]()[0]

@@ -17,7 +17,7 @@ from wire import ACK, SYN, A, B, ethernet, ip, pcap, tcp
 from isthmus.assets.decode.capture import windows
 from isthmus.cli import main
 from isthmus.model.records.assets import AssetFinding, AssetKnown
-from isthmus.run.audit_store import AuditStore
+from isthmus.run.auditing.store import AuditStore
 
 
 def record(folder: Path) -> tuple[list[Any], list[Any]]:

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Literal
 from isthmus.model.equipment import beside
 from isthmus.model.errors import UsageError
 from isthmus.model.time import end_of_day
-from isthmus.run.audit_words import fields_given, folder, identity, named_person, one_asset, person
+from isthmus.run.auditing.words import fields_given, folder, identity, named_person, one_asset, person
 
 if TYPE_CHECKING:
     from isthmus.model.records.assets import AssetDecided
-    from isthmus.run.audit_store import AuditStore
+    from isthmus.run.auditing.store import AuditStore
 
 _Plain = Literal["accept", "dismiss", "reopen"]
 
@@ -64,8 +64,8 @@ def _day(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Log the decision and judge anew."""
-    from isthmus.run.audit_judge import judge  # noqa: PLC0415  heavy
-    from isthmus.run.audit_store import AuditStore  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.judge import judge  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.store import AuditStore  # noqa: PLC0415  heavy
 
     if not args.reason.strip():
         msg = "say why with --reason; whoever reads the history will ask"

@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from isthmus.model.errors import IsthmusError, UsageError
-from isthmus.run.audit_words import Progress, day, folder, identity, one_asset, person, table
+from isthmus.run.auditing.words import Progress, day, folder, identity, one_asset, person, table
 
 if TYPE_CHECKING:
     from isthmus.assets.advisories import Decided
     from isthmus.model.records.assets import AssetAdvised, AssetKnown
-    from isthmus.run.audit_store import AuditStore
+    from isthmus.run.auditing.store import AuditStore
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,8 +59,8 @@ def run(args: argparse.Namespace) -> int:
     from isthmus.assets.advisories import decisions  # noqa: PLC0415  heavy
     from isthmus.assets.csaf import load  # noqa: PLC0415  heavy
     from isthmus.model.records.assets import AssetAdvised, AssetDecided, AssetKnown  # noqa: PLC0415  heavy
-    from isthmus.run.audit_judge import hold_advisories  # noqa: PLC0415  heavy
-    from isthmus.run.audit_store import AuditStore  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.judge import hold_advisories  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.store import AuditStore  # noqa: PLC0415  heavy
 
     with AuditStore(args.folder, make=False) as store:
         if args.documents:

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from isthmus.model.errors import IsthmusError, UsageError
-from isthmus.run.audit_words import folder, identity
+from isthmus.run.auditing.words import folder, identity
 
 if TYPE_CHECKING:
-    from isthmus.run.audit_store import AuditStore
+    from isthmus.run.auditing.store import AuditStore
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write it."""
-    from isthmus.run.audit_store import AuditStore  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.store import AuditStore  # noqa: PLC0415  heavy
 
     kind = "cdx" if args.target.name.endswith(".cdx.json") else args.target.suffix.lower()
     if kind not in ("cdx", ".csv", ".json"):

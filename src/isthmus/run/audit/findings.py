@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from isthmus.model.inventory import FINDINGS
-from isthmus.run.audit_words import day, folder, moment
+from isthmus.run.auditing.words import day, folder, moment
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print them."""
     from isthmus.model.records.assets import AssetFinding  # noqa: PLC0415  heavy
-    from isthmus.run.audit_store import AuditStore  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.store import AuditStore  # noqa: PLC0415  heavy
 
     with AuditStore(args.folder, make=False) as store:
         states = {row["id"]: row["state"] for row in store.views.query("SELECT id, state FROM assets_findings")}

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from isthmus.model.errors import IsthmusError
-from isthmus.run.audit_words import folder
+from isthmus.run.auditing.words import folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from isthmus.model.records import Record
-    from isthmus.run.audit_store import AuditStore
+    from isthmus.run.auditing.store import AuditStore
 
 _AT_ONCE: Final = 5_000
 _LONGEST_S, _LOOK_S = 120.0, 0.2
@@ -37,7 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Append what the site lacks to its log."""
     from isthmus.plantfile import load  # noqa: PLC0415  heavy
-    from isthmus.run.audit_store import AuditStore  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.store import AuditStore  # noqa: PLC0415  heavy
     from isthmus.site.historian.store import Store  # noqa: PLC0415  heavy
 
     plant = load(args.plant)
@@ -65,7 +65,7 @@ def _fresh(store: AuditStore, data: Path, path: str) -> list[Record]:
     The record and its findings stay behind: the site judges what was said by its own zones and conduits.
     """
     from isthmus.model.records.assets import AssetFinding, AssetKnown  # noqa: PLC0415  as above
-    from isthmus.site.handed import logged  # noqa: PLC0415  as above
+    from isthmus.site.intake.handed import logged  # noqa: PLC0415  as above
 
     known = {(one.key, one.revision, one.gone) for one in logged(data)} if (data / "log").is_dir() else set()
     said = (one for _, one in store.log.read(0) if not isinstance(one, AssetKnown | AssetFinding))
@@ -75,7 +75,7 @@ def _fresh(store: AuditStore, data: Path, path: str) -> list[Record]:
 
 def _append(data: Path, fresh: Sequence[Record]) -> None:
     """Into the log of a site that stands still."""
-    from isthmus.site.records_log import RecordsLog  # noqa: PLC0415  as above
+    from isthmus.site.records.records_log import RecordsLog  # noqa: PLC0415  as above
 
     log = RecordsLog(data / "log")
     try:
@@ -87,7 +87,7 @@ def _append(data: Path, fresh: Sequence[Record]) -> None:
 
 def _hand(data: Path, fresh: Sequence[Record], plant: Path) -> None:
     """To a site at work. Raises IsthmusError when it does not take it in time."""
-    from isthmus.site.handed import hand  # noqa: PLC0415  as above
+    from isthmus.site.intake.handed import hand  # noqa: PLC0415  as above
 
     try:
         waiting = hand(data, fresh)

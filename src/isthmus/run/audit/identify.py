@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.model.time import from_datetime
-from isthmus.run.audit_words import Progress, folder, moment, person, table
+from isthmus.run.auditing.words import Progress, folder, moment, person, table
 
 if TYPE_CHECKING:
     from isthmus.assets.decode.said import Identity
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from isthmus.edge.identify.rehearsal import Rehearsed
     from isthmus.edge.identify.round import Rules, Visit
     from isthmus.plantfile import PlantFile
-    from isthmus.run.audit_store import AuditStore
+    from isthmus.run.auditing.store import AuditStore
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +98,7 @@ def _rules(plant: PlantFile, where: Path, store: AuditStore | None, found: Seque
     from isthmus.edge import gate  # noqa: PLC0415  loads the records
     from isthmus.edge.identify.approved import refusals  # noqa: PLC0415  loads every protocol
     from isthmus.edge.identify.round import Rules  # noqa: PLC0415  as above
-    from isthmus.run.audit_asked import kept_open, remembers, safety_of  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.asked import kept_open, remembers, safety_of  # noqa: PLC0415  heavy
 
     refused = {
         address: f"it kept a connection half closed at {moment(since)} UTC; approve it anew, for a later window"
@@ -180,9 +180,9 @@ def _send(plant: PlantFile, found: Sequence[Target], args: argparse.Namespace) -
     from isthmus.edge.identify.evidence import Evidence  # noqa: PLC0415  loads every protocol
     from isthmus.edge.identify.round import ask_all, capture_name  # noqa: PLC0415  as above
     from isthmus.run.audit.import_ import take_in  # noqa: PLC0415  as above
-    from isthmus.run.audit_asked import declared, keep_open, remembers, told_by  # noqa: PLC0415  heavy
-    from isthmus.run.audit_judge import judge  # noqa: PLC0415  heavy
-    from isthmus.run.audit_store import AuditStore  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.asked import declared, keep_open, remembers, told_by  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.judge import judge  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.store import AuditStore  # noqa: PLC0415  heavy
 
     with AuditStore(args.folder) as store:
         rules = _rules(plant, args.folder, store, found)

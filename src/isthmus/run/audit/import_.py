@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Final
 
 from isthmus.model.errors import IsthmusError, UsageError
 from isthmus.model.inventory import ASKED
-from isthmus.run import audit_plant
-from isthmus.run.audit_words import Progress, folder, person
+from isthmus.run.auditing import plant as audit_plant
+from isthmus.run.auditing.words import Progress, folder, person
 
 if TYPE_CHECKING:
     from isthmus.assets.ledger import Fact
     from isthmus.model.records import Record
-    from isthmus.run.audit_store import AuditStore
+    from isthmus.run.auditing.store import AuditStore
 
 _CAPTURES: Final = frozenset({".pcap", ".pcapng", ".cap", ".ntar"})
 _LISTS: Final = frozenset({".csv", ".tsv", ".xlsx", ".xlsm", ".json", ".log", ".txt"})
@@ -65,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
         for path in files:
             _preview(path, args)
         return 0
-    from isthmus.run.audit_judge import judge  # noqa: PLC0415  heavy
-    from isthmus.run.audit_store import AuditStore  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.judge import judge  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.store import AuditStore  # noqa: PLC0415  heavy
 
     with AuditStore(args.folder) as store:
         audit_plant.declare(store, args)
@@ -138,7 +138,7 @@ def take_in(  # noqa: PLR0913  how a file is to be read
     """Read one file into the record, unless it was read before, and say what it held; False for a list of nothing."""
     from isthmus.model.equipment import beside  # noqa: PLC0415  as below
     from isthmus.model.records.assets import SourceRead  # noqa: PLC0415  as below
-    from isthmus.run.audit_store import digest_of  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.store import digest_of  # noqa: PLC0415  heavy
 
     digest = digest_of(path)
     if store.has_source(digest) and not (mapped and _kind(path) == "list"):
@@ -187,7 +187,7 @@ def _list(wrong: Sequence[str], say: Callable[[str], None], more: str) -> None:
 def _instead(store: AuditStore, digest: str, facts: Sequence[Record]) -> Sequence[Record]:
     """What changes when a list is read otherwise: what it said before and says no more goes."""
     from isthmus.model.records.assets import AssetSeen  # noqa: PLC0415  heavy
-    from isthmus.run.audit_judge import changes  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.judge import changes  # noqa: PLC0415  heavy
 
     before = [one for one in store.all(AssetSeen) if one.source == digest]
     return changes(facts, before, None, store.revision)
@@ -204,8 +204,8 @@ def _facts(
         from isthmus.assets.decode.capture import application  # noqa: PLC0415  heavy
         from isthmus.assets.decode.ends import EndsHeard  # noqa: PLC0415  heavy
         from isthmus.assets.heard import asked_facts, facts_of  # noqa: PLC0415  heavy
-        from isthmus.run.audit_cards import card_makers  # noqa: PLC0415  a large table
-        from isthmus.run.audit_pieces import across  # noqa: PLC0415  heavy
+        from isthmus.run.auditing.cards import card_makers  # noqa: PLC0415  a large table
+        from isthmus.run.auditing.pieces import across  # noqa: PLC0415  heavy
 
         ends = EndsHeard()
         heard = hear(path, ends)
@@ -254,7 +254,7 @@ def _preview(path: Path, args: argparse.Namespace) -> None:
     """What each column would mean, with samples, and the rows that do not fit."""
     from isthmus.assets.declared import mapping, tables  # noqa: PLC0415  heavy
     from isthmus.model.inventory import spoken  # noqa: PLC0415  as above
-    from isthmus.run.audit_words import table as print_table  # noqa: PLC0415  as above
+    from isthmus.run.auditing.words import table as print_table  # noqa: PLC0415  as above
 
     if _kind(path) != "list":
         print(f"{path.name}: a {_kind(path) or 'file of another sort'}, there are no columns to map")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 
 from isthmus.model.inventory import ROLES
-from isthmus.run.audit_words import day, folder, identity, table
+from isthmus.run.auditing.words import day, folder, identity, table
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the table."""
     from isthmus.model.records.assets import AssetKnown  # noqa: PLC0415  heavy
-    from isthmus.run.audit_store import AuditStore  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.store import AuditStore  # noqa: PLC0415  heavy
 
     with AuditStore(args.folder, make=False) as store:
         states = {row["id"]: row["state"] for row in store.views.query("SELECT id, state FROM assets_known")}

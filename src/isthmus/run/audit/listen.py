@@ -16,8 +16,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from isthmus.run import audit_plant
-from isthmus.run.audit_words import folder, person
+from isthmus.run.auditing import plant as audit_plant
+from isthmus.run.auditing.words import folder, person
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -46,7 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Listen until the time is over or somebody stops it."""
-    from isthmus.run.audit_listen import listen  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.listen import listen  # noqa: PLC0415  heavy
 
     return listen(args)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from isthmus.run.audit_words import folder
+from isthmus.run.auditing.words import folder
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +32,6 @@ def port(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until stopped."""
-    from isthmus.run.audit_pages import serve  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.pages import serve  # noqa: PLC0415  heavy
 
     return serve(args.folder, args.port)

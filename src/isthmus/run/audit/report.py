@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from isthmus.model.errors import IsthmusError, UsageError
-from isthmus.run.audit_words import folder
+from isthmus.run.auditing.words import folder
 
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 _PRINTS_WITHIN_S: Final = 90
@@ -47,8 +47,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write it."""
-    from isthmus.run.audit_report import report  # noqa: PLC0415  heavy
-    from isthmus.run.audit_store import AuditStore  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.report import report  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.store import AuditStore  # noqa: PLC0415  heavy
 
     if args.target.suffix.lower() not in (".html", ".pdf"):
         msg = f"{args.target} says no format: let it end in .html or .pdf"

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from isthmus.model.errors import UsageError
 from isthmus.model.inventory import ATTRIBUTES, ROLES, spoken
-from isthmus.run.audit_words import day, folder, identity, moment, one_asset, table
+from isthmus.run.auditing.words import day, folder, identity, moment, one_asset, table
 
 if TYPE_CHECKING:
-    from isthmus.run.audit_store import AuditStore
+    from isthmus.run.auditing.store import AuditStore
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print it."""
-    from isthmus.run.audit_store import AuditStore  # noqa: PLC0415  heavy
+    from isthmus.run.auditing.store import AuditStore  # noqa: PLC0415  heavy
 
     if not (args.asset or args.complete or args.sources):
         msg = "name an asset, or give --complete or --sources"

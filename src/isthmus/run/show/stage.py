@@ -27,7 +27,7 @@ from isthmus.run.show.orders import Job, controllers, erp_plant, jobs
 from isthmus.sim.northgate import MACHINES, work
 from isthmus.sim.northgate_file import Addresses, plant_text
 from isthmus.sim.processes import SimulatedPlant
-from isthmus.site.certificates import Certificates
+from isthmus.site.intake.certificates import Certificates
 from isthmus.web.accounts import Accounts, Person
 
 Tell = Callable[[str], None]

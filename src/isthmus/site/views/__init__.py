@@ -1,4 +1,4 @@
-"""The log folded into SQLite tables: one file per set of tables, found by itself; see site/view.py."""
+"""The log folded into SQLite tables: one file per set of tables, found by itself; see site/records/view.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from typing import Any
 
-from isthmus.site.view import View
+from isthmus.site.records.view import View
 
 _PARTS = ("name", "reads", "schema", "apply")
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from isthmus.model.records import Record
 from isthmus.model.records.site import BusChanged, BusMissed
-from isthmus.site import tables
+from isthmus.site.records import tables
 
 
 class Buses:

@@ -18,7 +18,7 @@ from isthmus.model.records.edge import (
 )
 from isthmus.model.records.people import SiteCut
 from isthmus.model.records.site import CertificateExpiring, SamplesQuarantined, SourceRefused
-from isthmus.site import tables
+from isthmus.site.records import tables
 
 
 class Connections:

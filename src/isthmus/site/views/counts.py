@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from isthmus.model.records import Record
 from isthmus.model.records.people import QuantityCorrected
 from isthmus.model.records.production import Counted
-from isthmus.site import tables
+from isthmus.site.records import tables
 
 _PIECES = "good REAL NOT NULL, scrap REAL NOT NULL, rework REAL NOT NULL, note TEXT NOT NULL"
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from isthmus.model.records import Record
 from isthmus.model.records.business import ErpChanged, ErpItem
 from isthmus.model.records.people import ParkedDecided
-from isthmus.site import tables
+from isthmus.site.records import tables
 
 
 class ErpReports:

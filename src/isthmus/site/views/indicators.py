@@ -9,7 +9,7 @@ import msgspec
 
 from isthmus.model.records import Record
 from isthmus.model.records.production import Indicator
-from isthmus.site import tables
+from isthmus.site.records import tables
 
 _ELEMENTS = ("apt_ns", "aust_ns", "adet_ns", "adot_ns", "outside_ns", "unobserved_ns", "micro_ns")
 

@@ -10,7 +10,7 @@ import msgspec
 from isthmus.model.records import Record
 from isthmus.model.records.people import LotGiven
 from isthmus.model.records.production import LotChanged, RunSettled
-from isthmus.site import tables
+from isthmus.site.records import tables
 
 
 class Lots:

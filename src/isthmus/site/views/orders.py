@@ -9,7 +9,7 @@ import msgspec
 
 from isthmus.model.records import Record
 from isthmus.model.records.business import JobOrdered, MaterialExpected, MaterialStocked
-from isthmus.site import tables
+from isthmus.site.records import tables
 
 
 class Orders:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from isthmus.model.records import Record
 from isthmus.model.records.people import JobStarted, JobStopped
 from isthmus.model.records.production import RunEnded, RunSettled, RunStarted
-from isthmus.site import tables
+from isthmus.site.records import tables
 
 _WHAT = "order_no TEXT NOT NULL, product TEXT NOT NULL, operation TEXT NOT NULL, sequence INTEGER NOT NULL"
 _MADE = (

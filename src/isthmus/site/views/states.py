@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from isthmus.model.records import Record
 from isthmus.model.records.production import StateChanged
-from isthmus.site import tables
+from isthmus.site.records import tables
 
 _RELINK = """
 UPDATE states SET end_ns = (

@@ -8,7 +8,7 @@ from typing import ClassVar
 from isthmus.model.records import Record
 from isthmus.model.records.people import ReasonGiven
 from isthmus.model.records.production import StopExplained
-from isthmus.site import tables
+from isthmus.site.records import tables
 
 
 class Stops:

@@ -1,0 +1,1 @@
+"""Joins the asset audit with captures, listening, plant file, site and pages."""

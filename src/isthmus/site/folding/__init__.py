@@ -1,0 +1,1 @@
+"""Folds the wings over history and records, and folds again what came late."""

@@ -1,0 +1,1 @@
+"""The log of records, and the tables that are folded from it."""
