@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import socket
@@ -37,6 +38,17 @@ assert _spec.loader is not None
 peers = importlib.util.module_from_spec(_spec)
 sys.modules["peers"] = peers
 _spec.loader.exec_module(peers)
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage pass over what is there to stay: thousands of tests and every library."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Give back to the collector what was passed over; libraries complain of what is left at the end."""
+    gc.unfreeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

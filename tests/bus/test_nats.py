@@ -246,6 +246,7 @@ def parts(spine: Spine) -> list[int]:
     return table.column("i64").to_pylist()
 
 
+@pytest.mark.long
 def test_a_bus_that_is_down_for_too_long_costs_the_oldest_counted_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,9 @@ def rig() -> Any:  # noqa: ANN401  a generator of a rig
     rig.kill()
 
 
-@pytest.mark.parametrize("fault", [Fault.DROPPED, Fault.HALF_A_FRAME, Fault.MUTED])
+@pytest.mark.parametrize(
+    "fault", [Fault.DROPPED, Fault.HALF_A_FRAME, pytest.param(Fault.MUTED, marks=pytest.mark.long)]
+)
 def test_a_line_that_is_cut_for_a_moment_loses_no_change_and_leaks_no_session(rig: NodeOpcua, fault: Fault) -> None:
     first, second = Seen(), Seen()
 

@@ -343,7 +343,9 @@ def test_what_browsing_finds_can_be_read_as_it_stands(rig: Rig) -> None:
     assert seen.faults == {}
 
 
-@pytest.mark.parametrize("elsewhere", [False, True], ids=["same-addresses", "other-addresses"])
+@pytest.mark.parametrize(
+    "elsewhere", [False, pytest.param(True, marks=pytest.mark.long)], ids=["same-addresses", "other-addresses"]
+)
 def test_a_device_that_comes_back_delivers_at_once_and_every_value_of_its_second_life(
     rig: Rig, *, elsewhere: bool
 ) -> None:

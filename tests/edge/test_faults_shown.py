@@ -189,7 +189,8 @@ def test_dropped_connections_are_told_with_a_cause_and_read_again_at_once(floor:
     floor.counts_every_piece(name)
 
 
-@pytest.mark.parametrize("name", ["cnc-01", pytest.param("mill-04", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["cnc-01", "mill-04"])
 def test_a_muted_controller_stays_up_its_data_grows_old_and_no_piece_is_lost(floor: Floor, name: str) -> None:
     floor.until(lambda: floor.state(name) == "up")
     began = floor.order(lambda plant: plant.mute(name))

@@ -55,6 +55,7 @@ def reopen(running: Running) -> None:
 
 @pytest.mark.usefixtures("device")
 @pytest.mark.timeout(240)
+@pytest.mark.long
 def test_a_cut_from_the_it_side_holds_until_both_sides_open_and_loses_nothing(running: Running) -> None:
     people = Accounts(running.folder / "web", time.time_ns)
     for name in ("a.ndiaye", "b.okafor"):

@@ -77,15 +77,6 @@ def test_the_simulated_controllers_say_who_they_are_as_real_ones_do() -> None:
     assert not packer.parts
 
 
-def test_build_information_is_kept_as_the_servers_software_and_is_no_model() -> None:
-    async def nothing(_: Any) -> None: ...  # noqa: ANN401  asyncua has no types
-
-    said = identity_of(nothing)
-    assert (said.maker, said.model, said.firmware) == ("", "", "")
-    assert said.more["software"].startswith("FreeOpcUa Python Server")
-    assert said.more["software_maker"] == "FreeOpcUa"
-
-
 def test_components_are_found_and_a_nameplate_of_nonsense_costs_nothing() -> None:
     async def build(server: Any) -> None:  # noqa: ANN401  asyncua has no types
         from asyncua import ua  # noqa: PLC0415  heavy
@@ -108,3 +99,5 @@ def test_components_are_found_and_a_nameplate_of_nonsense_costs_nothing() -> Non
     assert "made" not in said.parts[0].more
     assert said.parts[1].more["made"] == "2021"
     assert said.parts[2].serial == "D-7"
+    assert said.more["software"].startswith("FreeOpcUa Python Server"), "its build information is its software's"
+    assert said.more["software_maker"] == "FreeOpcUa"
