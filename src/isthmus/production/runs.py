@@ -3,6 +3,7 @@
 The order comes from the machine's own order tag or from a person who puts it on and takes it off. A Bad
 stretch ends nothing: the run goes on until the tag says otherwise. A piece that is counted at the very
 moment at which the order changes was made for the order before; both are read from one block of registers.
+After a silence many come at that moment: what is more than the order before lacked is the next one's.
 """
 
 from __future__ import annotations
@@ -122,11 +123,13 @@ class Runs:
                 continue
             until = int(found.time_ns.searchsorted(time_ns, side="right"))
             _count(state.run, found, counted, until)
-            counted = until
+            at_once = float(found.good[found.time_ns == time_ns].sum())
+            counted, beyond = until, 0.0
             if state.run is not None:
-                yield self._end(state, time_ns, finished=_complete(state, state.run))
+                beyond = min(_beyond(state, state.run), at_once) if order else 0.0
+                yield self._end(state, time_ns, finished=_complete(state, state.run), handed_on=beyond)
             if order:
-                yield self._start(state, time_ns, order, "", "machine")
+                yield self._start(state, time_ns, order, "", "machine", taken_on=beyond)
         _count(state.run, found, counted, len(found.time_ns))
 
     def _begin(self, state: RunsState, start_ns: int) -> list[Record]:
@@ -155,11 +158,13 @@ class Runs:
         out.append(self._start(state, said.time_ns, said.order, said.operation, said.by))
         return out
 
-    def _start(self, state: RunsState, time_ns: int, order: str, operation: str, by: str) -> RunStarted:
+    def _start(  # noqa: PLR0913, PLR0917  what a run begins with
+        self, state: RunsState, time_ns: int, order: str, operation: str, by: str, taken_on: float = 0.0
+    ) -> RunStarted:
         _accrue(state, time_ns)
         known = state.orders.get(order)
         step = self._step_of(known, operation)
-        state.run = Current(order=order, start_ns=time_ns, operation=step.operation)
+        state.run = Current(order=order, start_ns=time_ns, operation=step.operation, good=taken_on)
         return RunStarted(
             path=self._machine.path,
             time_ns=time_ns,
@@ -169,11 +174,13 @@ class Runs:
             operation=step.operation,
             sequence=step.sequence,
             by=by,
+            taken_on=taken_on,
         )
 
-    def _end(self, state: RunsState, time_ns: int, *, finished: bool) -> RunEnded:
+    def _end(self, state: RunsState, time_ns: int, *, finished: bool, handed_on: float = 0.0) -> RunEnded:
         _accrue(state, time_ns)
         run = state.run or Current(order="", start_ns=time_ns)
+        run.good -= handed_on
         known = state.orders.get(run.order)
         ordinal = state.told if state.told_ns == time_ns else 0
         state.told_ns, state.told = time_ns, ordinal + 1
@@ -196,6 +203,7 @@ class Runs:
             setup_ns=run.setup_ns,
             down_ns=run.down_ns,
             unobserved_ns=run.unobserved_ns,
+            handed_on=handed_on,
         )
 
     def _step_of(self, known: Ordered | None, operation: str) -> Step:
@@ -246,8 +254,20 @@ def _correct(state: RunsState, item: QuantityCorrected) -> None:
 
 def _complete(state: RunsState, run: Current) -> bool:
     """Whether the order's quantity is made, all its runs on this machine together."""
+    return _over(state, run) >= 0
+
+
+def _beyond(state: RunsState, run: Current) -> float:
+    """How many good pieces more than the order's quantity are made; 0 where the quantity is not known."""
+    return max(_over(state, run), 0.0)
+
+
+def _over(state: RunsState, run: Current) -> float:
+    """Good pieces above the order's quantity, below 0 while some lack or the quantity is not known."""
     known = state.orders.get(run.order)
-    return known is not None and known.quantity > 0 and state.made.get(run.order, 0) + run.good >= known.quantity
+    if known is None or known.quantity <= 0:
+        return -1.0
+    return state.made.get(run.order, 0) + run.good - known.quantity
 
 
 def _accrue(state: RunsState, time_ns: int) -> None:

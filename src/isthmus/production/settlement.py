@@ -103,12 +103,14 @@ class Settlement:
                 _accrue(state, item.time_ns)
                 state.part = Unsettled(item.time_ns, item.order, item.product, item.operation, item.sequence)
                 state.part.lots = _lots_of(state, item.order)
+                _add(state.part, item.taken_on)
             case LotChanged():
                 _other_lot(state, item)
             case RunEnded() if state.part:
                 _accrue(state, item.time_ns)
                 state.part.product = state.part.product or item.product
                 part, state.part = state.part, None
+                _add(part, -item.handed_on)
                 _remember(state, part)
                 return (self._settled(part, item.time_ns, item.ordinal, final=item.finished),)
             case Tick() if state.part:
@@ -127,10 +129,10 @@ class Settlement:
         if item.order and (part is None or part.order != item.order):
             known = next((one for one in state.past if one.order == item.order), Unsettled(0, item.order))
             corrected = msgspec.structs.replace(known, start_ns=item.time_ns, first=False, lots=[*known.lots])
-            _add(corrected, item)
+            _add(corrected, item.good, item.scrap, item.rework)
             return (self._settled(corrected, item.time_ns, CORRECTED + item.ordinal, final=False),)
         if part is not None:
-            _add(part, item)
+            _add(part, item.good, item.scrap, item.rework)
         return ()
 
     def _shift_ends(self, time_ns: int) -> bool:
@@ -173,14 +175,14 @@ class Settlement:
         )
 
 
-def _add(part: Unsettled, item: Counted) -> None:
-    part.good += item.good
-    part.scrap += item.scrap
-    part.rework += item.rework
+def _add(part: Unsettled, good: float, scrap: float = 0.0, rework: float = 0.0) -> None:
+    part.good += good
+    part.scrap += scrap
+    part.rework += rework
     if part.lots:
         last = part.lots[-1]
         part.lots[-1] = msgspec.structs.replace(
-            last, good=last.good + item.good, scrap=last.scrap + item.scrap, rework=last.rework + item.rework
+            last, good=last.good + good, scrap=last.scrap + scrap, rework=last.rework + rework
         )
 
 

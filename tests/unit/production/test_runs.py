@@ -77,6 +77,21 @@ def test_the_order_tag_starts_and_ends_runs_and_a_piece_at_the_change_is_of_the_
     ]
 
 
+def test_after_a_silence_the_order_before_is_filled_and_what_is_more_is_the_next_ones() -> None:
+    found = facts(
+        day(
+            order=series([(at("07:00"), 1047), (at("09:00"), 1048), (at("10:00"), 0)]),
+            good=series([(at("07:00"), 5), (at("08:00"), 14), (at("09:00"), 17), (at("09:30"), 18)]),
+        ),
+        [ordered()],
+    )
+    assert [(run.order, run.good, run.finished) for run in of(RunEnded, found)] == [
+        ("1047", 10, True),
+        ("1048", 3, False),
+    ]
+    assert [(part.order, part.good) for part in made(found)] == [("1047", 10), ("1048", 3)]
+
+
 def test_losing_the_device_ends_no_run_and_what_it_made_meanwhile_is_caught_up() -> None:
     lost = [(at("07:30"), None), (at("08:30"), None)]
     found = facts(

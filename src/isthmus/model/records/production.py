@@ -62,6 +62,8 @@ class RunStarted(Record, frozen=True, kw_only=True):
     """Sequence of the routing step in the ERP; 0 when unknown."""
     by: str = ""
     """"machine" when its order tag said so, else the person."""
+    taken_on: float = 0
+    """Good pieces that the order before handed on; see `RunEnded.handed_on`."""
 
 
 class RunEnded(Record, frozen=True, kw_only=True):
@@ -82,6 +84,8 @@ class RunEnded(Record, frozen=True, kw_only=True):
     setup_ns: int = 0
     down_ns: int = 0
     unobserved_ns: int = 0
+    handed_on: float = 0
+    """Good pieces, not in `good`, that were counted at the very end beyond what the order lacked: the next order's."""
 
 
 class StopExplained(Record, frozen=True, kw_only=True):
