@@ -37,6 +37,8 @@ class Device:
         self.connections = self.most_connections = self.tries = self.value = 0
         self.firmware, self.asked, self.busy = "1.0", 0, 0
         """What it says of itself, how often it was asked, and how many questions it leaves without an answer."""
+        self.hangs_up = self.hung_up = False
+        """Whether it closes the connection when it is asked who it is, and has just done so."""
 
 
 class Scripted(SourceSection, frozen=True, kw_only=True, tag="scripted"):
@@ -48,7 +50,8 @@ class Scripted(SourceSection, frozen=True, kw_only=True, tag="scripted"):
     async def identify(self) -> Identity:
         device = self.devices[self.name]
         device.asked += 1
-        if device.asked <= device.busy or device.how != "well":
+        device.hung_up = device.hangs_up
+        if device.hangs_up or device.asked <= device.busy or device.how != "well":
             msg = "no answer"
             raise DeviceAway(msg)
         said = Identity(address="x:1", protocol="scripted", maker="Acme", serial="42", firmware=device.firmware)
@@ -85,6 +88,9 @@ class Scripted(SourceSection, frozen=True, kw_only=True, tag="scripted"):
             device.connections -= 1
 
     async def _step(self, device: Device, sink: Sink) -> None:
+        if device.hung_up:
+            device.hung_up, msg = False, "it closed the connection"
+            raise DeviceAway(msg)
         if device.how == "away":
             msg = "nothing answers at x:1; is it on?"
             raise DeviceAway(msg)
@@ -306,6 +312,21 @@ def test_a_device_that_is_too_busy_to_say_who_it_is_is_asked_again_and_its_value
     _, records = made.read()
     (said,) = [record for record in records if isinstance(record, DeviceIdentified)]
     assert said.serial == "42"
+
+
+def test_a_device_that_hangs_up_when_asked_who_it_is_is_soon_left_alone_and_read_on(bench: Make) -> None:
+    made = bench("press")
+
+    async def story() -> None:
+        async with made:
+            device = made.devices["press"]
+            device.hangs_up = True
+            await until(lambda: device.asked == 2 and not device.hung_up)
+            read = device.value
+            await until(lambda: device.value > read + 100)
+            assert (device.asked, device.tries) == (2, 3)
+
+    go(story())
 
 
 def test_a_bad_tag_is_named_and_hides_no_other(bench: Make) -> None:

@@ -7,6 +7,7 @@ A device is told of when it is new or says something else than before, as after 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from typing import Final
@@ -23,6 +24,10 @@ FIRST_WAIT_S: float = 5.0
 MOST_WAIT_S: Final = 600.0
 DUMB_S: Final = 3600.0
 """A device that had nothing to say is not asked at each connecting: many answer an unknown question only by silence."""
+HURTS: Final = 2
+"""So many connections lost in a row upon the question, and the device is left alone as if it had nothing to say."""
+UPON_S: Final = 2.0
+"""A connection that is lost so soon after an unanswered question was lost upon it."""
 
 
 class Asking:
@@ -32,6 +37,9 @@ class Asking:
         self._source, self._path, self._buffer, self._turn = source, path, buffer, turn
         self._told: Identity | None = None
         self._dumb_until = 0.0
+        self._unanswered_at = -math.inf
+        """When the last question that had no answer was given up; infinity while one is open."""
+        self._hurt = 0
 
     async def ask(self, connected: asyncio.Event) -> None:
         """Wait for the connection and learn who answers on it. Ends when that is learnt."""
@@ -44,13 +52,25 @@ class Asking:
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311  as above
             wait_s = min(2 * wait_s, MOST_WAIT_S)
 
+    def lost(self) -> None:
+        """The connection was lost. Some devices hang up on a question that they do not know: those are left alone."""
+        upon, self._unanswered_at = time.monotonic() - self._unanswered_at <= UPON_S, -math.inf
+        if not upon:
+            return
+        self._hurt += 1
+        if self._hurt >= HURTS:
+            self._hurt, self._dumb_until = 0, time.monotonic() + DUMB_S
+
     async def _once(self) -> bool:
         async with self._turn:
+            self._unanswered_at = math.inf
             try:
                 async with asyncio.timeout(DEADLINE_S):
                     said = await self._source.identify()
             except (DeviceAway, DeviceRefuses, TimeoutError):
+                self._unanswered_at = time.monotonic()
                 return False
+        self._unanswered_at, self._hurt = -math.inf, 0
         if not (said.maker or said.model or said.serial or said.firmware or said.parts):
             self._dumb_until = time.monotonic() + DUMB_S
         if said != self._told:

@@ -133,6 +133,8 @@ class _Task:
                     break
                 await asyncio.wait([running], timeout=min(left, LOOK_S))
         finally:
+            if running.done():
+                self._asking.lost()
             asking.cancel()
             running.cancel()
             await asyncio.wait([running, asking], timeout=END_S)
