@@ -15,7 +15,7 @@ import pytest
 from litestar import Litestar
 from litestar.exceptions import ServiceUnavailableException
 from litestar.testing import TestClient
-from visits import make_client, make_told, make_visit  # noqa: F401  fixtures
+from visits import make_client, make_fresh, make_told, make_visit  # noqa: F401  fixtures
 
 import web_world as worlds
 from isthmus.model import query as q
@@ -211,3 +211,20 @@ def test_history_asked_by_too_many_at_once_says_so_and_pages_do_not_wait() -> No
     first, second, third = asyncio.run(ask())
     assert (first, second) == (True, True)
     assert isinstance(third, ServiceUnavailableException)
+
+
+def test_a_question_that_touches_a_damaged_file_names_it_and_all_others_are_answered(fresh: worlds.World) -> None:
+    [tag] = fresh.site.tags.intern_all([TagInfo(name="old/flow", kind=ValueKind.F64)])
+    day = fresh.now_ns - 40 * 86400 * 10**9
+    fresh.site.historian.append([Batch(88, 1, 1, day, columns(ValueKind.F64, [tag], [day], [0], [1.5]))])
+    fresh.site.historian.seal()  # type: ignore[attr-defined]
+    folder = fresh.site.historian.folder  # type: ignore[attr-defined]
+    [path] = folder.glob(f"segments/day={iso(day)[:10]}/*.parquet")
+    path.write_bytes(path.read_bytes()[:-20])
+    with TestClient(fresh.app) as client:
+        visitor = Visitor(client, "quality")
+        answer = visitor.get(f"/api/history/raw?tag=old/flow&from={day - 1}&to={day + 1}")
+        assert answer.status_code == 500
+        assert path.name in answer.text
+        assert "isthmus history mend" in answer.text
+        assert visitor.get(address("raw", fresh)).status_code == 200
