@@ -99,7 +99,7 @@ class CounterDelta(_Operator, frozen=True, kw_only=True):
     `width` is the counter's bits; 0 when it never wraps. A step back is a wrap when the step across it
     is shorter than half the counter's range, and else a reset to 0. A step counts where it ends: also
     one from before `start`, and where what was in force at `start` is not usable, from the last usable
-    number before it, up to COUNTED_BACK_NS back. So the answers of days add up to that of their month.
+    number before it, up to 366 days back. So the answers of days add up to that of their month.
     """
 
     bucket_ns: int
