@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +242,14 @@ def test_a_tag_that_changes_its_kind_or_unit_goes_on_under_a_new_number_and_keep
     assert [version.id for version in versions] == [fahrenheit, celsius, text]
     assert versions[0].valid_to_ns == versions[1].valid_from_ns
     assert kept(store, fahrenheit) == {(fahrenheit, T0): (0, 212.0)}
+
+
+@pytest.mark.parametrize("asked", [range(1, 31), range(2, 40, 3), range(30, 0, -1), [7, 3, 3, 900]])
+def test_tags_may_be_asked_for_in_any_order_and_as_a_range(tmp_path: Path, asked: Sequence[int]) -> None:
+    with Store(tmp_path, background=False) as store:
+        tags = store.tags.intern_all([TagInfo(name=f"plc/t{number}", kind=ValueKind.I64) for number in range(30)])
+        store.append([Batch(1, 1, 1, T0, columns(ValueKind.I64, tags, [T0] * 30, [0] * 30, tags))])
+        assert store.query(Last(), asked, 0, 2**62)["i64"].to_pylist() == sorted({*asked} & {*tags})
 
 
 def test_tags_keep_their_numbers_over_a_restart(tmp_path: Path) -> None:

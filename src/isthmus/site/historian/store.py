@@ -38,7 +38,7 @@ from isthmus.site.historian.head import Head
 from isthmus.site.historian.manifest import Segment, put_about, put_segments
 from isthmus.site.historian.mark import mark, open_manifest
 from isthmus.site.historian.newest import Newest
-from isthmus.site.historian.rows import Rows, each_once, from_batch
+from isthmus.site.historian.rows import Rows, from_batch, numbered
 from isthmus.site.historian.seal import Due, seal
 from isthmus.site.historian.slowest import Slowest
 from isthmus.site.historian.tags import TagBook
@@ -227,7 +227,7 @@ class Store:
 
         With `known_ns` corrections that people said after that moment are left out.
         """
-        wanted = each_once(np.asarray(tags, np.int32))
+        wanted = numbered(tags)
         with self.slowest.timed(operator, wanted, start_ns, end_ns), self.view(known_ns) as view:
             return self._engine.query(view, operator, wanted, start_ns, end_ns)
 
