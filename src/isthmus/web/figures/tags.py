@@ -17,7 +17,7 @@ from isthmus.web.figures import sources
 from isthmus.web.house import House
 
 MAX_SAMPLES = 500
-_LATELY_NS: Final = 5 * NS_PER_S
+_LATELY_NS: Final = 2 * NS_PER_S
 """How old the list of names may be that an open page is held against."""
 _METERED = frozenset({"Wh", "kWh", "MWh", "J", "kJ", "MJ", "GJ", "m³", "m3", "l", "pcs"})
 """Units of running meters, whose line only ever climbs: worth a look, but not the first."""
@@ -99,7 +99,7 @@ def names(house: House, words: str) -> list[str]:
 
 
 def names_lately(house: House, words: str) -> list[str]:
-    """As `names`, at most five seconds old: every open page asks several times a second."""
+    """As `names`, at most two seconds old: every open page asks several times a second."""
     return _lately(house, words, house.clock() // _LATELY_NS)
 
 
