@@ -48,11 +48,11 @@ def asked(
         lines[edge, key, security] += 1
         silent[edge, key, security] += not one.up
     edges = [_line(*ends, count, silent[ends]) for ends, count in lines.items()]
-    for edge in [node for node in nodes.values() if node["role"] == "edge"]:
+    for each in [node for node in nodes.values() if node["role"] == "edge"]:
         nodes.setdefault(SITE, _dot(SITE, "enterprise", "site", "this site", "/plant"))
-        through = [named(path, "conduit") or path for path in house.site.contact.conduits_of(edge["label"])]
+        through = [named(path, "conduit") or path for path in house.site.contact.conduits_of(each["label"])]
         said = f"conduit {', '.join(through)}" if through else "its conduit"
-        edges.append({"client": edge["key"], "server": SITE, "services": said, "n": 1, "kind": "conduit", "said": said})
+        edges.append({"client": each["key"], "server": SITE, "services": said, "n": 1, "kind": "conduit", "said": said})
     return list(nodes.values()), edges
 
 
