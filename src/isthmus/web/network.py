@@ -16,6 +16,8 @@ _ROW: Final = 74
 _PAD: Final = 16
 _ORDER: Final = ("internet", "enterprise", "office", "dmz", "supervisory", "control", "safety")
 _WIDEST: Final = 200
+_BESIDE: Final = 14
+"""Letters that stand between the name of a zone and its first dot."""
 _LETTER: Final = 6.6
 """Width of a letter of a label."""
 
@@ -96,9 +98,11 @@ def _node(node: Mapping[str, Any], place: tuple[float, float], longest: int, *, 
     else:
         label = f"{_lowered(role)}, {node['n']:,}"
         address = f"/assets?zone={node['zone'] or '-'}&role={node['role'] or '-'}"
-    short = label if len(label) <= longest else label[: longest - 1] + "…"
+    ours = node["role"] in ("edge", "site")
+    most = min(longest, _BESIDE) if ours else longest
+    short = label if len(label) <= most else label[: most - 1] + "…"
     radius = 6 if single or node["key"] == "*" else min(6 + node["n"] ** 0.3 * 2, 18)
-    if node["role"] in ("edge", "site"):
+    if ours:
         shape = Markup('<rect class="node r-{}" x="{:.0f}" y="{:.0f}" width="22" height="16" rx="3"/>').format(
             node["role"], x - 11, y - 8
         )
@@ -106,7 +110,9 @@ def _node(node: Mapping[str, Any], place: tuple[float, float], longest: int, *, 
         shape = Markup('<circle class="node r-{}" cx="{:.0f}" cy="{:.0f}" r="{:.0f}"/>').format(
             node["role"] or "none", x, y, radius
         )
-    text = Markup('<text class="label" x="{:.0f}" y="{:.0f}">{}</text>').format(x, y + radius + 15, short)
+    # What is ours has its lines below it, so that its name stands beside it.
+    place = (x - 18, y + 4) if ours else (x, y + radius + 15)
+    text = Markup('<text class="label{}" x="{:.0f}" y="{:.0f}">{}</text>').format(" beside" * ours, *place, short)
     title = Markup("<title>{}, {}</title>").format(label, role)
     drawn = shape + text + title
     return Markup('<a href="{}">{}</a>').format(address, drawn) if address else Markup("<g>{}</g>").format(drawn)
