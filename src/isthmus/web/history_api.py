@@ -24,6 +24,7 @@ from isthmus.model.samples import TagInfo
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S, Interval, iso, parse
 from isthmus.site.historian import Historian
 from isthmus.web.api import Table, to_csv
+from isthmus.web.figures.tags import number_of
 from isthmus.web.house import House
 from isthmus.web.respond import in_thread
 
@@ -237,19 +238,11 @@ def _numbers(house: House, names: Sequence[str] | None) -> dict[int, str]:
     """The site's numbers of these tags. Raises ClientException and NotFoundException."""
     if not names or len(names) > MOST_TAGS:
         raise ClientException(detail=f"Name one to {MOST_TAGS} tags: tag=press/speed&tag=press/parts")
-    found = {name: _number(house, name) for name in names}
+    found = {name: number_of(house, name) for name in names}
     unknown = [name for name, number in found.items() if number is None]
     if unknown:
         raise NotFoundException(detail=f"No tag is called {unknown[0]!r}; /api/history/tags has them all.")
     return {number: name for name, number in found.items() if number is not None}
-
-
-def _number(house: House, name: str) -> int | None:
-    """The number of a tag, or of a former one, as press/force#17; None for neither."""
-    tag, (of, _, former) = house.site.tags.find(name), name.rpartition("#")
-    if tag is not None or not former.isdecimal():
-        return tag
-    return next((each.id for each in house.site.tags.versions(of) if each.id == int(former)), None)
 
 
 def _tag(number: int, name: str, info: TagInfo) -> dict[str, Any]:
