@@ -234,7 +234,11 @@ def _backup(folder: Path, args: argparse.Namespace) -> int:
     print(
         f"{args.folder}: {done.rows:,} samples; {done.segments} files of segments and rollups, {done.new} of them new, {done.new_bytes / 1e6:,.1f} MB"
     )
-    return 0
+    for each in done.damaged:
+        print(each)
+    if done.damaged:
+        print(f"{len(done.damaged):,} files are damaged here; all that is whole is in the copy")
+    return int(bool(done.damaged))
 
 
 def _restore(folder: Path, args: argparse.Namespace) -> int:
