@@ -20,6 +20,7 @@ from isthmus.model.waveforms import bursts
 from isthmus.site.config import HistorianSection
 from isthmus.site.historian import journal
 from isthmus.site.historian.backup import backup
+from isthmus.site.historian.check import Told
 from isthmus.site.historian.corrections import Correction
 from isthmus.site.historian.manifest import NAME, Manifest
 from isthmus.site.historian.rebuild import LOST, NAMELESS, alone, examine, rebuild
@@ -361,7 +362,11 @@ def test_a_journal_that_is_lost_or_damaged_is_written_anew(plant: Plant) -> None
     lines = path.read_bytes().splitlines(keepends=True)
     for damage in (b"", b"".join([b"x", *lines]), b"".join(lines[1:]), b"".join(lines)[:-9]):
         path.write_bytes(damage)
-        Store(plant.folder, SECTION, background=False).close()
+        told: list[Told] = []
+        Store(plant.folder, SECTION, background=False, told=told.append).close()
+        assert [each.what for each in told if "1 lines were damaged" in each.what] == (
+            [told[0].what] if damage.startswith(b"x") else []
+        )
         found = journal.read(plant.folder)
         assert (found.tags, found.corrections, found.taken) == (whole.tags, whole.corrections, whole.taken)
         assert not found.damaged

@@ -144,6 +144,8 @@ class Journal:
         self._folder, self._manifest = folder, manifest
         self._taken = dict(taken)
         self._seals = 0
+        self.damaged = 0
+        """Lines that were damaged when it was opened; what they said was written again."""
 
     def add(self, facts: Sequence[Fact]) -> None:
         """On disk when this returns. Raises OSError with nothing said."""
@@ -196,7 +198,9 @@ def open_journal(folder: Path, manifest: Manifest) -> Journal:
             renew(folder, manifest)
     elif said.there:
         _cut_short(folder / NAME)
-    return Journal(folder, manifest, true.taken)
+    opened = Journal(folder, manifest, true.taken)
+    opened.damaged = len(said.damaged)
+    return opened
 
 
 def settled(tags: Mapping[int, TagRow]) -> dict[int, TagRow]:

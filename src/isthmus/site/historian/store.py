@@ -35,6 +35,7 @@ from isthmus.site.historian.check import Bounds, Refused, Told, Trouble, sentenc
 from isthmus.site.historian.corrections import Correction
 from isthmus.site.historian.engine import Engine
 from isthmus.site.historian.head import Head
+from isthmus.site.historian.journal import NAME as NAMES
 from isthmus.site.historian.journal import LetGo, open_journal
 from isthmus.site.historian.manifest import Segment, put_about, put_segments
 from isthmus.site.historian.mark import mark, open_manifest
@@ -109,6 +110,9 @@ class Store:
         self._bounds = Bounds(_midnight_ns(self.section), int(self.section.future_s * NS_PER_S))
         self._manifest = open_manifest(self.folder)
         self._journal = open_journal(self.folder, self._manifest)
+        if self._journal.damaged:
+            what = f"{self.folder / NAMES}: {self._journal.damaged} lines were damaged, and are written anew"
+            self._told(Told(Trouble.DAMAGED, what))
         self.tags = TagBook(self._manifest, journal=self._journal)
         self._files, self._engine, self._pins = Files(self.folder), Engine(), leases.Pins()
         upkeep.sweep(self.folder, self._manifest)
