@@ -22,7 +22,7 @@ from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR
 from isthmus.site.config import HistorianSection
 from isthmus.site.historian import parquet, upkeep
-from isthmus.site.historian import store as store_module
+from isthmus.site.historian import room as room_module
 from isthmus.site.historian.check import Told, Trouble
 from isthmus.site.historian.corrections import Correction
 from isthmus.site.historian.reader import Reader
@@ -331,8 +331,8 @@ def test_a_day_of_many_tag_ranges_is_merged_once_and_then_left_alone(
 def test_who_brings_samples_faster_than_they_are_sealed_is_slowed_down_before_being_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "EASE_ROW_S", 1.0)
-    monkeypatch.setattr(store_module, "EASE_MOST_S", 0.3)
+    monkeypatch.setattr(room_module, "EASE_ROW_S", 1.0)
+    monkeypatch.setattr(room_module, "EASE_MOST_S", 0.3)
     taken_s = []
     with Store(tmp_path, HistorianSection(seal_rows=1000)) as store:
         tag = store.tags.intern(TagInfo(name="plc/speed", kind=ValueKind.F64))
