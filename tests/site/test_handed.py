@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import plants
 from isthmus.cli import main
 from isthmus.model.records.edge import DeviceIdentified
 from isthmus.model.records.people import ReasonGiven
@@ -20,27 +21,6 @@ from isthmus.run.site import open_site
 from isthmus.site.intake import handed
 from isthmus.site.site import Site
 
-PLANT = """
-[plant]
-name = "Northgate Works"
-path = "acme/northgate"
-
-[site]
-listen = "127.0.0.1:{port}"
-data = "{folder}/site"
-
-[[zone]]
-name = "control"
-kind = "control"
-
-[[calendar]]
-name = "main"
-[[calendar.shifts]]
-name = "Day"
-start = "00:00"
-end = "24:00"
-days = "Mon-Sun"
-"""
 LIST = "Address,Manufacturer,Model\n10.0.0.1,Siemens,6ES7 211-1BE31-0XB0\n10.0.0.2,Omron,CP1L\n"
 
 
@@ -58,7 +38,7 @@ async def until_known(site: Site, count: int) -> None:
 @pytest.fixture
 def plant(tmp_path: Path, free_port: Callable[[], int]) -> Path:
     path = tmp_path / "plant.toml"
-    path.write_text(PLANT.format(port=free_port(), folder=tmp_path))
+    path.write_text(plants.no_machine(tmp_path, free_port()))
     (tmp_path / "list.csv").write_text(LIST)
     assert main(["audit", "import", str(tmp_path / "list.csv"), "--into", str(tmp_path / "audit")]) == 0
     return path

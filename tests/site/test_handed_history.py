@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_site_process import PLANT_FILE
 
+import plants
 from isthmus.cli import main
 from isthmus.model.query import Raw
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
@@ -29,7 +29,7 @@ EVER = 1 << 62
 @pytest.fixture
 def plant(tmp_path: Path, free_port: Callable[[], int]) -> Path:
     path = tmp_path / "plant.toml"
-    path.write_text(PLANT_FILE.format(port=free_port(), folder=tmp_path))
+    path.write_text(plants.one_machine(tmp_path, free_port()))
     return path
 
 

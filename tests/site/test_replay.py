@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import plants
 from isthmus.cli import main
 from isthmus.model.time import NS_PER_HOUR, NS_PER_MINUTE, iso
 from isthmus.plantfile import load
@@ -13,20 +14,14 @@ from isthmus.run.wings import folds_of
 from isthmus.site.historian.store import Store
 from spine import MONDAY, Event, Spine
 
-PATH = "acme/northgate/machining/line-a/cnc-01"
+PATH = plants.CNC_01
 PLANT_FILE = """
-[plant]
-name = "Northgate Works"
-path = "acme/northgate"
 [site]
 data = "{folder}/site"
 [kpi]
 name = "Northgate"
 version = {version}
 micro_stop_s = {micro_stop_s}
-[[zone]]
-name = "control"
-kind = "control"
 [[calendar]]
 name = "main"
 [[calendar.shifts]]
@@ -53,7 +48,9 @@ rules = ["RUN if word == 'RUN'", "DOWN"]
 
 def written(folder: Path, name: str, version: int, micro_stop_s: int) -> Path:
     path = folder / name
-    path.write_text(PLANT_FILE.format(folder=folder, version=version, micro_stop_s=micro_stop_s))
+    path.write_text(
+        plants.PLANT + plants.CONTROL + PLANT_FILE.format(folder=folder, version=version, micro_stop_s=micro_stop_s)
+    )
     return path
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import plants
 from isthmus.edge import reopen
 from isthmus.edge.buffer import Buffer
 from isthmus.edge.gate import Gate
@@ -25,55 +26,7 @@ from isthmus.run.site import open_site
 from isthmus.site.intake.certificates import Certificates
 from isthmus.site.site import Site
 
-PATH = "acme/northgate/machining/line-a/cnc-01"
-PLANT_FILE = """
-[plant]
-name = "Northgate Works"
-path = "acme/northgate"
-
-[site]
-listen = "127.0.0.1:{port}"
-data = "{folder}/site"
-lateness_s = 1.0
-
-[edge]
-site = "https://127.0.0.1:{port}"
-data = "{folder}/edge"
-
-[[zone]]
-name = "control"
-kind = "control"
-
-[[calendar]]
-name = "main"
-[[calendar.shifts]]
-name = "Day"
-start = "00:00"
-end = "24:00"
-days = "Mon-Sun"
-
-[[source]]
-name = "plc"
-kind = "modbus"
-host = "127.0.0.1"
-[[source.tags]]
-name = "running"
-address = 1
-kind = "i64"
-[[source.tags]]
-name = "parts"
-address = 2
-kind = "i64"
-
-[[machine]]
-path = "machining/line-a/cnc-01"
-name = "CNC-01"
-calendar = "main"
-good = {{ tag = "plc/parts" }}
-[machine.state]
-tags = {{ running = "plc/running" }}
-rules = ["RUN if running", "IDLE"]
-"""
+PATH = plants.CNC_01
 TAGS = [TagInfo(name=f"plc/{name}", kind=ValueKind.I64) for name in ("running", "parts")]
 
 
@@ -119,7 +72,7 @@ def test_a_value_at_the_edge_becomes_history_a_fact_and_a_live_page_and_a_restar
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     port = free_port()
-    (tmp_path / "plant.toml").write_text(PLANT_FILE.format(port=port, folder=tmp_path))
+    (tmp_path / "plant.toml").write_text(plants.one_machine(tmp_path, port))
     file = load(tmp_path / "plant.toml")
 
     async def story() -> None:
@@ -154,7 +107,7 @@ def test_a_site_killed_again_and_again_loses_nothing_and_counts_nothing_twice(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     port = free_port()
-    (tmp_path / "plant.toml").write_text(PLANT_FILE.format(port=port, folder=tmp_path))
+    (tmp_path / "plant.toml").write_text(plants.one_machine(tmp_path, port))
     chance = random.Random(11)  # noqa: S311  repeatable, no secret
     certificates = Certificates(tmp_path / "site" / "tls", "acme/northgate")
     certificates.prepare(["127.0.0.1"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -186,3 +187,62 @@ def test_verify_finds_a_sample_that_stands_twice_in_segments_not_marked_as_late(
     db.close()
     [finding] = verify(tmp_path)
     assert str(finding).count("2 samples of this day stand twice") == 1
+
+
+@pytest.fixture
+def merged(tmp_path: Path) -> Path:
+    """Days of several files, backed up as they were sealed, merged since; what came after the backup is in the merge."""
+    folder = tmp_path / "site" / "history"
+    with Store(folder, HistorianSection(future_s=1e12), background=False) as store:
+        for first in range(1, 10, 2):
+            fill(store, first, first + 2)
+            store.seal()
+        backup(folder, tmp_path / "copy")
+        fill(store, 12, 13)
+        fill(store, 20, 24)
+        store.compact()
+    return folder
+
+
+@pytest.mark.parametrize("damage", [flip, Path.unlink])
+def test_a_damaged_file_keeps_nothing_else_from_the_backup(
+    merged: Path, tmp_path: Path, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = everything(merged)
+    broken = {"2025-11-08", "2025-11-13"}
+    for day in broken:
+        damage(next((merged / "segments" / f"day={day}").glob("*-L1.parquet")))
+    data = ["history", "--data", str(merged.parent)]
+    for _ in range(2):  # and every night again, until it is mended
+        assert main([*data, "backup", str(tmp_path / "copy")]) == 1
+        told = capsys.readouterr().out
+        assert "the copy keeps the 150 samples that it had of 2025-11-08 before" in told
+        assert "the copy lacks its 200 samples of 2025-11-13" in told
+        assert "2 files are damaged here" in told
+        [finding] = verify(tmp_path / "copy")
+        assert finding.path.parent.name == "day=2025-11-13"
+    with pytest.raises(StoreDamaged, match=r"day=2025-11-13.*\n.*All else is back"):
+        restore(tmp_path / "copy", tmp_path / "elsewhere")
+    with Store(tmp_path / "elsewhere", background=False) as store:
+        found = store.query(Raw(), [1], 0, T0 + 4 * NS_PER_DAY).to_pylist()
+    assert found == [row for row in whole if row["time_ns"] < T0 + 4 * NS_PER_DAY]  # type: ignore[operator]
+
+
+def test_once_it_is_mended_the_backup_is_whole_again(merged: Path, tmp_path: Path) -> None:
+    path = next((merged / "segments" / "day=2025-11-08").glob("*-L1.parquet"))
+    good = path.read_bytes()
+    flip(path)
+    assert len(backup(merged, tmp_path / "copy").damaged) == 1
+    path.write_bytes(good)
+    assert backup(merged, tmp_path / "copy").damaged == ()
+    restore(tmp_path / "copy", tmp_path / "elsewhere")
+    assert everything(tmp_path / "elsewhere") == everything(merged)
+    assert not list((tmp_path / "copy" / "segments" / "day=2025-11-08").glob("*-L0.parquet"))
+
+
+def test_a_damaged_rollup_is_named_and_made_anew_where_the_copy_is_restored(merged: Path, tmp_path: Path) -> None:
+    flip(next(merged.glob("segments/*/*-r60m.parquet")))
+    [told] = backup(merged, tmp_path / "copy").damaged
+    assert "made anew" in told
+    assert list(verify(tmp_path / "copy")) == []
+    restore(tmp_path / "copy", tmp_path / "elsewhere")

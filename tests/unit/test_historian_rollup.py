@@ -14,6 +14,7 @@ from isthmus.model.query import Aggregate, CounterDelta, Decimate, Integral, Tim
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 from isthmus.site.config import HistorianSection
+from isthmus.site.historian import rollup
 from isthmus.site.historian.arrays import counter_delta
 from isthmus.site.historian.rollup import BUCKETS, usable
 from isthmus.site.historian.store import Store
@@ -161,6 +162,27 @@ def test_late_samples_put_a_rollup_aside_until_it_is_made_anew(store: Store) -> 
     store.maintain()
     assert rolled_days(store) == [0, 1, 2]
     assert_exact(store)
+
+
+def test_a_day_rolled_up_in_parts_holds_times_of_every_unit_exactly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollup, "ROWS_AT_ONCE", 2_000)
+    steps = 5 * NS_PER_S, 5 * NS_PER_S + 1_000, 5 * NS_PER_S + 1  # whole milliseconds, microseconds, nanoseconds
+    with Store(tmp_path, HistorianSection(seal_rows=100_000), background=False) as store:
+        for tag, step in enumerate(steps, 1):
+            store.tags.intern(TagInfo(name=f"plc/speed{tag}", kind=ValueKind.F64))
+            times = np.arange(T0, T0 + NS_PER_DAY, step)
+            batch = columns(ValueKind.F64, np.full(len(times), tag), times, np.zeros(len(times)), times % 977)
+            store.append([Batch(1, 1, tag, T0 + NS_PER_DAY, batch)])
+        store.compact()
+        tags = np.array([1, 2, 3], np.int32)
+        with store.view() as view:
+            assert {each.unit for each in view.rollups} == {"ns"}
+            for operator in ASKED:
+                found = store._engine.ask(view, operator, tags, T0, T0 + NS_PER_DAY).to_pylist()
+                wanted = store._engine.ask(view, operator, tags, T0, T0 + NS_PER_DAY, rolled=False).to_pylist()
+                assert found == [{key: pytest.approx(value) for key, value in row.items()} for row in wanted]
 
 
 def test_a_day_of_texts_alone_has_no_rollup_and_does_not_keep_upkeep_busy(tmp_path: Path) -> None:

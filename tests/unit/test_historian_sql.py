@@ -172,5 +172,53 @@ def test_an_empty_history_gives_empty_answers(tmp_path: Path) -> None:
         pass
     with duckdb.connect() as db:
         db.execute(script(tmp_path, T0))
-        assert db.sql("FROM history_last(['a'], now())").fetchall() == []
+        assert db.sql("FROM history_last([], now())").fetchall() == []
+        with pytest.raises(duckdb.Error, match="no tag is called a"):
+            db.sql("FROM history_last(['a'], now())").fetchall()
         assert db.sql("FROM history_bursts").fetchall() == []
+
+
+@pytest.mark.parametrize(
+    ("operator", "arguments"), ASKED, ids=[f"{type(op).__name__}-{at}" for at, (op, _) in enumerate(ASKED)]
+)
+def test_a_name_that_nobody_knows_is_said(
+    opened: duckdb.DuckDBPyConnection, operator: q.Operator, arguments: str
+) -> None:
+    wrong = arguments.replace("plc/level", "plc/levle")
+    with pytest.raises(duckdb.Error, match="no tag is called plc/levle; FROM history_tags lists them all"):
+        opened.sql(f"SELECT * FROM {macro_name(type(operator))}({wrong})").fetchall()  # noqa: S608
+
+
+def test_a_name_that_nobody_knows_is_said_where_nothing_was_recorded(opened: duckdb.DuckDBPyConnection) -> None:
+    ages_ago = "'1990-01-01', '1990-01-02', INTERVAL 1 HOUR"
+    assert opened.sql(f"FROM history_aggregate(['plc/level'], {ages_ago})").fetchall() == []
+    with pytest.raises(duckdb.Error, match="no tag is called nobody"):
+        opened.sql(f"FROM history_aggregate(['plc/level', 'nobody'], {ages_ago})").fetchall()
+
+
+def test_what_a_name_was_before_its_kind_changed_is_asked_for_by_its_number(tmp_path: Path) -> None:
+    with Store(tmp_path, HistorianSection(future_s=1e9), background=False) as store:
+        for seq, (kind, value) in enumerate([(ValueKind.F64, 1.5), (ValueKind.STR, "RUN"), (ValueKind.I64, 7)], 1):
+            tag = store.tags.intern(TagInfo(name="press/force", kind=kind))
+            store.append([Batch(1, 1, seq, T0, columns(kind, [tag], [T0 + seq], [0], [value]))])
+            store.seal()
+    with duckdb.connect() as db:
+        db.execute(script(tmp_path, T0))
+        asked = {
+            name: db.sql(f"SELECT name, time_ns - {T0} FROM history_last(['{name}'], '2025-11-09')").fetchall()  # noqa: S608
+            for name in ("press/force", "press/force#1", "press/force#2", "press/force#3")
+        }
+        both = db.sql("FROM history_raw(['press/force', 'press/force#3', 'press/force#1'], '2025-11-08', '2025-11-09')")
+        assert both.shape[0] == 2
+        with pytest.raises(duckdb.Error, match="no tag is called press/force#4"):
+            db.sql("FROM history_last(['press/force#4'], now())").fetchall()
+        assert db.sql("SELECT name FROM history_tags WHERE until IS NOT NULL").fetchall() == [
+            ("press/force#1",),
+            ("press/force#2",),
+        ]
+    assert asked == {
+        "press/force": [("press/force", 3)],
+        "press/force#1": [("press/force#1", 1)],
+        "press/force#2": [("press/force#2", 2)],
+        "press/force#3": [("press/force", 3)],
+    }

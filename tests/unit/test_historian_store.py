@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR
 from isthmus.site.config import HistorianSection
 from isthmus.site.historian import parquet, upkeep
-from isthmus.site.historian import store as store_module
+from isthmus.site.historian import room as room_module
 from isthmus.site.historian.check import Told, Trouble
 from isthmus.site.historian.corrections import Correction
 from isthmus.site.historian.reader import Reader
@@ -244,6 +244,14 @@ def test_a_tag_that_changes_its_kind_or_unit_goes_on_under_a_new_number_and_keep
     assert kept(store, fahrenheit) == {(fahrenheit, T0): (0, 212.0)}
 
 
+@pytest.mark.parametrize("asked", [range(1, 31), range(2, 40, 3), range(30, 0, -1), [7, 3, 3, 900]])
+def test_tags_may_be_asked_for_in_any_order_and_as_a_range(tmp_path: Path, asked: Sequence[int]) -> None:
+    with Store(tmp_path, background=False) as store:
+        tags = store.tags.intern_all([TagInfo(name=f"plc/t{number}", kind=ValueKind.I64) for number in range(30)])
+        store.append([Batch(1, 1, 1, T0, columns(ValueKind.I64, tags, [T0] * 30, [0] * 30, tags))])
+        assert store.query(Last(), asked, 0, 2**62)["i64"].to_pylist() == sorted({*asked} & {*tags})
+
+
 def test_tags_keep_their_numbers_over_a_restart(tmp_path: Path) -> None:
     infos = [TagInfo(name=f"plc/t{number}", kind=ValueKind.I64, unit="pcs") for number in range(3000)]
     with Store(tmp_path, background=False) as store:
@@ -323,8 +331,8 @@ def test_a_day_of_many_tag_ranges_is_merged_once_and_then_left_alone(
 def test_who_brings_samples_faster_than_they_are_sealed_is_slowed_down_before_being_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "EASE_ROW_S", 1.0)
-    monkeypatch.setattr(store_module, "EASE_MOST_S", 0.3)
+    monkeypatch.setattr(room_module, "EASE_ROW_S", 1.0)
+    monkeypatch.setattr(room_module, "EASE_MOST_S", 0.3)
     taken_s = []
     with Store(tmp_path, HistorianSection(seal_rows=1000)) as store:
         tag = store.tags.intern(TagInfo(name="plc/speed", kind=ValueKind.F64))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Final
-from urllib.parse import urlsplit
+from collections.abc import Iterator
+from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwright, Request, expect, sync_playwright
+from browsers import Open, free, make_browser, make_opened, make_playwright, opener  # noqa: F401  fixtures
+from playwright.sync_api import Browser, Locator, expect
 from visits import make_chromium, make_fresh, make_told, served  # noqa: F401  fixtures
 
 import web_world as worlds
@@ -21,76 +19,7 @@ from isthmus.model.states import State
 from isthmus.model.time import NS_PER_S
 
 pytestmark = pytest.mark.peer("chromium")
-ARGS: Final = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 PAGES: Final = ("/plant", f"/machine/{worlds.below('CNC-02')}", "/orders", "/connections", "/settings")
-Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
-    made = playwright.chromium.launch(executable_path=chromium, args=ARGS)
-    yield made
-    made.close()
-
-
-def free() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-@contextmanager
-def opener(browser: Browser, made: worlds.World, base: str) -> Iterator[Open]:
-    """Opens a page for a role; at the end no request has left the machine and the console is silent."""
-    complaints: list[str] = []
-    contexts = []
-
-    def requested(request: Request) -> None:
-        if not _inside(request.url, base):
-            complaints.append(f"left the machine: {request.url}")
-
-    def spoke(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            complaints.append(message.text)
-
-    def open_page(address: str, role: str = "supervisor", **more: Any) -> Page:  # noqa: ANN401  the browser has many settings
-        settings: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, **more}
-        context = browser.new_context(base_url=base, locale="en-GB", **settings)
-        contexts.append(context)
-        token = made.app.state.house.accounts.log_in(role, worlds.PASSWORD, "browser")
-        context.add_cookies([{"name": "isthmus", "value": token, "url": base}])
-        page = context.new_page()
-        page.on("request", requested)
-        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-        page.on("console", spoke)
-        page.goto(address)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
-@pytest.fixture
-def opened(browser: Browser, fresh: worlds.World) -> Iterator[Open]:
-    """For tests in which something happens: a plant of their own."""
-    with served(fresh, free()) as base, opener(browser, fresh, base) as open_page:
-        yield open_page
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +33,6 @@ def look(browser: Browser, told: worlds.World, base: str) -> Iterator[Open]:
     """For tests that only look: one plant for all of them."""
     with opener(browser, told, base) as open_page:
         yield open_page
-
-
-def _inside(url: str, base: str) -> bool:
-    return url.startswith(base) or urlsplit(url).scheme in ("data", "blob")
 
 
 def size_of(place: Locator) -> tuple[float, float]:

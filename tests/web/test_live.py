@@ -80,3 +80,33 @@ def test_a_machine_streams_the_newest_sample_of_its_trend_with_its_source_time(f
         await stream.aclose()
 
     asyncio.run(story())
+
+
+def test_a_tags_newest_value_and_the_rows_of_the_list_come_as_they_change(fresh: worlds.World) -> None:
+    house = fresh.app.state.house
+    tag = "cnc-01/good"
+    number = fresh.site.tags.find(tag)
+    assert number is not None
+
+    async def story() -> None:
+        token = token_of(fresh, "operator")
+        page = messages(house, token, BUILDERS["tag"], tag, {})
+        rows = messages(house, token, BUILDERS["tags"], "", {"find": "cnc-01"})
+        fixed = messages(house, token, BUILDERS["tag"], tag, {"from": "1000", "to": "2000"})
+        first, list_first = read(await anext(page)), read(await anext(rows))
+        assert first["data"]["trend"]["tag"] == tag
+        assert "trend" not in read(await anext(fixed))["data"], "a stretch that somebody chose stays"
+        at = time.time_ns()
+        fresh.site.namespace.put_samples({tag: Last(at, st.GOOD, 987_654)})
+        told = read(await anext(page))
+        assert "987,654" in told["cells"]["newest"]
+        assert told["data"]["trend"]["value"] == 987_654
+        assert int(told["data"]["trend"]["start_ns"]) < at < int(told["data"]["trend"]["end_ns"])
+        list_told = read(await anext(rows))
+        assert "987,654" in list_told["cells"][f"tag-{number}"]
+        assert sum(key.startswith("tag-") for key in list_told["cells"]) == 1, "what did not change is not sent again"
+        assert list_told["data"]["of"] == list_first["data"]["of"]
+        for stream in (page, rows, fixed):
+            await stream.aclose()
+
+    asyncio.run(story())

@@ -4,36 +4,17 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
-from test_browser import ARGS, Open, free, opener
+from browsers import Open, make_browser, make_opened, make_playwright  # noqa: F401  fixtures
+from playwright.sync_api import Locator, Page, expect
 from test_tag_pages import ADDRESS, TAG, make_times, make_waves, values  # noqa: F401  fixtures
-from visits import make_chromium, make_fresh, served  # noqa: F401  fixtures
+from visits import make_chromium, make_fresh  # noqa: F401  fixtures
 
 import web_world as worlds
+from isthmus.model.samples import TagInfo, ValueKind
 
 pytestmark = pytest.mark.peer("chromium")
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
-    made = playwright.chromium.launch(executable_path=chromium, args=ARGS)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def opened(browser: Browser, fresh: worlds.World) -> Iterator[Open]:
-    with served(fresh, free()) as base, opener(browser, fresh, base) as open_page:
-        yield open_page
 
 
 def drawn(place: Locator) -> Locator:
@@ -112,3 +93,42 @@ def test_the_tag_pages_fit_every_screen(opened: Open, times: list[int], waves: l
             while page.evaluate("document.documentElement.scrollWidth - innerWidth") > 0:  # plots shrink a moment later
                 assert time.monotonic() < deadline, (address, width)
                 page.wait_for_timeout(50)
+
+
+def test_tag_pages_move_by_themselves_and_leave_a_person_alone(
+    opened: Open, fresh: worlds.World, times: list[int]
+) -> None:
+    del times
+    page = opened("/tags?find=temp", role="quality")
+    link = page.get_by_role("link", name=TAG, exact=True)
+    link.focus()
+    fresh.samples("oven", "temperature", [time.time_ns()], [321.0], 2)
+    expect(page.locator("#found")).to_contain_text("321 °C")
+    expect(link).to_be_focused()
+    fresh.site.tags.intern_all([TagInfo(name="oven/temperature-2", kind=ValueKind.F64)])
+    expect(page.get_by_role("link", name="oven/temperature-2")).to_be_visible(timeout=12_000)
+    expect(link).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#newest")).to_contain_text("321 °C")
+    drawn(page.locator("#trend"))
+    page.get_by_label("all 11 of this stretch").check()
+    value = page.get_by_label("Value, °C")
+    value.press_sequentially("15")
+    points = int(page.locator("#trend").get_attribute("data-drawn") or 0)
+    fresh.samples("oven", "temperature", [time.time_ns()], [333.0], 3)
+    expect(page.locator("#newest")).to_contain_text("333 °C")
+    expect(page.locator("#trend")).to_have_attribute("data-drawn", str(points + 1))
+    expect(value).to_have_value("15")
+    expect(value).to_be_focused()
+    expect(page.get_by_label("all 11 of this stretch")).to_be_checked()
+    page.get_by_role("link", name="Newer ones have come").click()
+    expect(page.get_by_role("heading", name="Samples: 12")).to_be_visible()
+
+
+def test_a_tag_that_was_never_heard_gets_its_line_with_its_first_sample(opened: Open, fresh: worlds.World) -> None:
+    fresh.site.tags.intern_all([TagInfo(name="oven/door", kind=ValueKind.BOOL)])
+    page = opened("/tag/oven/door", role="operator")
+    expect(page.locator("#newest")).to_have_text("never heard")
+    fresh.samples("oven", "door", [time.time_ns()], [True], 1)
+    expect(page.locator("#newest")).to_contain_text("true")
+    drawn(page.locator("#trend"))

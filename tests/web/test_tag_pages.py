@@ -180,3 +180,21 @@ def test_a_fast_signal_shows_its_newest_burst_steps_through_time_and_how_strong_
 def test_a_fast_signal_that_never_came_says_so(fresh: worlds.World, visit: Visit) -> None:
     fresh.site.tags.intern_all([TagInfo(name="press/vibration", kind=ValueKind.WAVEFORM)])
     assert "No burst of this fast signal has come yet" in visit("operator").get("/tag/press/vibration").text
+
+
+def test_what_a_tag_was_before_its_kind_changed_is_offered_on_its_page(
+    fresh: worlds.World, visit: Visit, times: list[int]
+) -> None:
+    before = fresh.site.tags.find(TAG)
+    fresh.site.tags.intern_all([TagInfo(name=TAG, kind=ValueKind.STR, unit="", step=True)])
+    page = visit("quality").get(ADDRESS).text
+    assert "it was a number in °C" in page
+    assert f'href="{ADDRESS}%23{before}"' in page
+    past = visit("quality").get(f"{ADDRESS}%23{before}").text
+    assert f'What <a href="{ADDRESS}">{TAG}</a> was until' in past
+    assert "Samples: 10" in past, "the stretch is that of its newest samples"
+    assert "209 °C" in past
+    assert "Put right what is chosen" not in past, "what is over is not put right"
+    line = visit("quality").get(f"/api/trend?tag={TAG}%23{before}&start_ns={times[0]}&end_ns={times[-1] + 1}")
+    assert line.json()["value"] == [200.0 + at for at in range(10)]
+    assert visit("quality").get(f"{ADDRESS}%239999").status_code == 404

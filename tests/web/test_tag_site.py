@@ -11,68 +11,23 @@ from pathlib import Path
 
 import httpx
 import pytest
+from browsers import ARGS
 from playwright.sync_api import expect, sync_playwright
-from test_browser import ARGS
 from visits import make_chromium  # noqa: F401  fixtures
 
+import plants
 from isthmus.model.time import NS_PER_DAY, NS_PER_MINUTE, NS_PER_S
 from isthmus.plantfile import load
 from isthmus.web.accounts import Accounts, Person
 
 pytestmark = pytest.mark.peer("chromium")
 PASSWORD = "three words do well"  # noqa: S105  of a plant that exists for a test
-PLANT = """
-[plant]
-name = "Northgate Works"
-path = "acme/northgate"
-[site]
-listen = "127.0.0.1:{link}"
-data = "site"
-lateness_s = 1.0
-[web]
-listen = "127.0.0.1:{pages}"
-data = "web"
-[edge]
-site = "https://127.0.0.1:{link}"
-data = "edge"
-[[zone]]
-name = "control"
-kind = "control"
-[[calendar]]
-name = "main"
-[[calendar.shifts]]
-name = "Day"
-start = "00:00"
-end = "24:00"
-days = "Mon-Sun"
-[[source]]
-name = "plc"
-kind = "modbus"
-host = "127.0.0.1"
-[[source.tags]]
-name = "running"
-address = 1
-kind = "i64"
-[[source.tags]]
-name = "parts"
-address = 2
-kind = "i64"
-[[machine]]
-path = "machining/line-a/cnc-01"
-name = "CNC-01"
-calendar = "main"
-good = { tag = "plc/parts" }
-[machine.state]
-tags = { running = "plc/running" }
-rules = ["RUN if running", "IDLE"]
-"""
 
 
 @pytest.fixture
 def pages(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[str]:
     """The address of a site at work in a process of its own, in which one person of quality may log in."""
-    text = PLANT.replace("{link}", str(free_port())).replace("{pages}", str(free_port()))
-    (tmp_path / "plant.toml").write_text(text)
+    (tmp_path / "plant.toml").write_text(plants.one_machine(tmp_path, free_port(), free_port()))
     file = load(tmp_path / "plant.toml")
     (tmp_path / "web").mkdir(mode=0o700)
     people = Accounts(tmp_path / "web", time.time_ns)

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from isthmus.assets import proposed
+from isthmus.assets.addresses import Places
 from isthmus.assets.csaf import Library, Row
 from isthmus.assets.keys import maker_key, meaningful, squeezed
 from isthmus.assets.versions import affected, names_single_versions
@@ -37,8 +39,10 @@ _SIEMENS: Final = re.compile(r"\b6[A-Z]{2}\d ?\d{3}-?\w{5}-?\w{4}\b")
 """A whole order number: a row that names another one does not speak of this device's family."""
 
 
-def advise(asset: AssetKnown, library: Library | None, matcher: Matcher | None = None) -> AssetAdvised:
-    """The answer for one asset. Its `time_ns` is 0 until it is logged."""
+def advise(
+    asset: AssetKnown, library: Library | None, matcher: Matcher | None = None, places: Places | None = None
+) -> AssetAdvised:
+    """The answer for one asset, with zones as `places` has them. Its `time_ns` is 0 until it is logged."""
     subject = subject_of(asset)
     if library is None or not library.documents:
         return AssetAdvised(path=asset.path, time_ns=0, answer="no data", newest="", of=subject.digest)
@@ -52,7 +56,7 @@ def advise(asset: AssetKnown, library: Library | None, matcher: Matcher | None =
         answer=answer,
         newest=library.newest,
         advices=advices,
-        conduit=_conduit(asset, advices),
+        conduit=_conduit(asset, advices, places or Places()),
         of=subject.digest,
     )
 
@@ -226,19 +230,20 @@ def _order(one: Advice) -> tuple[int, float, str, str]:
     return (_WORST.index(one.answer), -one.score, one.advisory, one.product_id)
 
 
-def _conduit(asset: AssetKnown, advices: Sequence[Advice]) -> str:
+def _conduit(asset: AssetKnown, advices: Sequence[Advice], places: Places) -> str:
     """The rule that is proposed while there is no patch: one way in, for what the asset is known to serve."""
     open_ends = [one for one in advices if one.answer == "affected" and not one.patch]
     if not open_ends:
         return ""
-    protocols = sorted({part.split(" ")[-1] for part in asset.best("ports").split(", ") if " " in part})
     named = asset.best("name") or asset.best("model") or asset.path.rpartition("/")[2]
-    listed = ", ".join(f'"{one}"' for one in protocols) or '"<its protocol>"'
-    return (
-        f"[[conduit]] for {named}: initiator = the one zone that needs it, responder = "
-        f'"{asset.zone or "control"}", protocols = [{listed}], purpose = "compensates '
-        f'{open_ends[0].advisory}, for which there is no patch", owner and review date to be named; '
-        f"everything else to {asset.best('address') or 'it'} is closed."
+    responder = asset.zone or "control"
+    return proposed.conduit(
+        places,
+        name=named,
+        initiator=proposed.supervisory(places, responder),
+        responder=responder,
+        protocols=(part.split(" ")[-1] for part in asset.best("ports").split(", ") if " " in part),
+        purpose=f"compensates {open_ends[0].advisory}, for which there is no patch; nothing else reaches {named}",
     )
 
 

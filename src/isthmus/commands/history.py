@@ -8,13 +8,14 @@
     isthmus history backup FOLDER      bring a copy up to date, while the site goes on writing
     isthmus history restore FOLDER     put a backup back into an empty place, and verify it
     isthmus history mend FOLDER        put back from a backup what is missing or damaged; the rest stays
+    isthmus history rebuild [FOLDER]   make a lost manifest anew of the files; says what it would do, --write does it
     isthmus history import FILE ...    bring a past along, from PI, Ignition, InfluxDB or any table
     isthmus history correct TAG ...    put a sample right; the old one is kept
     isthmus history corrections        what people put right: when, who and why
     isthmus history sql [FOLDER]       the same questions as SQL macros, for whoever has DuckDB
     isthmus history ship FOLDER        put what is new where a group reads it (the site does so with ship_to)
 
-All but `compact` and `restore` may run while the site is at work; `import` and `correct` are handed to
+All but `compact`, `restore` and `rebuild` may run while the site is at work; `import` and `correct` are handed to
 it then, and it takes them without anything live waiting for them.
 """
 
@@ -79,6 +80,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     back.add_argument("folder", type=Path, help="where the backup lies")
     mend = tasks.add_parser("mend", help="put back what is missing or damaged")
     mend.add_argument("folder", type=Path, help="where a backup lies; what is whole here is left as it is")
+    anew = tasks.add_parser(
+        "rebuild",
+        help="make a lost manifest anew of the files",
+        description="For a history whose manifest.sqlite is lost, damaged, or older than its files. Every file is "
+        "read; names, corrections and marks come from names.journal, and from a backup where one is named. Says what "
+        "was found, and changes nothing; --write makes the manifest. Nothing is deleted: what cannot be read goes to "
+        "history/lost.",
+    )
+    anew.add_argument("folder", type=Path, nargs="?", help="where a backup lies: for names that the journal has not, and for files that are missing or damaged")  # fmt: skip
+    anew.add_argument("--write", action="store_true", help="do it; the site must stand still")
     ship = tasks.add_parser(
         "ship",
         help="put what is new where a group reads it",
@@ -133,20 +144,27 @@ def run(args: argparse.Namespace) -> int:
     folder = args.data / "history"
     if args.task in {"sql", "verify"} and args.folder is not None:
         folder = args.folder / "history" if (args.folder / "history").is_dir() else args.folder
-    if args.task not in {"restore", "import"} and not (folder / "manifest.sqlite").exists():
+    if args.task not in {"restore", "import", "rebuild"} and not (folder / "manifest.sqlite").exists():
         msg = f"{folder} holds no history; give the site's data folder with --data"
         if any((folder / "segments").glob("*/*.parquet")):
-            msg = f"{folder} has lost its manifest.sqlite; isthmus history restore FOLDER puts a backup back elsewhere"
+            msg = f"{folder} has lost its manifest.sqlite; isthmus history rebuild says what it can make anew"
         raise UsageError(msg)
     try:
         return _TASKS[args.task](folder, args)
     except OSError as error:
-        if error.errno == errno.EBUSY:
-            instead = _INSTEAD.get(args.task, "stop it first")
-            msg = f"{folder} is being written by a running site, {instead}"
-        else:
-            msg = _refused(error, folder)
+        msg = _held(folder, args.task, error) if error.errno == errno.EBUSY else _refused(error, folder)
         raise IsthmusError(msg) from error
+
+
+def _held(folder: Path, task: str, error: OSError) -> str:
+    """Who writes history, and what to do."""
+    from isthmus.site.historian.leases import SITE, Held  # noqa: PLC0415  heavy
+
+    holder = error.holder if isinstance(error, Held) else None
+    if holder is not None and holder.what != SITE:
+        return f"{folder} is being written by {holder}; wait until that is done, or stop it first"
+    who = f"a running site (process {holder.process}, since {holder.since})" if holder else "a running site"
+    return f"{folder} is being written by {who}, {_INSTEAD.get(task, 'stop it first')}"
 
 
 def _refused(error: OSError, folder: Path) -> str:
@@ -199,7 +217,7 @@ def _compact(folder: Path, args: argparse.Namespace) -> int:
     del args
     from isthmus.site.historian.store import Store  # noqa: PLC0415  heavy
 
-    with Store(folder, told=lambda told: print(told.what), background=False) as store:
+    with Store(folder, told=lambda told: print(told.what), background=False, what="isthmus history compact") as store:
         with store.view() as view:
             before = len(view.segments)
         store.compact()
@@ -216,7 +234,11 @@ def _backup(folder: Path, args: argparse.Namespace) -> int:
     print(
         f"{args.folder}: {done.rows:,} samples; {done.segments} files of segments and rollups, {done.new} of them new, {done.new_bytes / 1e6:,.1f} MB"
     )
-    return 0
+    for each in done.damaged:
+        print(each)
+    if done.damaged:
+        print(f"{len(done.damaged):,} files are damaged here; all that is whole is in the copy")
+    return int(bool(done.damaged))
 
 
 def _restore(folder: Path, args: argparse.Namespace) -> int:
@@ -241,15 +263,36 @@ def _mend(folder: Path, args: argparse.Namespace) -> int:
     return int(not all(found))
 
 
+def _rebuild(folder: Path, args: argparse.Namespace) -> int:
+    from isthmus.run.history import Counted  # noqa: PLC0415  heavy
+    from isthmus.site.historian.rebuild import alone, examine, rebuild, told  # noqa: PLC0415  as above
+
+    guard = alone(folder) if args.write else None
+    try:
+        with Counted("files read") as progress:
+            found = examine(folder, args.folder, progress)
+        for each in found:
+            _tell(told(each))
+        if not found:
+            print(f"{folder}: the manifest is whole and that of the files beside it; there is nothing to make anew")
+            return 0
+        if not args.write:
+            print("Nothing was changed; stop the site, and give the same command with --write.")
+            return 1
+        rebuild(found)
+    finally:
+        if guard is not None:
+            guard.release()
+    print("The manifest is made anew. Start the site; isthmus history verify checks every file against it.")
+    return 0
+
+
 def _import(folder: Path, args: argparse.Namespace) -> int:
     from isthmus.run.hand_history import Hands, Straight  # noqa: PLC0415  heavy
-    from isthmus.site.historian.store import Store  # noqa: PLC0415  as above
+    from isthmus.run.one_writer import open_store  # noqa: PLC0415  as above
 
-    try:
-        store = Store(folder, told=lambda told: print(told.what))
-    except OSError as error:
-        if error.errno != errno.EBUSY:
-            raise
+    store = open_store(folder, f"isthmus history import {args.files[0]}", background=True)
+    if store is None:
         print("the site is running and is handed the samples; what is live goes first")
         hands = Hands(args.data)
         return _import_into(hands, hands.finish, args)
@@ -296,8 +339,8 @@ def _correct(folder: Path, args: argparse.Namespace) -> int:
     from isthmus.model.time import parse  # noqa: PLC0415  heavy
     from isthmus.run.hand_history import correct  # noqa: PLC0415  as above
     from isthmus.run.history import must_hold  # noqa: PLC0415  as above
+    from isthmus.run.one_writer import open_store  # noqa: PLC0415  as above
     from isthmus.site.historian.corrections import Correction, value_of  # noqa: PLC0415  as above
-    from isthmus.site.historian.store import Store  # noqa: PLC0415  as above
     from isthmus.site.intake.handed_history import SaidRight  # noqa: PLC0415  as above
 
     try:
@@ -307,11 +350,8 @@ def _correct(folder: Path, args: argparse.Namespace) -> int:
         raise UsageError(msg) from error
     must_hold(folder, args.tag, time_ns)
     said = SaidRight(tag=args.tag, time_ns=time_ns, value=args.value, by=args.by, why=args.why, said_ns=time.time_ns())
-    try:
-        store = Store(folder, told=lambda told: print(told.what), background=False)
-    except OSError as error:
-        if error.errno != errno.EBUSY:
-            raise
+    store = open_store(folder, "isthmus history correct", background=False)
+    if store is None:
         correct(args.data, said)
         print(f"{args.tag} at {args.time} is {args.value} from now on; the running site took it and folds again")
         return 0
@@ -408,6 +448,7 @@ _TASKS = {
     "backup": _backup,
     "restore": _restore,
     "mend": _mend,
+    "rebuild": _rebuild,
     "import": _import,
     "correct": _correct,
     "corrections": _corrections,

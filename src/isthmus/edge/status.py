@@ -37,7 +37,7 @@ h1{font-size:1.25rem;margin:0 0 .25rem}h2{font-size:1rem;margin:2rem 0 .5rem}p{m
 .m{color:var(--m)}.bad{color:var(--bad);font-weight:600}
 table{border-collapse:collapse;width:100%;background:var(--p);font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.5rem .75rem;border-bottom:1px solid var(--l);vertical-align:top}
-th{font-weight:500;color:var(--m)}td.n{text-align:right}
+th{font-weight:500;color:var(--m)}.n{text-align:right}
 """
 
 
@@ -118,7 +118,7 @@ def page(now: EdgeNow, at_ns: int) -> str:
         f"<h2>Conduit</h2>{_gate(now.gate, at_ns)}{_link(now, at_ns)}"
         f"<h2>Buffer</h2>{_buffer(now)}"
         f"<h2>Sources</h2><table><tr><th>Source<th>State<th>Last contact<th>Next try<th>Tags"
-        f"<th>Samples{rows}</table>{bad_tags}"
+        f"<th class=n>Samples{rows}</table>{bad_tags}"
     )
 
 

@@ -21,6 +21,21 @@ class ZoneKind(StrEnum):
     SAFETY = "safety"
 
 
+_OUTWARDS: Final = {
+    ZoneKind.SAFETY: 0,
+    ZoneKind.CONTROL: 1,
+    ZoneKind.SUPERVISORY: 2,
+    ZoneKind.DMZ: 3,
+    ZoneKind.ENTERPRISE: 4,
+}
+"""How far from the process a zone stands: what dials must not stand further out than what is dialled."""
+
+
+def dials_inwards(opens: ZoneKind, dialled: ZoneKind) -> bool:
+    """Whether a conduit would open a port towards OT. Supervisory may poll control; all else is dialled outwards."""
+    return opens is not ZoneKind.SUPERVISORY and _OUTWARDS[opens] > _OUTWARDS[dialled]
+
+
 class Zone(Section, frozen=True, kw_only=True):
     """`[[zone]]`: assets that share a need for protection."""
 

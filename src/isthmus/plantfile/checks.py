@@ -18,7 +18,7 @@ from isthmus.model.equipment import check_path
 from isthmus.model.plant import Counter, Machine, PlantSection, Product, Reason
 from isthmus.model.samples import ValueKind
 from isthmus.model.units import UnitMistake, check_unit
-from isthmus.model.zones import STANDARD_ZONES, Conduit, Zone, ZoneKind
+from isthmus.model.zones import STANDARD_ZONES, Conduit, Zone, ZoneKind, dials_inwards
 from isthmus.plantfile.draft import Draft
 from isthmus.plantfile.lines import Place
 from isthmus.plantfile.shape import Fault, nearest
@@ -29,9 +29,6 @@ from isthmus.site.publish.bus import BusSection
 from isthmus.web.config import WebSection
 from isthmus.web.config import mistakes_in as web_mistakes
 from isthmus.wire.frame import source_id
-
-_OUTWARDS = {ZoneKind.SAFETY: 0, ZoneKind.CONTROL: 1, ZoneKind.SUPERVISORY: 2, ZoneKind.DMZ: 3, ZoneKind.ENTERPRISE: 4}
-"""How far from the process a zone stands: what dials must not stand further out than what is dialled."""
 
 _UNIQUE = (
     ("calendar", "name"),
@@ -114,7 +111,8 @@ def _unique(draft: Draft) -> Iterator[Fault]:
 
 
 def _zones(draft: Draft) -> Iterator[Fault]:
-    kinds = {}
+    zones = _zone_names(draft)
+    kinds = {} if draft.names("zone", "name") else {zone.name: zone.kind for zone in STANDARD_ZONES}
     for place, zone in draft.each("zone", Zone):
         if not draft.stands_in((*place, "kind")):
             kinds[zone.name] = zone.kind
@@ -125,8 +123,8 @@ def _zones(draft: Draft) -> Iterator[Fault]:
                 yield Fault((*place, "networks", number), str(error), "write it as 10.4.1.0/24")
     for place, conduit in draft.each("conduit", Conduit):
         for key, name in (("initiator", conduit.initiator), ("responder", conduit.responder)):
-            if name not in draft.names("zone", "name"):
-                yield _unknown((*place, key), "zone", name, draft.names("zone", "name"))
+            if name not in zones:
+                yield _unknown((*place, key), "zone", name, zones)
             elif kinds.get(name) is ZoneKind.SAFETY:
                 what = f"a conduit may not end in the safety zone {name}"
                 yield Fault((*place, key), what, "Isthmus never speaks with safety systems")
@@ -141,9 +139,7 @@ def _zone_names(draft: Draft) -> list[str]:
 def _direction(conduit: Conduit, kinds: Mapping[str, ZoneKind], place: Place) -> Iterator[Fault]:
     """Supervisory may poll control; everything else is dialled from the OT side outwards."""
     opens, dialled = kinds.get(conduit.initiator), kinds.get(conduit.responder)
-    if opens is None or dialled is None or opens is ZoneKind.SUPERVISORY:
-        return
-    if _OUTWARDS[opens] > _OUTWARDS[dialled]:
+    if opens is not None and dialled is not None and dials_inwards(opens, dialled):
         what = f"conduit {conduit.name} is opened from {conduit.initiator} towards OT"
         yield Fault((*place, "initiator"), what, "turn it round: the OT side dials, nothing opens a port towards it")
 

@@ -242,3 +242,24 @@ class Progress:
         """Leave the line."""
         if self._person and self._told:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+class Counted:
+    """How many of a number are done, on the error stream of a person who looks on."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._told = what, 0.0
+        self._person = sys.stderr.isatty()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._told:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def __call__(self, done: int, of: int) -> None:
+        """Tell, at most five times a second."""
+        if self._person and time.monotonic() - self._told >= 0.2:  # noqa: PLR2004  s
+            self._told = time.monotonic()
+            print(f"\r{self._what}: {done:,} of {of:,}", end="", file=sys.stderr, flush=True)

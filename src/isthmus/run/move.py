@@ -74,7 +74,7 @@ def database_of_file(file: PlantFile) -> PostgresDatabase:
 def _alone(file: PlantFile) -> Store:
     """History, opened: while we hold it no site of this folder can run."""
     try:
-        return Store(file.site.data / "history", file.historian, background=False)
+        return Store(file.site.data / "history", file.historian, background=False, what="isthmus database")
     except OSError as error:
         if error.errno == errno.EBUSY:
             msg = f"the site of {file.site.data} runs; stop it first"

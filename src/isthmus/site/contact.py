@@ -57,6 +57,16 @@ class Contact:
                 if now_ns - heard_ns > SILENT_NS and conduit in self._conduits_of.get(edge, {conduit})
             }
 
+    def edge_of(self, source: str) -> str:
+        """The edge that a source stands behind; "" for one that was not heard since the site began to listen."""
+        with self._lock:
+            return self._edge_of.get(source, "")
+
+    def conduits_of(self, edge: str) -> list[str]:
+        """Paths of the conduits by which an edge said that it comes."""
+        with self._lock:
+            return sorted(self._conduits_of.get(edge, ()))
+
     def silent_since(self, source: str, now_ns: int) -> int | None:
         """Since when the edge behind a source is silent; None while it is heard, or nobody listens here.
 

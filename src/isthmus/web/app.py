@@ -65,6 +65,7 @@ def make_app(site: Site, section: WebSection, *, clock: Callable[[], int] = time
             *assets.HANDLERS,
             *accounts.HANDLERS,
             live.live_machine,
+            live.live_tag,
             live.live_page,
             *api.HANDLERS,
             *tag_api.HANDLERS,

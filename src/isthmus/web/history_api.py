@@ -23,6 +23,7 @@ from isthmus.model.samples import TagInfo
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S, Interval, iso, parse
 from isthmus.site.historian import Historian
 from isthmus.web.api import Table, to_csv
+from isthmus.web.figures.tags import number_of
 from isthmus.web.history_files import on_disk, pieces
 from isthmus.web.history_periods import WHOLE_NS, Every, by_period, periods, with_windows
 from isthmus.web.house import House
@@ -299,19 +300,11 @@ def _numbers(house: House, names: Sequence[str] | None) -> dict[int, str]:
 
 def _fitting(house: House, name: str) -> dict[str, int | None]:
     """A tag by its name, or those that a pattern fits."""
-    number = _number(house, name)
+    number = number_of(house, name)
     if number is not None or not {"*", "?"} & set(name):
         return {name: number}
     pattern = re.compile(fnmatch.translate(name.replace("[", "[[]")))
     return {info.name: each for each, info in house.site.tags.all().items() if pattern.match(info.name)}
-
-
-def _number(house: House, name: str) -> int | None:
-    """The number of a tag, or of a former one, as press/force#17; None for neither."""
-    tag, (of, _, former) = house.site.tags.find(name), name.rpartition("#")
-    if tag is not None or not former.isdecimal():
-        return tag
-    return next((each.id for each in house.site.tags.versions(of) if each.id == int(former)), None)
 
 
 def _tag(number: int, name: str, info: TagInfo) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from isthmus.model.errors import DatabaseAway
 from isthmus.web.accounts import Session
 from isthmus.web.guard import COOKIE
 from isthmus.web.house import House
-from isthmus.web.pages import connections, machine, orders, plant
+from isthmus.web.pages import connections, machine, orders, plant, tags
 from isthmus.web.render import Builder, Built
 
 BUILDERS: Final[Mapping[str, Builder]] = {
@@ -30,6 +30,8 @@ BUILDERS: Final[Mapping[str, Builder]] = {
     "machine": machine.build,
     "orders": orders.build,
     "connections": connections.build,
+    "tags": tags.build_list,
+    "tag": tags.build,
 }
 _GATHER_S: Final = 0.05
 _AT_LEAST_S: Final = 0.2
@@ -46,6 +48,12 @@ def live_page(page: FromPath[str], request: Request[Any, Session, Any], house: N
 def live_machine(below: FromPath[str], request: Request[Any, Session, Any], house: NamedDependency[House]) -> Stream:
     """The stream of a machine's page."""
     return _stream(house, request, "machine", below)
+
+
+@get("/live/tag/{below:path}", sync_to_thread=False)
+def live_tag(below: FromPath[str], request: Request[Any, Session, Any], house: NamedDependency[House]) -> Stream:
+    """The stream of a tag's page."""
+    return _stream(house, request, "tag", below)
 
 
 def _stream(house: House, request: Request[Any, Session, Any], page: str, below: str) -> Stream:

@@ -16,6 +16,8 @@ _ROW: Final = 74
 _PAD: Final = 16
 _ORDER: Final = ("internet", "enterprise", "office", "dmz", "supervisory", "control", "safety")
 _WIDEST: Final = 200
+_BESIDE: Final = 14
+"""Letters that stand between the name of a zone and its first dot."""
 _LETTER: Final = 6.6
 """Width of a letter of a label."""
 
@@ -72,15 +74,15 @@ def _band(zone: str, top: int, height: int) -> Markup:
 def _edge(edge: Mapping[str, Any], at: Mapping[str, tuple[float, float]], zones: Mapping[str, str]) -> Markup:
     (x1, y1), (x2, y2) = at[edge["client"]], at[edge["server"]]
     crossing = zones[edge["client"]] != zones[edge["server"]]
-    kind = "out" if edge["server"] == "*" else "cross" if crossing else "within"
+    kind = edge.get("kind") or ("out" if edge["server"] == "*" else "cross" if crossing else "within")
     bend = 40 if abs(y1 - y2) < 1 else 0
     if edge["client"] == edge["server"]:
         return Markup("")
     services = ", ".join(str(edge["services"] or "other").split(",")[:4])
-    many = f"{edge['n']:,} conversation{'s' if edge['n'] != 1 else ''}"
+    said = edge.get("said") or f"{services}: {edge['n']:,} conversation{'s' if edge['n'] != 1 else ''}"
     return Markup(
-        '<path class="edge e-{}" d="M{:.0f} {:.0f} Q{:.0f} {:.0f} {:.0f} {:.0f}"><title>{}: {}</title></path>'
-    ).format(kind, x1, y1, (x1 + x2) / 2, (y1 + y2) / 2 + bend, x2, y2, services, many)
+        '<path class="edge e-{}" d="M{:.0f} {:.0f} Q{:.0f} {:.0f} {:.0f} {:.0f}"><title>{}</title></path>'
+    ).format(kind, x1, y1, (x1 + x2) / 2, (y1 + y2) / 2 + bend, x2, y2, said)
 
 
 def _node(node: Mapping[str, Any], place: tuple[float, float], longest: int, *, single: bool) -> Markup:
@@ -88,17 +90,29 @@ def _node(node: Mapping[str, Any], place: tuple[float, float], longest: int, *, 
     role = ROLES.get(node["role"], node["role"])
     if node["key"] == "*":
         label, address = "the internet", ""
+    elif node.get("link"):
+        label = str(node["label"]) if node["n"] == 1 else f"{node['n']:,}, {node['label']}"
+        address = node["link"]
     elif single:
         label, address = str(node["label"] or role), f"/asset/{node['key']}"
     else:
         label = f"{_lowered(role)}, {node['n']:,}"
         address = f"/assets?zone={node['zone'] or '-'}&role={node['role'] or '-'}"
-    short = label if len(label) <= longest else label[: longest - 1] + "…"
+    ours = node["role"] in ("edge", "site")
+    most = min(longest, _BESIDE) if ours else longest
+    short = label if len(label) <= most else label[: most - 1] + "…"
     radius = 6 if single or node["key"] == "*" else min(6 + node["n"] ** 0.3 * 2, 18)
-    shape = Markup('<circle class="node r-{}" cx="{:.0f}" cy="{:.0f}" r="{:.0f}"/>').format(
-        node["role"] or "none", x, y, radius
-    )
-    text = Markup('<text class="label" x="{:.0f}" y="{:.0f}">{}</text>').format(x, y + radius + 15, short)
+    if ours:
+        shape = Markup('<rect class="node r-{}" x="{:.0f}" y="{:.0f}" width="22" height="16" rx="3"/>').format(
+            node["role"], x - 11, y - 8
+        )
+    else:
+        shape = Markup('<circle class="node r-{}" cx="{:.0f}" cy="{:.0f}" r="{:.0f}"/>').format(
+            node["role"] or "none", x, y, radius
+        )
+    # What is ours has its lines below it, so that its name stands beside it.
+    place = (x - 18, y + 4) if ours else (x, y + radius + 15)
+    text = Markup('<text class="label{}" x="{:.0f}" y="{:.0f}">{}</text>').format(" beside" * ours, *place, short)
     title = Markup("<title>{}, {}</title>").format(label, role)
     drawn = shape + text + title
     return Markup('<a href="{}">{}</a>').format(address, drawn) if address else Markup("<g>{}</g>").format(drawn)

@@ -83,7 +83,13 @@ def page(built: Built, house: House, session: Session | None, **more: Any) -> st
     return (
         _environment()
         .get_template(built.template)
-        .render({**built.frame(), **more}, cells=built.cells, house=house, session=session, plant=house.site.plant)
+        .render(
+            {"of": built.data.get("of", ""), **built.frame(), **more},
+            cells=built.cells,
+            house=house,
+            session=session,
+            plant=house.site.plant,
+        )
     )
 
 

@@ -19,6 +19,7 @@ from isthmus.web import put_right, roles
 from isthmus.web.accounts import Person, Session
 from isthmus.web.api import Format, Table, to_csv
 from isthmus.web.figures import waves
+from isthmus.web.figures.tags import number_of as number_of_tag
 from isthmus.web.house import House
 from isthmus.web.pages.tags import change_of, number_of
 from isthmus.web.respond import in_thread
@@ -105,7 +106,7 @@ HANDLERS = (session, correct, take_back, waveform, waveforms)
 
 
 def _number(house: House, tag: str) -> int:
-    number = house.site.tags.find(tag)
+    number = number_of_tag(house, tag)
     if number is None or house.site.tags.info(number).kind is not ValueKind.WAVEFORM:
         raise NotFoundException(detail=f"No fast signal is called {tag!r}.")
     return number

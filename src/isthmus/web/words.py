@@ -149,6 +149,16 @@ class Clock:
         return to_datetime(time_ns, self._zone).isoformat(timespec="milliseconds")
 
 
+KINDS: Final = {
+    "f64": "number",
+    "i64": "whole number",
+    "bool": "true or false",
+    "str": "text",
+    "waveform": "fast signal",
+}
+"""What people call the kinds of values of tags."""
+
+
 def value(given: Any, unit: str) -> str:  # noqa: ANN401  a tag's value is of any kind
     """A tag's value with its unit; a dash for none."""
     if given is None:

@@ -20,6 +20,7 @@ from isthmus.assets.record import record
 from isthmus.assets.vex import STATUSES, vex
 from isthmus.model.errors import UsageError
 from isthmus.model.records.assets import AssetDecided, AssetKnown
+from isthmus.plantfile import read
 
 BRANCHES = [
     ("SIMATIC S7-300 CPU 315-2 PN/DP (6ES7315-2EH14-0AB0)", "vers:all/<V3.2.17", []),
@@ -112,7 +113,16 @@ def test_another_maker_s_product_of_the_same_name_is_not_matched(tmp_path: Path)
 
 def test_without_a_patch_a_conduit_is_proposed(tmp_path: Path) -> None:
     known = library(tmp_path, document(BRANCHES))
-    assert "compensates ICSA-1" in advise(asset("6ES7 315-2EH14-0AB0", "V3.2.7"), known).conduit
+    told = advise(asset("6ES7 315-2EH14-0AB0", "V3.2.7"), known)
+    (tmp_path / "plant.toml").write_text(
+        f'[plant]\nname = "Northgate Works"\npath = "acme/northgate"\n\n{told.conduit}'
+    )
+    plant, mistakes = read(tmp_path / "plant.toml")
+    assert mistakes == []
+    assert plant is not None
+    [conduit] = plant.conduits
+    assert (conduit.name, conduit.initiator, conduit.responder) == ("6es7-315-2eh14-0ab0", "supervisory", "control")
+    assert "compensates ICSA-1" in conduit.purpose
     mended = library(tmp_path, document(BRANCHES, fix="vendor_fix"))
     assert advise(asset("6ES7 315-2EH14-0AB0", "V3.2.7"), mended).conduit == ""
 

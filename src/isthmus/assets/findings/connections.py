@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from itertools import combinations
 from typing import Final
 
+from isthmus.assets import proposed
 from isthmus.assets.addresses import is_group, parse
 from isthmus.assets.findings.look import Look, grouped, is_noise, listed, services
 from isthmus.assets.roles import CONTROL_SERVICES
@@ -114,6 +115,14 @@ def zone_crossing(look: Look) -> Iterator[AssetFinding]:
         kinds = (look.places.kind(origin), look.places.kind(target))
         grave = kinds[0] is ZoneKind.ENTERPRISE and kinds[1] in _CONTROL
         servers = sorted({flow.server for flow in flows})
+        section = proposed.conduit(
+            look.places,
+            name=f"{origin}-{target}-{service}",
+            initiator=origin,
+            responder=target,
+            protocols=[service],
+            purpose="",
+        )
         yield look.finding(
             "unexpected connectivity",
             ["zone", client, target, service],
@@ -121,9 +130,12 @@ def zone_crossing(look: Look) -> Iterator[AssetFinding]:
             title=f"{look.called(client)} in {origin} reaches {len(servers)} device{'s' * (len(servers) > 1)} in {target} "
             f"by {services(flows)}",
             text=f"No conduit allows {origin} to open {services(flows)} into {target}. Reached: {listed(servers)}.",
-            next_step="Stop it at the boundary, or declare a [[conduit]] with purpose, owner and review.",
+            next_step="Stop it at the boundary, or declare a [[conduit]] with purpose, owner and review."
+            if section
+            else f"Stop it at the boundary. No conduit is opened from {origin} into {target}: the OT side dials.",
             flows=flows,
             addresses=[client, *servers],
+            conduit=section,
         )
 
 

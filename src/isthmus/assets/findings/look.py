@@ -82,6 +82,7 @@ class Look:
         addresses: Iterable[str] = (),
         assets: Iterable[str] = (),
         serials: Iterable[str] = (),
+        conduit: str = "",
     ) -> AssetFinding:
         """A finding, named by its cause."""
         shown = [*evidence, *(seen_in(flow) for flow in flows)]
@@ -101,6 +102,7 @@ class Look:
             last_ns=max([*(flow.last_ns for flow in flows), *(one.time_ns for one in evidence)], default=0),
             count=sum(flow.packets or 1 for flow in flows) or len(shown) or 1,
             evidence=tuple(shown[:EVIDENCE_AT_MOST]),
+            conduit=conduit,
         )
 
 

@@ -155,6 +155,8 @@ class AssetFinding(Record, frozen=True, kw_only=True):
     last_ns: int
     count: int = 1
     evidence: tuple[Evidence, ...] = ()
+    conduit: str = ""
+    """The section of the plant file that would allow it, where it may be allowed; "" mostly."""
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -187,7 +189,7 @@ class AssetAdvised(Record, frozen=True, kw_only=True):
     """Date of the newest advisory of the folder, as 2024-10-10; "" when there was none."""
     advices: tuple[Advice, ...] = ()
     conduit: str = ""
-    """The rule that is proposed where there is no patch; "" mostly."""
+    """The section of the plant file that is proposed where there is no patch; "" mostly."""
     of: str = ""
     """Digest of the maker, models and firmware that it speaks of; with others the answer no longer stands."""
 

@@ -141,7 +141,7 @@ def _one(asset: AssetKnown, told: AssetAdvised, decided: Mapping[tuple[str, str]
             stands = "" if said.stands else " (of another model or firmware: decide anew)"
             print(f"             Decided {day(said.said_ns)} by {said.by}: {said.status}{stands}, {said.reason}")
     if told.conduit:
-        print(f"Proposed while there is no patch:\n  {told.conduit}")
+        print(f"Proposed for plant.toml while there is no patch:\n\n{told.conduit}")
 
 
 def _decide(

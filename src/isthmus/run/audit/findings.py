@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
             where = names.get(proof.source, proof.source)
             print(f"       {moment(proof.time_ns)} {where} frame {proof.frame}: {proof.what}")
         print(f"       Next: {one.next_step}\n")
+        if one.conduit:
+            print(f"{one.conduit}")
     counts = Counter(one.severity for one in shown)
     told = ", ".join(f"{counts[one]} {one}" for one in ("high", "medium", "low", "note") if counts[one])
     print(

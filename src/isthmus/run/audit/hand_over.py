@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         fresh = _fresh(store, data, plant.plant.path)
         try:
             # The historian is open in one process alone: while we hold it, no site runs here.
-            with Store(data / "history", background=False):
+            with Store(data / "history", background=False, what="isthmus audit hand-over"):
                 _append(data, fresh)
                 when = "when it starts"
         except OSError as error:

@@ -85,14 +85,14 @@ def _advised(store: AuditFacts, assets: Sequence[AssetKnown]) -> tuple[list[Asse
     if library is None:
         return [*out, *(by_path[one.path] for one in owed if one.path in by_path and not by_path[one.path].of)], known
     matcher = Matcher(library)
-    return [*out, *(advise(one, library, matcher) for one in owed)], known
+    return [*out, *(advise(one, library, matcher, store.settings.places) for one in owed)], known
 
 
 def hold_advisories(store: AuditFacts, library: Library, now_ns: int | None = None) -> list[AssetAdvised]:
     """Hold the advisories against every asset and log what changed."""
     now = time.time_ns() if now_ns is None else now_ns
     matcher = Matcher(library)
-    answers = [advise(asset, library, matcher) for asset in store.all(AssetKnown)]
+    answers = [advise(asset, library, matcher, store.settings.places) for asset in store.all(AssetKnown)]
     fresh = changes(answers, store.all(AssetAdvised), now)
     if fresh:
         store.append(fresh)

@@ -19,6 +19,7 @@ import numpy as np
 from isthmus.model.errors import UsageError
 from isthmus.model.samples import TagInfo, ValueKind
 from isthmus.model.time import iso
+from isthmus.site.historian.journal import Journal, Right
 from isthmus.site.historian.manifest import Manifest
 from isthmus.site.historian.rows import FORM_OF, INT, NONE, REAL, TEXT, Rows, Words
 
@@ -64,10 +65,10 @@ def value_of(kind: ValueKind, word: str) -> Value:
     raise ValueError(msg)
 
 
-def put(manifest: Manifest, said: Sequence[Correction], infos: Sequence[TagInfo]) -> None:
+def put(manifest: Manifest, journal: Journal, said: Sequence[Correction], infos: Sequence[TagInfo]) -> None:
     """Store corrections, on disk when this returns; `infos` are their tags'. Raises UsageError, OSError."""
     rows = [_row(each, info) for each, info in zip(said, infos, strict=True)]
-    with manifest.transaction() as db:
+    with journal.before([Right(*row) for row in rows]), manifest.transaction() as db:
         db.executemany("INSERT OR REPLACE INTO correction VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 

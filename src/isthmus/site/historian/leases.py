@@ -17,10 +17,13 @@ import fcntl
 import itertools
 import os
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 FOLDER: Final = "leases"
+SITE: Final = "the site"
+"""What a site is called as the holder of its history."""
 _EVERY: Final = 0
 _NO_FILE: Final = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT}
 _number = itertools.count()
@@ -118,18 +121,55 @@ class Pins:
         return min((each for each in (min(self._held, default=None), elsewhere) if each is not None), default=None)
 
 
-class Writer:
-    """One writing process for a folder; the lock dies with it. Raises OSError, EBUSY where another writes."""
+class Held(OSError):
+    """Another process writes; errno EBUSY. `holder` says which, as far as it is known."""
 
-    def __init__(self, folder: Path) -> None:
-        self._file = os.open(folder / "writer.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    def __init__(self, folder: Path, holder: Holder | None) -> None:
+        who = f"{holder}; stop that first, or wait for it" if holder else "another process; stop that one first"
+        super().__init__(errno.EBUSY, f"{folder} is being written by {who}")
+        self.holder = holder
+
+
+class Holder(NamedTuple):
+    """Who writes a history."""
+
+    process: int
+    since: str
+    """ISO 8601, UTC"""
+    what: str
+    """`SITE`, or the command."""
+
+    def __str__(self) -> str:
+        return f"{self.what} (process {self.process}, since {self.since})"
+
+
+class Writer:
+    """One writing process for a folder, which says what it is; the lock dies with it. Raises Held where another writes."""
+
+    def __init__(self, folder: Path, what: str = SITE) -> None:
+        path = folder / "writer.lock"
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(self._file)
-            msg = f"{folder} is being written by another process; stop that one first"
-            raise OSError(errno.EBUSY, msg) from error
+            raise Held(folder, _holder(path)) from error
+        with suppress(OSError):  # on a full disk nobody is told who writes
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{os.getpid()} {_now()} {what}\n".encode(), 0)
 
     def release(self) -> None:
         """Let another process write."""
         os.close(self._file)
+
+
+def _holder(path: Path) -> Holder | None:
+    """What the holder of the lock wrote into it; None while it has not, or is of an older Isthmus."""
+    words = path.read_text(encoding="utf-8", errors="replace").strip().split(" ", 2)
+    if len(words) != len(Holder._fields) or not words[0].isdecimal():
+        return None
+    return Holder(int(words[0]), words[1], words[2])
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

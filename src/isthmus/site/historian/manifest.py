@@ -133,7 +133,10 @@ class Manifest:
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode & 0xFF in _DISK:
                 raise _os_error(self.path, error) from error
-            msg = f"{self.path} cannot be opened: {error}. Restore it with `isthmus history restore`"
+            msg = (
+                f"{self.path} cannot be opened: {error}. `isthmus history rebuild` says what can be made anew of the "
+                "files beside it; a backup is put back with `isthmus history restore`"
+            )
             raise StoreDamaged(msg) from error
         if found != SCHEMA_VERSION:
             msg = f"{self.path} is of version {found}; this Isthmus reads version {SCHEMA_VERSION}. Install a newer one"
@@ -208,10 +211,15 @@ class Manifest:
     def reserve(self, count: int = 1) -> int:
         """The first of `count` ids for new segments. Within a process none is given twice."""
         with self.lock:
-            row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'segment'").fetchone()
-            first = max(int(row[0]) if row else 0, self._last_id) + 1
+            first = max(self.last_given("segment"), self._last_id) + 1
             self._last_id = first + count - 1
         return first
+
+    def last_given(self, table: str) -> int:
+        """The highest number that a `segment` or a `tag` ever had, 0 for none."""
+        with self.lock:
+            row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+        return int(row[0]) if row else 0
 
     def state(self, name: str) -> bytes | None:
         """A set of rows kept under a name."""
@@ -286,6 +294,25 @@ def put_segments(db: sqlite3.Connection, new: Sequence[Segment], gone: Sequence[
     put_about(db, "generation", generation)
     db.executemany("UPDATE segment SET gone = ? WHERE id = ?", [(generation, each) for each in gone])
     return generation
+
+
+def tag_rows(db: sqlite3.Connection) -> list[tuple[int, str, str, str, str, int, int, int | None]]:
+    """Every number that was ever given, in order: number, name, kind, unit, time_of, step, valid_from, valid_to."""
+    return db.execute(
+        "SELECT id, name, kind, unit, time_of, step, valid_from, valid_to FROM tag ORDER BY id"
+    ).fetchall()
+
+
+def put_tags(db: sqlite3.Connection, rows: Iterable[tuple[int, str, str, str, str, int, int, int | None]]) -> None:
+    """Let these be all the tags."""
+    db.execute("DELETE FROM tag")
+    db.executemany("INSERT INTO tag VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def never_again(db: sqlite3.Connection, table: str, last: int) -> None:
+    """Give no number up to `last` to a new `segment` or `tag`."""
+    if not db.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?", (last, table)).rowcount:
+        db.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, last))
 
 
 def put_taken(db: sqlite3.Connection, rows: Iterable[tuple[int, int, bytes]]) -> None:

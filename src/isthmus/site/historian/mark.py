@@ -18,47 +18,72 @@ from isthmus.site.historian.manifest import NAME, Manifest
 from isthmus.site.historian.parquet import write_whole
 
 MARK: Final = "generation"
+_GONE: Final = "is gone, and segments are there"
 
 
 def open_manifest(folder: Path) -> Manifest:
     """The manifest for writing. Raises StoreDamaged when it is not the one that belongs to the segments there."""
     if lost(folder):
-        raise StoreDamaged(_sentence(folder, "is gone, and segments are there"))
+        raise StoreDamaged(_sentence(folder, _GONE))
     manifest = Manifest(folder)
-    marked, found = _marked(folder), manifest.about("generation")
-    if marked <= found:
+    older = _older(folder, manifest)
+    if older is None:
         return manifest
     manifest.close()
-    raise StoreDamaged(
-        _sentence(folder, f"is older than the segments there (generation {found}, and {marked} was seen)")
-    )
+    raise StoreDamaged(_sentence(folder, older))
 
 
 def lost(folder: Path) -> bool:
     """Whether segments are there and no manifest."""
-    path = folder / NAME
-    empty = not path.exists() or not path.stat().st_size
-    return empty and any((folder / "segments").glob("*/*.parquet"))
+    return _absent(folder) and any((folder / "segments").glob("*/*.parquet"))
+
+
+def trouble(folder: Path) -> str | None:
+    """Why the manifest does not do: gone, older than what is there, or damaged itself; None when it is well."""
+    if lost(folder):
+        return _GONE
+    if _absent(folder):
+        return "is gone" if marked(folder) else None
+    try:
+        manifest = Manifest(folder, writing=False)
+    except StoreDamaged:
+        return "cannot be read"
+    try:
+        faults = manifest.faults()
+        return f"is damaged: {faults[0]}" if faults else _older(folder, manifest)
+    finally:
+        manifest.close()
 
 
 def mark(folder: Path, manifest: Manifest) -> None:
     """Remember how far the manifest is. A disk that is full keeps the mark before, which does no harm."""
     generation = manifest.about("generation")
-    if generation > _marked(folder):
+    if generation > marked(folder):
         with suppress(OSError):
             write_whole(folder / MARK, f"{generation:020d}".encode())
 
 
-def _marked(folder: Path) -> int:
+def marked(folder: Path) -> int:
+    """A generation that the manifest had; 0 where nobody knows."""
     try:
         return int((folder / MARK).read_text(encoding="ascii"))
     except (FileNotFoundError, ValueError):
         return 0
 
 
+def _absent(folder: Path) -> bool:
+    path = folder / NAME
+    return not path.exists() or not path.stat().st_size
+
+
+def _older(folder: Path, manifest: Manifest) -> str | None:
+    seen, found = marked(folder), manifest.about("generation")
+    return f"is older than the segments there (generation {found}, and {seen} was seen)" if seen > found else None
+
+
 def _sentence(folder: Path, what: str) -> str:
     return (
         f"{folder / NAME} {what}. Nothing was opened or deleted. Put the manifest that belongs to them back in its "
-        f"place; if there is none, move {folder} away, as a whole, and put the newest backup back with "
-        "`isthmus history restore`. The edges keep what comes meanwhile"
+        "place, or let `isthmus history rebuild` say what it can make anew of the files that are there; a backup, "
+        "where there is one, is put back with `isthmus history restore`. The edges keep what comes meanwhile"
     )

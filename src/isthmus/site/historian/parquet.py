@@ -258,8 +258,9 @@ class SegmentFile:
         self.group_rows = self._tags[:, 0], np.array([group.num_rows for group in groups], np.int64)
         """Of each row group its lowest tag, and its rows."""
         self.last_tag = int(self._tags[:, 1].max())
-        unit = _UNIT_NS[self._file.schema_arrow.field("time").type.unit]
-        self._times = _bounds([group.column(1).statistics for group in groups], unit)
+        self.unit: str = self._file.schema_arrow.field("time").type.unit
+        """ms, us or ns"""
+        self._times = _bounds([group.column(1).statistics for group in groups], _UNIT_NS[self.unit])
 
     @property
     def group_bytes(self) -> list[int]:

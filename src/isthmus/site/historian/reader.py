@@ -15,7 +15,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, NamedTuple, Self
 
-import numpy as np
 import pyarrow as pa
 
 from isthmus.model.errors import StoreDamaged
@@ -26,7 +25,7 @@ from isthmus.site.historian.head import Head
 from isthmus.site.historian.leases import Lease
 from isthmus.site.historian.manifest import Manifest, Segment
 from isthmus.site.historian.newest import Newest
-from isthmus.site.historian.rows import Rows, each_once, from_batch
+from isthmus.site.historian.rows import Rows, from_batch, numbered
 from isthmus.site.historian.tags import TagBook
 from isthmus.site.historian.view import Files, View
 from isthmus.wire import frame as frames
@@ -79,7 +78,7 @@ class Reader:
     def query(self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
         """As `Historian.query`."""
         with self.view() as view:
-            return self._engine.query(view, operator, each_once(np.asarray(tags, np.int32)), start_ns, end_ns)
+            return self._engine.query(view, operator, numbered(tags), start_ns, end_ns)
 
     def bursts(self, tags: Sequence[int], start_ns: int, end_ns: int) -> pa.Table:
         """As `Historian.bursts`."""

@@ -41,7 +41,7 @@ from isthmus.site.historian import parquet
 from isthmus.site.historian.manifest import Manifest, Packed, Segment, put_segments
 from isthmus.site.historian.parquet import FOR_EVER
 from isthmus.site.historian.points import Weights
-from isthmus.site.historian.rows import INT, NONE, REAL, TEXT, Rows, Words, concat
+from isthmus.site.historian.rows import INT, NONE, REAL, TEXT, Rows, Words
 from isthmus.site.historian.seal import segment_path
 from isthmus.site.historian.upkeep import disjoint
 from isthmus.site.historian.view import Asked, Files
@@ -197,16 +197,17 @@ def due(segments: Sequence[Segment], rollups: Sequence[Segment], today: int, lea
 
 def make(folder: Path, manifest: Manifest, files: Files, what: Due) -> tuple[tuple[Segment, ...], int]:
     """Write the rollups of a day and let them count; the rollups and the generation. Raises OSError."""
-    parts: dict[int, list[Rolled]] = {bucket_ns: [] for bucket_ns in BUCKETS}
-    for segment in what.segments:
+    parts: dict[int, list[_Part]] = {bucket_ns: [] for bucket_ns in BUCKETS}
+    for segment in sorted(what.segments, key=lambda each: each.tag_min):
         for rows in _by_tags(files, segment):
             for bucket_ns, found in parts.items():
                 chosen = _busy(rows) if bucket_ns == NS_PER_MINUTE else rows
                 if chosen.size:
-                    found.append(roll(chosen, bucket_ns))
+                    found.append(_part(roll(chosen, bucket_ns), bucket_ns))
     new: list[Segment] = []
     try:
-        for bucket_ns, found in parts.items():
+        for bucket_ns in BUCKETS:
+            found = parts.pop(bucket_ns)
             if found:
                 new.append(_write(folder, manifest.reserve(), what, bucket_ns, found))
         with manifest.transaction() as db:
@@ -238,30 +239,39 @@ def _busy(rows: Rows) -> Rows:
     return rows.take(np.flatnonzero(np.isin(rows.tag, tags[counts >= BUSY_ROWS])))
 
 
-def _write(folder: Path, segment_id: int, what: Due, bucket_ns: int, parts: Sequence[Rolled]) -> Segment:
-    rows = concat([part.rows for part in parts])
-    order = np.lexsort((rows.time_ns, rows.tag))
-    carries, n, good, whole, scaled, real, exponent, marks = (
-        np.concatenate(column)[order] for column in zip(*(part[1:-1] for part in parts), strict=True)
-    )
-    weights = Weights(
-        *(np.concatenate(column)[order] for column in zip(*(part.weights for part in parts), strict=True))
-    )
-    rows = rows.take(order)
-    rolled = Rolled(rows, carries, n, good, whole, scaled, real, exponent, marks, weights)
-    path = segment_path(segment_id, what.day, 0, overlap=False).replace("-L0", f"-r{bucket_ns // NS_PER_MINUTE}m")
-    written = parquet.write_table(folder / path, to_parquet_table(rolled, bucket_ns))
+class _Part(NamedTuple):
+    """The rollup of some whole tags, as it goes into the file: a large day is never held as anything wider."""
+
+    table: pa.Table
+    times: tuple[int, int]
+    tags: NDArray[np.int32]
+    good: NDArray[np.int32]
+    """How many usable samples each of `tags` has."""
+
+
+def _part(rolled: Rolled, bucket_ns: int) -> _Part:
+    rows = rolled.rows
     starts = np.flatnonzero(np.append(True, rows.tag[1:] != rows.tag[:-1]))
-    tags = rows.tag[starts]
-    usable = np.add.reduceat(np.where(carries, good, 0), starts)
+    good = np.add.reduceat(np.where(rolled.carries, rolled.good, 0), starts)
+    times = int(rows.time_ns.min()), int(rows.time_ns.max())
+    return _Part(to_parquet_table(rolled, bucket_ns), times, rows.tag[starts], good.astype(np.int32))
+
+
+def _write(folder: Path, segment_id: int, what: Due, bucket_ns: int, parts: Sequence[_Part]) -> Segment:
+    """One file of parts that are in tag order, no tag in two of them."""
+    # The parts' times may stand in different units; the finest holds them all.
+    table = pa.concat_tables([part.table for part in parts], promote_options="permissive")
+    path = segment_path(segment_id, what.day, 0, overlap=False).replace("-L0", f"-r{bucket_ns // NS_PER_MINUTE}m")
+    written = parquet.write_table(folder / path, table)
+    tags, good = (np.concatenate(column) for column in zip(*(part[2:] for part in parts), strict=True))
     return Segment(
         id=segment_id,
         day=what.day,
         level=0,
         path=path,
-        rows=rows.size,
-        time_min=int(rows.time_ns.min()),
-        time_max=int(rows.time_ns.max()),
+        rows=table.num_rows,
+        time_min=min(part.times[0] for part in parts),
+        time_max=max(part.times[1] for part in parts),
         tag_min=int(tags[0]),
         tag_max=int(tags[-1]),
         overlap=False,
@@ -269,7 +279,7 @@ def _write(folder: Path, segment_id: int, what: Due, bucket_ns: int, parts: Sequ
         bytes=written.size,
         sha256=written.sha256,
         bucket_ns=bucket_ns,
-        tags=zlib.compress(np.array([tags, usable], "<i4").tobytes()),
+        tags=zlib.compress(np.array([tags, good], "<i4").tobytes()),
         made_of=made_of(what.segments),
     )
 

@@ -225,7 +225,7 @@ def to_table(rows: Rows) -> pa.Table:
             pa.array(rows.status),
             pa.array(rows.bits.view(np.float64), mask=rows.form != REAL),
             pa.array(rows.bits, mask=rows.form != INT),
-            text_column(rows).cast(pa.string()),
+            text_column(rows).dictionary_decode(),
         ],
         schema=ANSWER,
     )
@@ -264,6 +264,13 @@ def one_of(tag: NDArray[np.int32], tags: NDArray[np.int32]) -> NDArray[np.bool_]
     table = np.zeros(max(int(tag.max()), int(tags.max())) + 1, bool)
     table[tags] = True
     return table[tag]
+
+
+def numbered(tags: Sequence[int]) -> NDArray[np.int32]:
+    """These tags in order, each once, as whoever asks gave them; a range is not walked through."""
+    if isinstance(tags, range) and tags.step > 0:
+        return np.arange(tags.start, tags.stop, tags.step, dtype=np.int32)
+    return each_once(np.asarray(tags, np.int32))
 
 
 def each_once(tags: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -28,6 +28,7 @@ _HEAD: Final = """\
 --
 --     FROM history_tags;
 --     FROM history_last(['press/speed'], now());
+--     FROM history_last(['press/force#17'], now());          what a name stood for before its kind or unit changed
 --     FROM history_aggregate(['press/speed'], '2026-11-22 06:00+00', '2026-11-22 14:00+00', INTERVAL 1 MINUTE);
 --     FROM history_bursts WHERE name = 'press/vibration';
 --     SELECT name, time, value FROM history_samples WHERE name = 'press/speed' AND day = '2026-11-22';
@@ -46,7 +47,21 @@ _NOTHING: Final = (
     "SELECT NULL::INTEGER AS tag, NULL::BIGINT AS time_ns, NULL::UINTEGER AS status, NULL::DOUBLE AS f64, "
     "NULL::BIGINT AS i64, NULL::VARCHAR AS str, NULL::DATE AS day"
 )
-_TAGS: Final = "CREATE OR REPLACE TABLE history_tags AS SELECT tag::INTEGER AS tag, name, kind, unit FROM {values};\n"
+_TAGS: Final = """\
+-- A name whose kind or unit changed has a number more for each time: the former ones are called press/force#17 here.
+CREATE OR REPLACE TABLE history_tags AS
+SELECT tag::INTEGER AS tag, CASE WHEN until IS NULL THEN name ELSE name || '#' || tag END AS name, kind, unit,
+       name || '#' || tag AS numbered, make_timestamp_ns(since) AS since, make_timestamp_ns(until) AS until
+FROM {values};
+
+-- The numbers of some names; a name that nobody knows is an error, and says which.
+CREATE OR REPLACE MACRO history_asked(names) AS TABLE
+SELECT coalesce(plain.tag, numbers.tag, error(
+           'no tag is called ' || coalesce(asked.name, 'NULL') || '; FROM history_tags lists them all')) AS tag
+FROM (SELECT unnest(names) AS name) AS asked
+LEFT JOIN history_tags AS plain ON plain.name = asked.name
+LEFT JOIN history_tags AS numbers ON numbers.numbered = asked.name;
+"""
 _SAMPLES: Final = """
 CREATE OR REPLACE VIEW history_samples AS
 SELECT each.tag, name, make_timestamp_ns(time_ns) AS time, time_ns, status, f64, i64, str,
@@ -70,7 +85,7 @@ _NO_BURSTS: Final = (
     "SELECT NULL::INTEGER AS tag, NULL::TIMESTAMPTZ AS time, NULL::BIGINT AS time_ns, NULL::UINTEGER AS status, "
     "NULL::DOUBLE AS interval_ns, NULL::FLOAT[] AS readings, NULL::DATE AS day, NULL::VARCHAR AS place WHERE false"
 )
-_ASKED: Final = "SELECT tag FROM history_tags WHERE list_contains(names, name)"
+_ASKED: Final = "SELECT DISTINCT tag FROM history_asked(names)"
 _WORTH: Final = """
     SELECT tag, time_ns, status, f64, i64, str, coalesce(f64, i64::DOUBLE) AS num,
            coalesce(f64 IS NOT NULL AND NOT isnan(f64) OR i64 IS NOT NULL OR str IS NOT NULL, false)
@@ -80,7 +95,7 @@ _WORTH: Final = """
                      ELSE f64::VARCHAR END) END AS word,
            1 AS n, usable::INTEGER AS good, CASE WHEN usable THEN num END AS total
     FROM history_samples
-    WHERE tag IN (SELECT tag FROM history_tags WHERE list_contains(names, name)) AND {when}"""
+    WHERE tag IN (SELECT tag FROM asked) AND {when}"""
 _WITHIN: Final = (
     "time_ns >= $start AND time_ns < $end "
     "AND day BETWEEN make_timestamp_ns($start)::DATE AND make_timestamp_ns($end)::DATE"
@@ -207,15 +222,16 @@ def signature(operator: type) -> str:
 
 def _tags(versions: Iterable[TagVersion]) -> str:
     rows = ",\n".join(
-        f"  ({each.id}, {_text(each.info.name)}, {_text(each.info.kind)}, {_text(each.info.unit)})"
+        f"  ({each.id}, {_text(each.info.name)}, {_text(each.info.kind)}, {_text(each.info.unit)}, "
+        f"{each.valid_from_ns}, {'NULL' if each.valid_to_ns is None else each.valid_to_ns})"
         for each in sorted(versions, key=lambda one: one.id)
     )
-    values = f"(VALUES\n{rows}\n) AS known(tag, name, kind, unit)" if rows else f"({_no_tags()})"
+    values = f"(VALUES\n{rows}\n) AS known(tag, name, kind, unit, since, until)" if rows else f"({_no_tags()})"
     return _TAGS.format(values=values)
 
 
 def _no_tags() -> str:
-    return "SELECT 0 AS tag, '' AS name, '' AS kind, '' AS unit WHERE false"
+    return "SELECT 0 AS tag, '' AS name, '' AS kind, '' AS unit, 0::BIGINT AS since, 0::BIGINT AS until WHERE false"
 
 
 def _views(folder: Path, segments: Sequence[Segment], said: Sequence[Correction]) -> Iterator[str]:

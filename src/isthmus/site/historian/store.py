@@ -3,6 +3,7 @@
     <history>/wal/          frames of samples with the site's tag ids, fsynced before the acknowledgement
     <history>/segments/     day=2026-11-22/000000000042-L0.parquet, sorted and sealed; see parquet.py
     <history>/manifest.sqlite   which segments count; see manifest.py
+    <history>/names.journal     what the manifest alone would know, said twice; see journal.py
     <history>/waveforms/    bursts, in the same manner; see waveforms.py
     <history>/aside/        frames of samples that were not believed, each with its reason in its flags
     <history>/leases/       which generation readers of other processes hold; see leases.py
@@ -13,7 +14,6 @@ is sealed, in its segment afterwards, in both while the seal is under way and ne
 
 from __future__ import annotations
 
-import errno
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,10 +35,13 @@ from isthmus.site.historian.check import Bounds, Refused, Told, Trouble, sentenc
 from isthmus.site.historian.corrections import Correction
 from isthmus.site.historian.engine import Engine
 from isthmus.site.historian.head import Head
+from isthmus.site.historian.journal import NAME as NAMES
+from isthmus.site.historian.journal import LetGo, open_journal
 from isthmus.site.historian.manifest import Segment, put_about, put_segments
 from isthmus.site.historian.mark import mark, open_manifest
 from isthmus.site.historian.newest import Newest
-from isthmus.site.historian.rows import Rows, each_once, from_batch
+from isthmus.site.historian.room import Room
+from isthmus.site.historian.rows import Rows, from_batch, numbered
 from isthmus.site.historian.seal import Due, seal
 from isthmus.site.historian.slowest import Slowest
 from isthmus.site.historian.tags import TagBook
@@ -52,15 +55,6 @@ from isthmus.wire.segment import SegmentLog
 
 SEAL_AFTER_NS: Final = NS_PER_HOUR
 """A head is sealed at the latest when its samples span this much time of arrival."""
-HEAD_LIMIT: Final = 4
-"""When sealing lags so far that this many heads are in memory, samples wait until it caught up."""
-ROOM_S: Final = 10.0
-"""How long they wait at most, before they are refused."""
-EASE_FROM: Final = 0.6
-"""From this share of what may wait in memory on, whoever brings samples is slowed down, the more the fuller it is."""
-EASE_ROW_S: Final = 4e-6
-"""By how much at most, for each sample: several times what sealing one takes."""
-EASE_MOST_S: Final = 0.05
 ASIDE_BYTES: Final = 256 * 1024 * 1024
 UPKEEP: Final = "history's upkeep"
 """Name of the threads that seal, merge and roll up."""
@@ -79,7 +73,7 @@ class Store:
 
     `told` is called with each thing that a person should know, from whatever thread met it; it must
     not call back into the store. With `background` a thread seals and merges; without it the owner
-    calls `maintain`.
+    calls `maintain`. `what` is who opens it, as another process is told that wants to write too.
     """
 
     def __init__(
@@ -89,11 +83,12 @@ class Store:
         *,
         told: Callable[[Told], None] = _nobody,
         background: bool = True,
+        what: str = leases.SITE,
     ) -> None:
         self.folder, self.section = folder, section or HistorianSection()
         self._told = told
         folder.mkdir(parents=True, exist_ok=True)
-        self._guard = leases.Writer(folder)
+        self._guard = leases.Writer(folder, what)
         try:
             self._open()
         except BaseException:
@@ -111,9 +106,14 @@ class Store:
         self._upkeep, self._seals = threading.Lock(), threading.Lock()
         self._door, self._lock = threading.Lock(), threading.RLock()
         self._sealed_some = threading.Condition(self._lock)
+        self._room = Room(self.folder, self.section.seal_rows, self._in_memory, self._sealed_some)
         self._bounds = Bounds(_midnight_ns(self.section), int(self.section.future_s * NS_PER_S))
         self._manifest = open_manifest(self.folder)
-        self.tags = TagBook(self._manifest)
+        self._journal = open_journal(self.folder, self._manifest)
+        if self._journal.damaged:
+            what = f"{self.folder / NAMES}: {self._journal.damaged} lines were damaged, and are written anew"
+            self._told(Told(Trouble.DAMAGED, what))
+        self.tags = TagBook(self._manifest, journal=self._journal)
         self._files, self._engine, self._pins = Files(self.folder), Engine(), leases.Pins()
         upkeep.sweep(self.folder, self._manifest)
         self._segments: tuple[Segment, ...] = tuple(self._manifest.segments())
@@ -174,7 +174,8 @@ class Store:
         if bursts := [batch for batch in batches if are_bursts(batch)]:
             self._append_bursts(bursts)
             batches = [batch for batch in batches if not are_bursts(batch)]
-        self._await_room(sum(batch.columns.num_rows for batch in batches))
+        rows = sum(batch.columns.num_rows for batch in batches)
+        self._room.await_some(rows, self._wake, self._closing, sealing=bool(self._threads))
         with self._door:
             fresh = self._fresh(batches)
             if not fresh:
@@ -213,7 +214,7 @@ class Store:
 
     def correct(self, said: Sequence[Correction]) -> None:
         """Put samples right for good; the old versions stay. Raises UsageError with nothing stored, OSError."""
-        corrections.put(self._manifest, said, [self.tags.info(each.tag) for each in said])
+        corrections.put(self._manifest, self._journal, said, [self.tags.info(each.tag) for each in said])
         self._corrections = corrections.read(self._manifest)[1]
 
     def corrections(self) -> list[Correction]:
@@ -227,7 +228,7 @@ class Store:
 
         With `known_ns` corrections that people said after that moment are left out.
         """
-        wanted = each_once(np.asarray(tags, np.int32))
+        wanted = numbered(tags)
         with self.slowest.timed(operator, wanted, start_ns, end_ns), self.view(known_ns) as view:
             return self._engine.query(view, operator, wanted, start_ns, end_ns)
 
@@ -290,25 +291,8 @@ class Store:
             self._roll(_NEVER_TODAY, frozenset())
             upkeep.clear(self.folder, self._manifest, self._files, self._oldest_held)
 
-    def _await_room(self, rows: int) -> None:
-        """Wait a while when sealing lags behind; raise OSError when it does not catch up.
-
-        Each who brings samples waits a little as soon as it begins to lag, so that nobody waits long.
-        """
-        limit = HEAD_LIMIT * self.section.seal_rows
-
-        def waiting() -> int:
-            return self._head.count + (self._due.size if self._due else 0)
-
-        with self._lock:
-            lag = waiting() / limit - EASE_FROM
-            if lag >= 1 - EASE_FROM:
-                self._wake.set()
-                if not self._sealed_some.wait_for(lambda: waiting() < limit, ROOM_S if self._threads else 0):
-                    what = f"{self.folder}: samples are refused until what waits in memory is sealed"
-                    raise OSError(errno.ENOSPC, what)
-        if lag > 0 and self._threads:
-            self._closing.wait(min(lag / (1 - EASE_FROM) * rows * EASE_ROW_S, EASE_MOST_S))
+    def _in_memory(self) -> int:
+        return self._head.count + (self._due.size if self._due else 0)
 
     def _fresh(self, batches: Sequence[Batch]) -> list[Batch]:
         seen: set[tuple[int, int, int]] = set()
@@ -396,20 +380,23 @@ class Store:
                 taken = {key: each.copy() for key, each in self._taken.items()}
                 self._due = Due(self._head.parts(), taken, self._wal.end, self._received_ns)
                 self._head = Head()
-        if self._due is None:
+        due = self._due
+        if due is None:
             return
-        sealed = seal(self.folder, self._manifest, self._sealed, self._due)
+        sealed = seal(self.folder, self._manifest, self._sealed, due)
         # Whoever appends waits for this lock, so nothing is asked of the manifest under it: that may be syncing.
         snapshot_days = self._manifest.snapshot_days()
         with self._lock:
-            position, self._due = self._due.wal, None
+            self._due = None
             self._segments += sealed.segments
             self._sealed, self._generation = sealed.newest, max(self._generation, sealed.generation)
             self._snapshot_days = snapshot_days
             self._busy_days = frozenset(each.day for each in sealed.segments)
             self._sealed_some.notify_all()
-        mark(self.folder, self._manifest)  # before the log forgets what was sealed
-        self._wal.trim(position)
+        # Before the log forgets what was sealed.
+        mark(self.folder, self._manifest)
+        self._journal.sealed(sealed.generation, due.received_ns, due.taken)
+        self._wal.trim(due.wal)
 
     def _merge_until(self, today: Callable[[], int]) -> None:
         while not self._closing.is_set():
@@ -458,6 +445,8 @@ class Store:
                 self._doubted = today
                 self._told(Told(Trouble.CLOCK, retention.doubt(today, keep)))
             return None
+        if min(days, default=first_kept) < first_kept:
+            self._journal.add([LetGo(first_kept * NS_PER_DAY)])
         change = upkeep.let_go(self._manifest, first_kept)
         if change:
             self._apply(change)

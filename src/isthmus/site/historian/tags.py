@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.model.samples import TagInfo, ValueKind
-from isthmus.site.historian.manifest import Manifest
+from isthmus.model.samples import TagInfo
+from isthmus.site.historian.journal import Journal, Named, info_of
+from isthmus.site.historian.manifest import Manifest, tag_rows
 from isthmus.site.historian.rows import FORM_OF, NONE
+
+_PUT: Final = """
+INSERT INTO tag VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET time_of = excluded.time_of, step = excluded.step, valid_to = excluded.valid_to
+"""
 
 
 class TagVersion(msgspec.Struct, frozen=True):
@@ -31,8 +39,10 @@ class TagVersion(msgspec.Struct, frozen=True):
 class TagBook:
     """Any thread may ask. Numbers begin at 1, are given once and never taken back."""
 
-    def __init__(self, manifest: Manifest, clock: Callable[[], int] = time.time_ns) -> None:
-        self._manifest, self._clock = manifest, clock
+    def __init__(
+        self, manifest: Manifest, clock: Callable[[], int] = time.time_ns, journal: Journal | None = None
+    ) -> None:
+        self._manifest, self._clock, self._journal = manifest, clock, journal
         self._current: dict[str, int] = {}
         self._versions: dict[int, TagVersion] = {}
         self._numbers: dict[str, list[int]] = {}
@@ -42,12 +52,9 @@ class TagBook:
     def reload(self) -> None:
         """Read the manifest again; for a reader beside the writing process."""
         with self._manifest.reading() as db:
-            rows = db.execute(
-                "SELECT id, name, kind, unit, time_of, step, valid_from, valid_to FROM tag ORDER BY id"
-            ).fetchall()
-        for tag, name, kind, unit, time_of, step, valid_from, valid_to in rows:
-            info = TagInfo(name=name, kind=ValueKind(kind), unit=unit, time_of=time_of, step=bool(step))
-            self._learn(TagVersion(tag, info, valid_from, valid_to))
+            rows = tag_rows(db)
+        for row in rows:
+            self._learn(TagVersion(row[0], info_of(row), row[-2], row[-1]))
 
     def intern(self, info: TagInfo) -> int:
         """The number of a tag; the same for the same name, kind and unit, however often it is asked."""
@@ -57,7 +64,7 @@ class TagBook:
         """As `intern` for a whole dictionary, in one transaction. Raises OSError when the disk refuses."""
         with self._manifest.lock:
             new = [info for info in infos if self._known(info) is None]
-            changed = [info for info in infos if (tag := self._known(info)) and self._versions[tag].info != info]
+            changed = {tag: info for info in infos if (tag := self._known(info)) and self._versions[tag].info != info}
             if new or changed:
                 self._write(new, changed)
             return [self._current[info.name] for info in infos]
@@ -98,25 +105,19 @@ class TagBook:
         now = self._versions[tag].info
         return tag if (now.kind, now.unit) == (info.kind, info.unit) else None
 
-    def _write(self, new: Sequence[TagInfo], changed: Sequence[TagInfo]) -> None:
-        now = self._clock()
+    def _write(self, new: Sequence[TagInfo], changed: Mapping[int, TagInfo]) -> None:
+        now, number = self._clock(), self._manifest.last_given("tag")
         learned: list[TagVersion] = []
-        with self._manifest.transaction() as db:
-            for info in {info.name: info for info in new}.values():
-                old = self._current.get(info.name)
-                if old is not None:
-                    db.execute("UPDATE tag SET valid_to = ? WHERE id = ?", (now, old))
-                    ended = self._versions[old]
-                    learned.append(TagVersion(old, ended.info, ended.valid_from_ns, now))
-                row = (info.name, str(info.kind), info.unit, info.time_of, info.step, now)
-                done = db.execute(
-                    "INSERT INTO tag (name, kind, unit, time_of, step, valid_from) VALUES (?, ?, ?, ?, ?, ?)", row
-                )
-                learned.append(TagVersion(int(done.lastrowid or 0), info, now, None))
-            for info in changed:
-                tag = self._current[info.name]
-                db.execute("UPDATE tag SET time_of = ?, step = ? WHERE id = ?", (info.time_of, info.step, tag))
-                learned.append(TagVersion(tag, info, self._versions[tag].valid_from_ns, None))
+        for info in {info.name: info for info in new}.values():
+            old = self._current.get(info.name)
+            if old is not None:
+                learned.append(msgspec.structs.replace(self._versions[old], valid_to_ns=now))
+            number += 1
+            learned.append(TagVersion(number, info, now, None))
+        learned += [TagVersion(tag, info, self._versions[tag].valid_from_ns, None) for tag, info in changed.items()]
+        said = [Named(each.id, each.info, each.valid_from_ns, each.valid_to_ns) for each in learned]
+        with self._journal.before(said) if self._journal else nullcontext(), self._manifest.transaction() as db:
+            db.executemany(_PUT, map(_row, learned))
         for version in learned:
             self._learn(version)
 
@@ -131,3 +132,9 @@ class TagBook:
         self._versions[version.id] = version
         if version.valid_to_ns is None:
             self._current[version.info.name] = version.id
+
+
+def _row(version: TagVersion) -> tuple[int, str, str, str, str, bool, int, int | None]:
+    info = version.info
+    since, until = version.valid_from_ns, version.valid_to_ns
+    return version.id, info.name, str(info.kind), info.unit, info.time_of, info.step, since, until

@@ -8,7 +8,8 @@ forgotten is simply taken in again, which changes nothing, since of one (tag, ti
 from __future__ import annotations
 
 import zlib
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable
 from copy import copy
 from typing import Final, Self
 
@@ -52,6 +53,39 @@ class Taken:
         """A copy that goes its own way."""
         out = copy(self)
         out._first, out._last = self._first.copy(), self._last.copy()  # noqa: SLF001  its own kind
+        return out
+
+    def without(self, seqs: Collection[int]) -> Self:
+        """All but these."""
+        edges: list[tuple[int, int]] = []
+        left = sorted(set(seqs))
+        for first, last in zip(self._first, self._last, strict=True):
+            begin = first
+            for seq in left[bisect_left(left, first) : bisect_right(left, last)]:
+                if begin < seq:
+                    edges.append((begin, seq - 1))
+                begin = seq + 1
+            if begin <= last:
+                edges.append((begin, last))
+        return self._of(edges)
+
+    @classmethod
+    def union(cls, parts: Iterable[Taken]) -> Self:
+        """Every frame that one of these has."""
+        edges: list[tuple[int, int]] = []
+        for first, last in sorted(pair for part in parts for pair in zip(part._first, part._last, strict=True)):  # noqa: SLF001  its own kind
+            if edges and first <= edges[-1][1] + 1:
+                edges[-1] = edges[-1][0], max(edges[-1][1], last)
+            else:
+                edges.append((first, last))
+        return cls._of(edges[-MAX_RANGES:])
+
+    @classmethod
+    def _of(cls, edges: Iterable[tuple[int, int]]) -> Self:
+        out = cls()
+        for first, last in edges:
+            out._first.append(first)
+            out._last.append(last)
         return out
 
     def pack(self) -> bytes:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,12 @@ from isthmus.site.historian import waveforms
 from isthmus.site.historian.leases import Lease
 from isthmus.site.historian.manifest import Manifest, Segment
 from isthmus.site.historian.parquet import SegmentFile
-from isthmus.site.historian.rows import Words
+from isthmus.site.historian.rows import Rows, Words
 
 _MEND = "put it back from a backup with `isthmus history mend FOLDER`"
 _ANEW = "`isthmus history mend FOLDER` puts it back, or the site makes it anew"
+
+NOWHERE: Final[Mapping[str, Path]] = MappingProxyType({})
 
 
 class Finding(NamedTuple):
@@ -84,14 +87,18 @@ def verify_segment(folder: Path, segment: Segment) -> Iterator[Finding]:
     except StoreDamaged as error:
         yield Finding(path, f"cannot be read: {error}", _MEND)
         return
-    same_tag = rows.tag[1:] == rows.tag[:-1]
-    ordered = (rows.tag[1:] >= rows.tag[:-1]).all() and (rows.time_ns[1:] > rows.time_ns[:-1])[same_tag].all()
-    if not ordered:
+    if not in_order(rows):
         yield Finding(path, "its rows are not in order of tag and time, each once", _MEND)
     says = (segment.rows, segment.time_min, segment.time_max, segment.tag_min, segment.tag_max)
     holds = (rows.size, int(rows.time_ns.min()), int(rows.time_ns.max()), int(rows.tag[0]), int(rows.tag[-1]))
     if says != holds or (rows.time_ns // NS_PER_DAY != segment.day).any():
         yield Finding(path, f"holds {holds}, and the manifest says {says}", _MEND)
+
+
+def in_order(rows: Rows) -> bool:
+    """Whether rows stand in order of tag and time, each once."""
+    same_tag = rows.tag[1:] == rows.tag[:-1]
+    return bool((rows.tag[1:] >= rows.tag[:-1]).all() and (rows.time_ns[1:] > rows.time_ns[:-1])[same_tag].all())
 
 
 def _disjoint(folder: Path, segments: list[Segment]) -> Iterator[Finding]:
@@ -101,7 +108,7 @@ def _disjoint(folder: Path, segments: list[Segment]) -> Iterator[Finding]:
         if not each.overlap:
             days.setdefault(each.day, []).append(each)
     for plain in days.values():
-        twice = sum(_shared(folder, one, other) for one, other in combinations(plain, 2))
+        twice = sum(shared(folder, one, other) for one, other in combinations(plain, 2))
         if twice:
             what = f"{twice} samples of this day stand twice in segments that are not marked as late"
             yield Finding(
@@ -109,8 +116,11 @@ def _disjoint(folder: Path, segments: list[Segment]) -> Iterator[Finding]:
             )
 
 
-def _shared(folder: Path, one: Segment, other: Segment) -> int:
-    """How many (tag, time) stand in both; only the part of the files in which that can be is read."""
+def shared(folder: Path, one: Segment, other: Segment, where: Mapping[str, Path] = NOWHERE) -> int:
+    """How many (tag, time) stand in both; only the part of the files in which that can be is read.
+
+    `where` has the folders of those that stand elsewhere, by path.
+    """
     tags = max(one.tag_min, other.tag_min), min(one.tag_max, other.tag_max)
     times = max(one.time_min, other.time_min), min(one.time_max, other.time_max) + 1
     if tags[0] > tags[1] or times[0] >= times[1]:
@@ -118,7 +128,7 @@ def _shared(folder: Path, one: Segment, other: Segment) -> int:
     keys: list[NDArray[np.int64]] = []
     try:
         for each in (one, other):
-            file = SegmentFile(folder / each.path)
+            file = SegmentFile(where.get(each.path, folder) / each.path)
             rows = file.read(Words(), file.groups(*tags, *times))
             keys.append(np.column_stack((rows.tag.astype(np.int64), rows.time_ns)))
     except StoreDamaged:

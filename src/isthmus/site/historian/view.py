@@ -182,11 +182,10 @@ class View(NamedTuple):
         """The sample of each tag that was in force just before a moment: its newest before it, in tag order."""
         tags = each_once(tags)
         newest = self._newest(tags)
-        known = newest.take(newest.time_ns < moment_ns)
-        left = newest.tag[newest.time_ns >= moment_ns]
-        if not len(left):
-            return known
-        return _by_tag(concat([known, self._search(left, moment_ns)]))
+        known = newest.time_ns < moment_ns
+        if known.all():
+            return newest
+        return _by_tag(concat([newest.take(known), self._search(newest.tag[~known], moment_ns)]))
 
     def opening(self, operator: Operator, tags: NDArray[np.int32], start_ns: int) -> Rows:
         """What an operator carries into its question: what was in force, of counters their last usable reading."""

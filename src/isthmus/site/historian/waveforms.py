@@ -29,6 +29,7 @@ from isthmus.model.samples import SCHEMA, Batch, ValueKind, kind_of
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR
 from isthmus.model.waveforms import bursts, readings
 from isthmus.site.historian import upkeep
+from isthmus.site.historian.journal import open_journal
 from isthmus.site.historian.leases import Lease, oldest_held
 from isthmus.site.historian.manifest import NAME, Manifest, Segment, put_about, put_segments, put_taken
 from isthmus.site.historian.mark import mark, open_manifest
@@ -74,6 +75,7 @@ class Waveforms:
         # Taken in this order: one upkeep at a time; one append; then what all share, briefly.
         self._upkeep, self._door, self._lock = threading.Lock(), threading.Lock(), threading.RLock()
         self._manifest, self._files = open_manifest(folder), Files(folder)
+        self._journal = open_journal(folder, self._manifest)
         upkeep.sweep(folder, self._manifest)
         self._taken = {(source, epoch): Taken.unpack(data) for source, epoch, data in self._manifest.taken()}
         self._head: list[pa.RecordBatch] = []
@@ -166,13 +168,13 @@ class Waveforms:
                 if not self._head:
                     return
                 due, wal, received_ns = len(self._head), self._log.end, self._received_ns
-                taken = [(*key, each.pack()) for key, each in self._taken.items()]
+                taken = {key: each.copy() for key, each in self._taken.items()}
             table = _latest(self._head[:due])
             first = self._manifest.reserve(len(np.unique(_days(table))))
             new = self._write(table, first, 0)
             with self._manifest.transaction() as db:
-                put_segments(db, new)
-                put_taken(db, taken)
+                generation = put_segments(db, new)
+                put_taken(db, [(*key, each.pack()) for key, each in taken.items()])
                 put_about(db, "wal", wal)
                 put_about(db, "received_ns", received_ns)
             with self._lock:
@@ -180,7 +182,9 @@ class Waveforms:
                 del self._head[:due]
                 self._head_bytes = sum(each.nbytes for each in self._head)
                 self._since_ns = received_ns
-            mark(self.folder, self._manifest)  # before the log forgets what was sealed
+            # Before the log forgets what was sealed.
+            mark(self.folder, self._manifest)
+            self._journal.sealed(generation, received_ns, taken)
             self._log.trim(wal)
 
     def _take(self, batch: Batch) -> None:
@@ -260,6 +264,12 @@ def verify(folder: Path) -> Iterator[tuple[Path, str]]:
     finally:
         manifest.close()
         lease.release()
+
+
+def keys(path: Path) -> tuple[np.ndarray[tuple[int], np.dtype[np.int32]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """Tags and times of all bursts of a file, every byte of which is read. Raises StoreDamaged."""
+    stored = _stored(path, None, None, 0, 0)
+    return stored["tag"].to_numpy(), stored["time"].cast(pa.int64()).to_numpy()
 
 
 def _days(table: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -18,6 +18,7 @@ from isthmus.model.records.assets import (
     FlowSeen,
 )
 from isthmus.web import words
+from isthmus.web.figures import asked as asked_
 from isthmus.web.house import House
 
 PAGE: Final = 50
@@ -376,7 +377,7 @@ def source_names(house: House) -> dict[str, str]:
     return {row["path"].rpartition("/")[2]: row["name"] for row in rows}
 
 
-def drawn(house: House) -> tuple[list[Any], list[Any], bool]:
+def drawn(house: House) -> tuple[list[dict[str, Any]], list[dict[str, Any]], bool]:
     """Nodes and edges of the map; with many assets a node stands for a role within a zone."""
     views = house.site.views
     single = int(views.query("SELECT count(*) AS n FROM assets_known WHERE parent = ''")[0]["n"]) <= 60  # noqa: PLR2004  as many as a page can show by name
@@ -399,7 +400,22 @@ def drawn(house: House) -> tuple[list[Any], list[Any], bool]:
         """,  # noqa: S608  of our own pieces
         (_DRAWN,),
     )
-    return nodes, edges, single
+    ours, asks = asked_.asked(house, _sources_drawn(house, single=single), single=single)
+    return [*map(dict, nodes), *ours], [*map(dict, edges), *asks], single
+
+
+def _sources_drawn(house: House, *, single: bool) -> dict[str, tuple[str, str]]:
+    """By source, the dot of the device that it reads, and its zone, where the record has the device."""
+    views = house.site.views
+    if not views.query("SELECT 1 FROM connections_source LIMIT 1"):
+        return {}
+    rows = views.query(
+        "SELECT k.id, k.zone, k.role, json_extract(field.value, '$.value') AS source "
+        "FROM assets_body AS b JOIN assets_known AS k ON k.id = b.id AND k.parent = '', "
+        "json_each(b.body, '$.fields') AS field "
+        """WHERE b.body LIKE '%"name":"source"%' AND json_extract(field.value, '$.name') = 'source'"""
+    )
+    return {row["source"]: (row["id"] if single else f"{row['zone']}/{row['role']}", row["zone"]) for row in rows}
 
 
 def _each(values: Iterable[str]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
@@ -11,11 +12,13 @@ from isthmus.model import status as st
 from isthmus.model.plant import Machine
 from isthmus.model.query import Aggregate, Decimate, Gaps, Raw
 from isthmus.model.samples import TagInfo, ValueKind
-from isthmus.model.time import NS_PER_DAY
+from isthmus.model.time import NS_PER_DAY, NS_PER_S
 from isthmus.web.figures import sources
 from isthmus.web.house import House
 
 MAX_SAMPLES = 500
+_LATELY_NS: Final = 2 * NS_PER_S
+"""How old the list of names may be that an open page is held against."""
 _METERED = frozenset({"Wh", "kWh", "MWh", "J", "kJ", "MJ", "GJ", "m³", "m3", "l", "pcs"})
 """Units of running meters, whose line only ever climbs: worth a look, but not the first."""
 
@@ -77,13 +80,63 @@ def machine_tags(house: House, machine: Machine) -> list[TagNow]:
     return [tag_now(house, name, infos.get(name), own=name in own) for name in names]
 
 
-def found(house: House, words: str, most: int) -> tuple[list[TagNow], int]:
-    """Tags whose name holds each of the words, by name, at most so many; and how many there are."""
+class Former(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tag was before its kind or unit changed."""
+
+    name: str
+    """The name to ask by, as press/force#17."""
+    kind: str
+    unit: str
+    until_ns: int
+
+
+def names(house: House, words: str) -> list[str]:
+    """Names of the tags that hold each of the words, in order."""
     wanted = words.lower().split()
-    infos = {info.name: info for info in house.site.tags.all().values()}
-    names = sorted(name for name in infos if all(word in name.lower() for word in wanted))
-    own = {name for machine in house.site.plant.machines.values() for name in sources.tags_of(machine)}
-    return [tag_now(house, name, infos[name], own=name in own) for name in names[:most]], len(names)
+    return sorted(
+        info.name for info in house.site.tags.all().values() if all(word in info.name.lower() for word in wanted)
+    )
+
+
+def names_lately(house: House, words: str) -> list[str]:
+    """As `names`, at most two seconds old: every open page asks several times a second."""
+    return _lately(house, words, house.clock() // _LATELY_NS)
+
+
+def listed(house: House, chosen: list[str]) -> list[tuple[int, TagNow]]:
+    """These tags with their numbers, as they are now."""
+    own = _in_figures(house)
+    numbered = [(name, number) for name in chosen if (number := house.site.tags.find(name)) is not None]
+    return [(number, tag_now(house, name, house.site.tags.info(number), own=name in own)) for name, number in numbered]
+
+
+def number_of(house: House, name: str) -> int | None:
+    """The number of a tag, or of a former one, as press/force#17; None for neither."""
+    tag, (of, _, former) = house.site.tags.find(name), name.rpartition("#")
+    if tag is not None or not former.isdecimal():
+        return tag
+    return next((each.id for each in house.site.tags.versions(of) if each.id == int(former)), None)
+
+
+def formers(house: House, name: str) -> list[Former]:
+    """What a tag was before, the newest first."""
+    return [
+        Former(name=f"{name}#{each.id}", kind=str(each.info.kind), unit=each.info.unit, until_ns=each.valid_to_ns)
+        for each in reversed(house.site.tags.versions(name))
+        if each.valid_to_ns is not None
+    ]
+
+
+@lru_cache(maxsize=16)
+def _lately(house: House, words: str, tick: int) -> list[str]:
+    del tick
+    return names(house, words)
+
+
+@lru_cache(maxsize=8)
+def _in_figures(house: House) -> frozenset[str]:
+    """Tags that figures are made of; the plant file of a running site does not change."""
+    return frozenset(name for machine in house.site.plant.machines.values() for name in sources.tags_of(machine))
 
 
 def source_tags(house: House, source: str) -> list[TagNow]:
@@ -108,14 +161,14 @@ def trend(  # noqa: PLR0913, PLR0917  what a drawing needs
     house: House, tag: str, start_ns: int, end_ns: int, points: int, known_ns: int | None = None
 ) -> Trend | None:
     """One tag's trend, None when the site does not know it or it carries text; `known_ns` as in Historian.query."""
-    number = house.site.tags.find(tag)
-    if number is None:
+    asked = number_of(house, tag)
+    if asked is None:
         return None
-    info = house.site.tags.info(number)
+    info = house.site.tags.info(asked)
     if info.kind in {ValueKind.STR, ValueKind.WAVEFORM}:
         return None
-    table = house.site.historian.query(Decimate(points=points), [number], start_ns, end_ns, known_ns=known_ns)
-    line = dict.fromkeys(_breaks(house, number, start_ns, end_ns, points, known_ns))
+    table = house.site.historian.query(Decimate(points=points), [asked], start_ns, end_ns, known_ns=known_ns)
+    line = dict.fromkeys(_breaks(house, asked, start_ns, end_ns, points, known_ns))
     line |= dict(zip(table["time_ns"].to_pylist(), map(float, table["value"].to_pylist()), strict=True))
     moments = sorted(line)
     return Trend(

@@ -91,7 +91,16 @@ def the_map(request: Request[Person, Session, Any], house: NamedDependency[House
     nodes, edges, single = assets.drawn(house)
     drawing = network.network(nodes, edges, single=single)
     return _page(
-        request, house, "asset_map.html", {"drawing": drawing, "nodes": nodes, "edges": edges, "single": single}
+        request,
+        house,
+        "asset_map.html",
+        {
+            "drawing": drawing,
+            "nodes": nodes,
+            "edges": edges,
+            "single": single,
+            "heard": any("said" not in edge for edge in edges),
+        },
     )
 
 

@@ -10,8 +10,9 @@ from litestar.di import NamedDependency
 from litestar.response import Response
 from markupsafe import Markup
 
-from isthmus.web import render, roles
+from isthmus.web import network, render, roles
 from isthmus.web.accounts import Person, Session
+from isthmus.web.figures import asked as asked_
 from isthmus.web.figures import connections as connections_
 from isthmus.web.figures import orders
 from isthmus.web.house import House
@@ -41,6 +42,7 @@ def build(house: House, session: Session, below: str, asked: Mapping[str, str]) 
         "sources": cells.sources(told.sources, now, house, see_addresses),
         "conduits": cells.conduits(told, session, now, house.local),
         "erp": cells.erp(orders.erp_link(house), orders.all_reports(house), now, house.local),
+        "asked": network.network(*asked_.asked(house), single=True) if told.sources else Markup(),
         "lost": cells.lost(told.lost, now, house.local),
         **nav.counts(house, now),
     }

@@ -123,9 +123,7 @@ def _so_far(house: House, everyone: list[MachineNow], needs: list[Need], now: in
     reports = Counter(report.state for report in orders.all_reports(house))
     planned = 0.0
     for one in everyone:
-        machine = house.site.plant.machines[one.path]
-        cycle = ideal_cycle_s(house.site.plant, machine, one.job.product if one.job else "", now)
-        planned += one.window.planned_so_far_ns / NS_PER_S / cycle if cycle else 0
+        planned += _possible(house, one, now)
     jobs = {one.job.order: one.job for one in everyone if one.job}
     return {
         "good": sum(one.good for one in everyone),
@@ -142,6 +140,15 @@ def _so_far(house: House, everyone: list[MachineNow], needs: list[Need], now: in
         "waiting": sum(reports[state] for state in orders.WAITING),
         "parked": sum(need.kind == "parked" for need in needs),
     }
+
+
+def _possible(house: House, one: MachineNow, now: int) -> float:
+    """Pieces that there would be at ideal speed: as the OEE has it, whatever was made; without one, of the job now."""
+    if one.good and one.indicator and one.indicator.oee:
+        return one.good / one.indicator.oee
+    machine = house.site.plant.machines[one.path]
+    cycle = ideal_cycle_s(house.site.plant, machine, one.job.product if one.job else "", now)
+    return one.window.planned_so_far_ns / NS_PER_S / cycle if cycle else 0.0
 
 
 def _unexplained(house: House, one: MachineNow, now: int) -> int:

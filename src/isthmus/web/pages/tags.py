@@ -1,20 +1,28 @@
-"""The tag pages: find a tag; its trend, its samples, what people put right; of a fast signal its bursts."""
+"""The tag pages: find a tag; its trend, its samples, what people put right; of a fast signal its bursts.
+
+What is new moves by itself: a list keeps its newest values, a page without a stretch of its own keeps up with
+its tag. Stretches that somebody chose, samples to put right and forms stay as they were opened.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple, cast
 from urllib.parse import quote
+from zlib import crc32
 
 from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath
 from litestar.response import Redirect, Response
+from markupsafe import Markup
 
+from isthmus.model.query import Last
 from isthmus.model.samples import ValueKind
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE
 from isthmus.web import put_right, render, roles
+from isthmus.web import words as words_
 from isthmus.web.accounts import Person, Session
 from isthmus.web.figures import corrections, sources, waves
 from isthmus.web.figures import tags as tags_
@@ -44,18 +52,29 @@ class _Window(NamedTuple):
     end_ns: int
 
 
+class _Looked(NamedTuple):
+    """The tag that a page is about, and what is said around it."""
+
+    number: int
+    one: tags_.TagNow
+    page: dict[str, Any]
+    former: bool
+
+
 @get("/tags")
 @in_thread
 def tags_page(request: Request[Person, Session, Any], house: NamedDependency[House]) -> Response[str]:
     """Every tag that the site knows, by the words in its name."""
-    words = request.query_params.get("find", "").strip()[:200]
-
-    def frame() -> dict[str, Any]:
-        found, total = tags_.found(house, words, MOST)
-        return {"words_asked": words, "found": found, "total": total, "now": house.clock()}
-
-    built = render.Built("tags.html", frame, {**nav.counts(house, house.clock())})
+    words = _words(request.query_params)
+    built = _list(house, words, tags_.names(house, words))
     return html(render.page(built, house, request.auth, here="/tags"))
+
+
+def build_list(house: House, session: Session, below: str, asked: Mapping[str, str]) -> render.Built:
+    """The rows of the list as they are now, for the stream."""
+    del session, below
+    words = _words(asked)
+    return _list(house, words, tags_.names_lately(house, words))
 
 
 @get("/tag/{name:path}")
@@ -64,30 +83,36 @@ def tag_page(
     name: FromPath[str], request: Request[Person, Session, Any], house: NamedDependency[House]
 ) -> Response[str]:
     """One tag."""
-    called = str(name).removeprefix("/")
-    number = house.site.tags.find(called)
+    asked = request.query_params
+    built = build(house, request.auth, str(name), asked)
+    if not built.found:
+        raise NotFoundException(
+            detail=f"No tag is called {str(name).removeprefix('/')}. Find it on the page of all tags."
+        )
+    return html(render.page(built, house, request.auth, here="/tags", said=_SAID.get(asked.get("said", ""), "")))
+
+
+def build(house: House, session: Session, below: str, asked: Mapping[str, str]) -> render.Built:
+    """Read one tag, or what it was before (press/force#17), and render the live parts."""
+    called = below.removeprefix("/")
+    number = tags_.number_of(house, called)
     if number is None:
-        raise NotFoundException(detail=f"No tag is called {called}. Find it on the page of all tags.")
-    asked, info = request.query_params, house.site.tags.info(number)
-    now = house.clock()
+        return render.Built("tag.html", dict, {}, found=False)
+    info, now = house.site.tags.info(number), house.clock()
+    former = info.name != called
     one = tags_.tag_now(house, called, info, own=False)
-    context: dict[str, Any] = {
+    page: dict[str, Any] = {
         "tag": one,
         "address": f"/tag/{quote(called)}",
         "machines": [each for each in house.site.plant.machines.values() if called in sources.tags_of(each)],
         "now": now,
         "spans": {key: said for key, (said, _) in SPANS.items()},
-        "wave": None,
-        "steps": None,
+        "formers": [] if former else tags_.formers(house, called),
+        "former": next((each for each in tags_.formers(house, info.name) if each.name == called), None),
+        "now_called": info.name,
     }
-    if info.kind is ValueKind.WAVEFORM:
-        context |= _bursts(house, number, asked, now)
-    else:
-        context |= _samples(house, number, one, asked, now)
-        context["can"] = roles.may(request.user.role, "sample")
-    template = "wave.html" if info.kind is ValueKind.WAVEFORM else "tag.html"
-    built = render.Built(template, lambda: context, {**nav.counts(house, now)})
-    return html(render.page(built, house, request.auth, here="/tags", said=_SAID.get(asked.get("said", ""), "")))
+    live = _bursts_live if info.kind is ValueKind.WAVEFORM else _samples_live
+    return live(house, session, _Looked(number, one, page, former=former), asked, now)
 
 
 @post("/tag/{name:path}")
@@ -138,9 +163,86 @@ def number_of(form: Mapping[str, str], key: str) -> int:
     return int(text)
 
 
-def _samples(house: House, number: int, one: tags_.TagNow, asked: Mapping[str, str], now: int) -> dict[str, Any]:
+def _words(asked: Mapping[str, str]) -> str:
+    return asked.get("find", "").strip()[:200]
+
+
+def _list(house: House, words: str, names: list[str]) -> render.Built:
+    now, cells = house.clock(), render.macros("cells/tags.html")
+    found, total = tags_.listed(house, names[:MOST]), len(names)
+    out = {f"tag-{number}": cells.row(one, words_, house.local, now) for number, one in found}
+    out |= {"total": Markup("%s") % words_.plural(total, "tag"), **nav.counts(house, now)}
+    # Which rows there are: a page that has others asks for them anew.
+    of = f"{crc32(chr(10).join(names[:MOST]).encode()):x}-{total}"
+
+    def frame() -> dict[str, Any]:
+        return {"words_asked": words, "found": [number for number, _ in found], "total": total}
+
+    return render.Built("tags.html", frame, out, {"of": of})
+
+
+def _samples_live(house: House, session: Session, looked: _Looked, asked: Mapping[str, str], now: int) -> render.Built:
+    """A plain tag: its newest value, and the line where the page keeps up with it."""
+    one, cells = looked.one, render.macros("cells/tags.html")
+    window = _window(house, asked, _newest(house, looked), now)
+    follows = not looked.former and all(_moment(house, asked, key) is None for key in ("from", "to", "known"))
+    said = f"{house.local.full(window.start_ns)[:-4]} to {house.local.full(window.end_ns)[:-4]}"
+    out = {
+        "newest": cells.newest(one, words_, house.local, now, None) if not looked.former else Markup(),
+        "h-trend": Markup("%s, %s") % ("Stretch" if one.kind == ValueKind.STR else "Trend", said),
+        **nav.counts(house, now),
+    }
+    drawn = float(one.value) if isinstance(one.value, int | float) else None
+    data: dict[str, Any] = {"newest": str(one.time_ns)}
+    if follows:
+        data |= {
+            # What a page without a line asks again for, once there is one.
+            "of": "line" if drawn is not None else "",
+            "trend": {
+                "tag": one.name,
+                "time_ns": one.time_ns,
+                "value": drawn,
+                "start_ns": str(window.start_ns),
+                "end_ns": str(window.end_ns),
+            },
+        }
+
+    def frame() -> Mapping[str, Any]:
+        found = _samples(house, looked.number, one, window, asked, now)
+        can = roles.may(session.person.role, "sample")
+        page = {**looked.page, **found, "can": can and not looked.former, "follows": follows}
+        page["span"] = asked["span"] if asked.get("span") in SPANS else ""
+        return page | {"of": "line" if follows and found["trend"] and found["trend"].time_s else ""}
+
+    return render.Built("tag.html", frame, out, data)
+
+
+def _bursts_live(house: House, session: Session, looked: _Looked, asked: Mapping[str, str], now: int) -> render.Built:
+    """A fast signal: when its newest burst began. A page that shows the newest asks for the next one itself."""
+    del session
+    newest = waves.newest_before(house, looked.number, now + NS_PER_HOUR)
+    follows = not looked.former and all(_moment(house, asked, key) is None for key in ("at", "from", "to"))
+    cells = render.macros("cells/tags.html")
+    out = {"newest": cells.newest(looked.one, words_, house.local, now, newest), **nav.counts(house, now)}
+
+    def frame() -> Mapping[str, Any]:
+        return {**looked.page, **_bursts(house, looked.number, asked, now), "follows": follows}
+
+    return render.Built("wave.html", frame, out, {"newest": str(newest), "of": str(newest) if follows else ""})
+
+
+def _newest(house: House, looked: _Looked) -> int | None:
+    """The newest sample; of a former tag that which history holds."""
+    if not looked.former:
+        return looked.one.time_ns
+    table = house.site.historian.query(Last(), [looked.number], 0, house.clock() + NS_PER_HOUR)
+    return max(table["time_ns"].to_pylist(), default=None)
+
+
+def _samples(  # noqa: PLR0913, PLR0917  what a page needs
+    house: House, number: int, one: tags_.TagNow, window: _Window, asked: Mapping[str, str], now: int
+) -> dict[str, Any]:
     """The trend, the samples and what was put right of a plain tag."""
-    window = _window(house, asked, one.time_ns, now)
     known = _moment(house, asked, "known")
     count = corrections.count(house, number, *window)
     listed = corrections.stored(house, number, *window, known) if 0 < count <= corrections.MOST else []

@@ -1,11 +1,21 @@
 // The trend: history once, then each newest sample as the stream brings it.
-const place = document.getElementById("trend");
+let place = null;
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const MAX_LIVE = 4000;
+const AGAIN_MS = 20000;
 
 async function read(asked) {
   const reply = await fetch(`/api/trend?${new URLSearchParams(asked)}`);
   return reply.ok ? reply.json() : null;
+}
+
+// The line, and below it what came before anybody put it right, where somebody did.
+async function columns(asked, then) {
+  const told = await read(asked);
+  if (!told) return null;
+  const now = [told.time_s, told.value];
+  const came = then === undefined ? null : await read({ ...asked, known_ns: then });
+  return came ? uPlot.join([[came.time_s, came.value], now]) : now;
 }
 
 // On a page where stretches are chosen, dragging leads to the stretch.
@@ -16,15 +26,23 @@ function chosen(plot, address) {
   location.assign(`${address}?from=${ns(left)}&to=${ns(left + width)}`);
 }
 
+// A line is left alone while somebody drags over it or looks into a part of it; `data-held` says so to the page.
+function held(plot, place, zooms) {
+  const hand = { pressed: false, zoomed: false };
+  const tell = () => place.toggleAttribute("data-held", hand.pressed || hand.zoomed);
+  plot.over.addEventListener("mousedown", () => tell((hand.pressed = true)));
+  addEventListener("mouseup", () => tell((hand.pressed = false)));
+  plot.over.addEventListener("dblclick", () => tell((hand.zoomed = false)));
+  if (zooms) plot.hooks.setSelect = [(one) => one.select.width && tell((hand.zoomed = true))];
+  return hand;
+}
+
 async function draw() {
   const { tag, unit, step, start, end, live, zone, known, then, choose } = place.dataset;
-  const asked = { tag, start_ns: start, end_ns: end, points: "800" };
-  const told = await read(known === undefined ? asked : { ...asked, known_ns: known });
-  if (!told) return;
-  let data = [told.time_s, told.value];
-  // What came before anybody put it right, where somebody did.
-  const came = then === undefined ? null : await read({ ...asked, known_ns: then });
-  if (came) data = uPlot.join([[came.time_s, came.value], data]);
+  const asked = { tag, start_ns: start, end_ns: end, points: "800", ...(known === undefined ? {} : { known_ns: known }) };
+  let data = await columns(asked, then);
+  if (!data) return;
+  const came = data.length > 2;
   const lines = step === "1" ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear();
   const axis = { stroke: ink("--ink-2"), grid: { stroke: ink("--line"), width: 1 }, ticks: { stroke: ink("--line") } };
   const options = {
@@ -47,17 +65,38 @@ async function draw() {
   place.dataset.drawn = String(data[0].length);
   new ResizeObserver(() => plot.setSize({ width: place.clientWidth, height: 220 })).observe(place);
   if (live !== "1") return;
-  document.addEventListener("told", (event) => {
+  const hand = held(plot, place, !choose);
+  let readAt = Date.now();
+  document.addEventListener("told", async (event) => {
     const newest = event.detail.data.trend;
-    if (!newest || newest.tag !== tag) return;
-    const seconds = newest.time_ns / 1e9;
-    if (data[0].length && seconds <= data[0].at(-1)) return;
-    data[0].push(seconds);
-    data[1].push(newest.value);
-    if (data[0].length > MAX_LIVE) for (const column of data) column.splice(0, MAX_LIVE / 4);
-    plot.setData(data);
+    if (!newest || newest.tag !== tag || hand.pressed) return;
+    const { start_ns, end_ns } = newest;
+    // Where the page keeps up with its tag the line is read again now and then: a message has only the newest value.
+    if (start_ns && Date.now() - readAt > AGAIN_MS) {
+      readAt = Date.now();
+      data = (await columns({ ...asked, start_ns, end_ns }, then)) ?? data;
+    }
+    add(data, newest);
+    plot.batch(() => {
+      plot.setData(data, !start_ns && !hand.zoomed);
+      if (start_ns && !hand.zoomed) plot.setScale("x", { min: start_ns / 1e9, max: end_ns / 1e9 });
+    });
     place.dataset.drawn = String(data[0].length);
   });
 }
 
-if (place) draw();
+function add(data, { time_ns, value }) {
+  const seconds = time_ns / 1e9;
+  if (time_ns === null || (data[0].length && seconds <= data[0].at(-1))) return;
+  data[0].push(seconds);
+  for (const column of data.slice(1)) column.push(value);
+  if (data[0].length > MAX_LIVE) for (const column of data) column.splice(0, MAX_LIVE / 4);
+}
+
+function begin() {
+  place = document.getElementById("trend");
+  if (place && place.dataset.drawn === undefined) draw();
+}
+
+begin();
+document.addEventListener("again", begin);

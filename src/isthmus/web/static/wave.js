@@ -7,10 +7,24 @@ async function asked(address, query) {
   return reply.ok ? reply.json() : null;
 }
 
+// A newer burst takes the place of the one before, but not while somebody drags over it or looks into a part of it:
+// `data-held` says so to the page.
+const ends = new WeakMap();
+
 function put(place, options, data) {
+  ends.get(place)?.abort();
+  const end = new AbortController();
+  ends.set(place, end);
   const plot = new uPlot({ width: place.clientWidth, height: 240, ...options }, data, place);
   place.dataset.drawn = String(data[0].length);
-  new ResizeObserver(() => plot.setSize({ width: place.clientWidth, height: 240 })).observe(place);
+  const size = new ResizeObserver(() => plot.setSize({ width: place.clientWidth, height: 240 }));
+  size.observe(place);
+  end.signal.addEventListener("abort", () => [size.disconnect(), plot.destroy()]);
+  const whole = () => plot.scales.x.min <= plot.data[0][0] && plot.scales.x.max >= plot.data[0].at(-1);
+  plot.over.addEventListener("mousedown", () => place.toggleAttribute("data-held", true));
+  plot.over.addEventListener("dblclick", () => place.toggleAttribute("data-held", false));
+  const released = () => setTimeout(() => place.toggleAttribute("data-held", !whole()), 50);
+  addEventListener("mouseup", released, { signal: end.signal });
   return plot;
 }
 
@@ -54,7 +68,19 @@ async function strength(place) {
   plot.over.addEventListener("click", look);
 }
 
-for (const [id, draw] of [["wave", wave], ["strength", strength]]) {
+const DRAWN = [["wave", wave], ["strength", strength]];
+
+for (const [id, draw] of DRAWN) {
   const place = document.getElementById(id);
   if (place) draw(place);
 }
+
+document.addEventListener("again", ({ detail: fresh }) => {
+  for (const [id, draw] of DRAWN) {
+    const [place, twin] = [document.getElementById(id), fresh.getElementById(id)];
+    if (place && twin) {
+      Object.assign(place.dataset, twin.dataset);
+      draw(place);
+    }
+  }
+});
