@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from isthmus.centre import answers
 from isthmus.centre.snapshot import Cache, Snapshot
-from isthmus.centre.stock import TAG_BITS, Stock, Taken
+from isthmus.centre.stock import TAG_BITS, Known, Stock, Taken
 from isthmus.model import query as q
 from isthmus.model.errors import StoreDamaged, UsageError
 from isthmus.model.query import Operator
@@ -80,6 +80,11 @@ class Centre:
     def take(self) -> list[Taken]:
         """Take stock: what the sites shipped since. Raises OSError when the group's folder cannot be read."""
         return self.stock.take()
+
+    def heard_ns(self, site: Known) -> int:
+        """Until when a site told what there was: its list, or the tail behind it."""
+        listed = shipped.read_tail(self.stock.where, site.name)
+        return max(site.shipped_ns, listed.shipped_ns if listed else 0)
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
