@@ -154,6 +154,9 @@ def test_a_stream_with_too_few_copies_is_refused_and_one_copy_is_said(
     assert check(tmp_path, server) == 0
     assert "stream isthmus_frames: 1 copy, on disk: what it holds dies with its one disk" in said(capsys)
     assert check(tmp_path, server, f"monitor = ['{server.watched}']\nreplicas = 3") == 1
+    assert "monitor names 1 of the 3 servers that keep a copy: whether the others sync" in said(capsys)
+    others = "'http://127.0.0.1:1', 'http://127.0.0.1:2'"
+    assert check(tmp_path, server, f"monitor = ['{server.watched}', {others}]\nreplicas = 3") == 1
     assert "stream isthmus_frames keeps 1 of 3 copies; nats stream edit isthmus_frames --replicas 3" in said(capsys)
 
 

@@ -147,6 +147,29 @@ def test_every_text_says_what_the_reference_says(
                 assert ask.schema.equals(schemas[type(operator)])
 
 
+@settings(max_examples=8, deadline=None)
+@example(  # The device was away at midnight.
+    batches=[
+        (ValueKind.I64, [(2, T0, 0, 1), (2, T0 + NS_PER_HOUR, 0x80050000, None), (2, T0 + 3 * NS_PER_HOUR, 0, 5)], "")
+    ],
+    edges=[T0, T0 + 2 * NS_PER_HOUR, T0 + 4 * NS_PER_HOUR],
+)
+@given(batches=writings(), edges=st.lists(MOMENTS, min_size=3, max_size=3, unique=True).map(sorted))
+def test_what_a_counter_moved_in_two_stretches_adds_up_to_the_whole(
+    batches: list[tuple[ValueKind, list[tuple[int, int, int, Any]], str]], edges: list[int]
+) -> None:
+    begin, middle, end = edges
+    with TemporaryDirectory(dir=MEMORY) as folder, written(Path(folder), batches) as store:
+        asked = q.CounterDelta(bucket_ns=EVER, width=8)
+        whole, *halves = (
+            {row["tag"]: row["delta"] for row in store.query(asked, [1, 2, 3, 4], *each).to_pylist()}
+            for each in ((begin, end), (begin, middle), (middle, end))
+        )
+        for tag in (1, 2, 3):
+            parts = sum(each.get(tag, 0.0) for each in halves)
+            assert math.isclose(whole.get(tag, 0.0), parts, rel_tol=1e-9, abs_tol=1e-6)
+
+
 HISTORIANS: dict[str, Callable[[Path], Any]] = {"store": lambda folder: Store(folder, background=False)}
 
 

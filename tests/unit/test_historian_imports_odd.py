@@ -160,3 +160,19 @@ def test_ctrl_c_says_that_the_same_command_goes_on(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in told
     assert "the same command goes on where it was" in told
+
+
+def test_what_is_said_of_a_tag_before_its_first_value_does_not_settle_its_kind(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isthmus.site.historian.imports.ROWS", 4)
+    rows = [f"valve,{AT.format(0)},Pt Created", f"never,{AT.format(0)},I/O Timeout"]
+    rows += [f"flow,{AT.format(at)},{at}.5" for at in range(6)]
+    rows += [f"valve,{AT.format(7)},OPEN", f"never,{AT.format(8)},I/O Timeout", f"valve,{AT.format(9)},SHUT"]
+    path = file(tmp_path, HEAD + "\n".join(rows) + "\n")
+    for _ in range(2):
+        done, unfit = taken(store, path)
+        assert (done.rows, done.odd, done.unread, unfit) == (11, 0, 0, [])
+        assert values(store, "oven/valve") == [None, "OPEN", "SHUT"]
+        assert values(store, "oven/never") == [None, None]
+        assert len(values(store, "oven/flow")) == 6

@@ -101,7 +101,7 @@ def test_a_counter_is_read_from_its_rollups_and_from_samples_where_it_begins_ane
         assert_exact(store)
         with store.view() as view:
             asked = Asked(view, TAG, T0, end_ns, view.late(TAG, T0, end_ns))
-            rows = counter_delta._rows(asked, usable(asked, NS_PER_HOUR))
+            rows = counter_delta._rows(CounterDelta(bucket_ns=NS_PER_HOUR), asked, usable(asked, NS_PER_HOUR))
     assert rows is not None
     assert (rows.size < 500) == (not falls_at)
     assert (rows.size < 5_000) == (len(falls_at) < 10)

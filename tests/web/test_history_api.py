@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import re
+import threading
 import time
 from collections.abc import Callable
 
@@ -10,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from litestar import Litestar
+from litestar.exceptions import ServiceUnavailableException
 from litestar.testing import TestClient
-from visits import make_client, make_told, make_visit  # noqa: F401  fixtures
+from visits import make_client, make_fresh, make_told, make_visit  # noqa: F401  fixtures
 
 import web_world as worlds
 from isthmus.model import query as q
@@ -19,7 +23,9 @@ from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import iso
 from isthmus.model.waveforms import bursts
 from isthmus.site.historian.corrections import Correction
+from isthmus.web import history_files
 from isthmus.web.history_api import QUESTIONS
+from isthmus.web.respond import Queue, in_thread
 from web_world import Visitor
 
 Visit = Callable[[str], Visitor]
@@ -114,7 +120,8 @@ def test_bursts_are_given_with_their_readings(visit: Visit, told: worlds.World) 
 @pytest.mark.parametrize(
     ("asked", "status", "word"),
     [
-        ("/api/history/raw", 400, "Name one to 500 tags"),
+        ("/api/history/raw", 400, "Name one to 5,000 tags"),
+        ("/api/history/raw?tag=no/such*", 400, "Name one to 5,000 tags"),
         ("/api/history/raw?tag=no/such", 404, "No tag is called"),
         ("/api/history/median?tag=paint/load", 404, "History answers no question"),
         ("/api/history/raw?tag=paint/load&from=yesterday", 400, "is no moment"),
@@ -170,3 +177,54 @@ def test_what_a_tag_was_before_its_kind_changed_is_asked_for_by_its_number(visit
     assert asked("paint/changed") == [("paint/changed", 21)]
     assert asked(former) == [(former, 70.5), (former, 71.5)]
     assert visitor.get("/api/history/raw?tag=paint/load%23" + str(first)).status_code == 404
+
+
+def test_a_file_made_in_many_pieces_is_the_answer(
+    visit: Visit, told: worlds.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_files, "PIECE_ROWS", 50)
+    start, end = stretch(told)
+    there = f"/api/history/raw?tag=pa*/load&from={start - 3 * 86400 * 10**9}&to={end}&before=true"
+    tags = sorted(each for each, info in told.site.tags.all().items() if re.fullmatch("pa.*/load", info.name))
+    expected = told.site.historian.query(q.Raw(before=True), tags, start - 3 * 86400 * 10**9, end)
+    assert expected.num_rows > 50
+    visitor = visit("quality")
+    parquet = visitor.get(f"{there}&format=parquet")
+    table = pq.read_table(io.BytesIO(parquet.content))
+    assert table.select(expected.column_names).equals(expected)
+    assert set(table["name"].to_pylist()) == {told.site.tags.info(tag).name for tag in tags}
+    arrow = pa.ipc.open_stream(visitor.get(f"{there}&format=arrow").content)
+    assert arrow.read_all().equals(table)
+    assert visitor.get(f"{there}&format=csv").text.count("\n") == expected.num_rows + 1
+
+
+def test_history_asked_by_too_many_at_once_says_so_and_pages_do_not_wait() -> None:
+    line, go = Queue("test", at_once=1, waiting=1), threading.Event()
+
+    async def ask() -> list[object]:
+        asked = [asyncio.ensure_future(line(go.wait)(20)) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert await asyncio.wait_for(in_thread(lambda: "page")(), 5) == "page"
+        go.set()
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    first, second, third = asyncio.run(ask())
+    assert (first, second) == (True, True)
+    assert isinstance(third, ServiceUnavailableException)
+
+
+def test_a_question_that_touches_a_damaged_file_names_it_and_all_others_are_answered(fresh: worlds.World) -> None:
+    [tag] = fresh.site.tags.intern_all([TagInfo(name="old/flow", kind=ValueKind.F64)])
+    day = fresh.now_ns - 40 * 86400 * 10**9
+    fresh.site.historian.append([Batch(88, 1, 1, day, columns(ValueKind.F64, [tag], [day], [0], [1.5]))])
+    fresh.site.historian.seal()  # type: ignore[attr-defined]
+    folder = fresh.site.historian.folder  # type: ignore[attr-defined]
+    [path] = folder.glob(f"segments/day={iso(day)[:10]}/*.parquet")
+    path.write_bytes(path.read_bytes()[:-20])
+    with TestClient(fresh.app) as client:
+        visitor = Visitor(client, "quality")
+        answer = visitor.get(f"/api/history/raw?tag=old/flow&from={day - 1}&to={day + 1}")
+        assert answer.status_code == 500
+        assert path.name in answer.text
+        assert "isthmus history mend" in answer.text
+        assert visitor.get(address("raw", fresh)).status_code == 200

@@ -107,6 +107,8 @@ class Centre:
     def _query(self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int, engine: Asks) -> pa.Table:
         wanted = np.unique(np.asarray(tags, np.int32))
         first, last = stretch(operator, start_ns, end_ns)
+        if isinstance(operator, q.CounterDelta):
+            first -= q.COUNTED_BACK_NS  # where what was in force is Bad, the last usable reading stands before it
         rolled = engine is self._screens and isinstance(operator, q.Aggregate | q.Decimate)
         with self.snapshot() as held:
             parts = []

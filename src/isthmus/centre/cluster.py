@@ -85,7 +85,7 @@ def question(parts: Sequence[Part], operator: Operator, start_ns: int, end_ns: i
         view = part.view._replace(segments=tuple(map(_by_hand, part.view.segments)))
         late.append(_group(to_table(view.late(part.tags, first, end)), part.offset))
         if "opening" in relations:
-            opening.append(_group(to_table(view.before(part.tags, first)), part.offset))
+            opening.append(_group(to_table(view.opening(operator, part.tags, first)), part.offset))
         asked.append(pa.table({"tag": (part.tags + part.offset).astype(np.int32)}))
         found = [each for each in view.segments_of(part.tags, first, end) if not each.overlap]
         for unit in ("ms", "us"):

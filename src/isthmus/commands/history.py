@@ -325,6 +325,11 @@ def _import_into(into: Into, done_with: Callable[[], None], args: argparse.Names
                 f"  {done.unread:,} rows left out, {done.odd:,} kept as Bad samples without a value;"
                 f" each with line and reason in {listed}"
             )
+        if done.doubled:
+            print(
+                f"  {done.doubled:,} samples stand in an hour that {args.zone}'s clock went through twice: a tag's belong to"
+                " the first until they step back, and then to the second"
+            )
         for name in done.mixed[:10]:
             print(f"  {name} is kept as texts: most of its values are numbers, and some are not")
     return 0

@@ -12,11 +12,14 @@ question is carried into it.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
-from isthmus.model.time import Interval
+from isthmus.model.time import NS_PER_DAY, Interval
+
+COUNTED_BACK_NS: Final = 366 * NS_PER_DAY
+"""How far before a question the last usable reading of a counter is looked for."""
 
 
 class _Operator(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -94,7 +97,9 @@ class CounterDelta(_Operator, frozen=True, kw_only=True):
     """How far a running counter moved by bucket, resets and wraps counted on: tag, bucket_ns, delta.
 
     `width` is the counter's bits; 0 when it never wraps. A step back is a wrap when the step across it
-    is shorter than half the counter's range, and else a reset to 0. A step counts where it ends.
+    is shorter than half the counter's range, and else a reset to 0. A step counts where it ends: also
+    one from before `start`, and where what was in force at `start` is not usable, from the last usable
+    number before it, up to 366 days back. So the answers of days add up to that of their month.
     """
 
     bucket_ns: int

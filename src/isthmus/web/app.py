@@ -27,7 +27,7 @@ from litestar.static_files import create_static_files_router
 from litestar.types import Scope
 
 from isthmus import __version__
-from isthmus.model.errors import DatabaseAway
+from isthmus.model.errors import DatabaseAway, StoreDamaged
 from isthmus.site.site import Site
 from isthmus.web import api, guard, history_api, live, render, respond, tag_api
 from isthmus.web.accounts import Accounts, Session
@@ -78,7 +78,12 @@ def make_app(site: Site, section: WebSection, *, clock: Callable[[], int] = time
         },
         middleware=[DefineMiddleware(guard.Guard, exclude_from_auth_key="exclude_from_auth")],
         before_request=guard.check_form,
-        exception_handlers={NotAuthorizedException: guard.to_log_in, HTTPException: _refused, DatabaseAway: _away},
+        exception_handlers={
+            NotAuthorizedException: guard.to_log_in,
+            HTTPException: _refused,
+            DatabaseAway: _away,
+            StoreDamaged: _damaged,
+        },
         before_send=[respond.add_headers],
         compression_config=CompressionConfig(backend="gzip", minimum_size=800, exclude=["^/live/"]),
         openapi_config=OpenAPIConfig(
@@ -96,7 +101,7 @@ def make_app(site: Site, section: WebSection, *, clock: Callable[[], int] = time
 
 async def _log_bug(error: Exception, scope: Scope) -> None:
     """What is no refusal is a bug: it is told with its whole trace."""
-    if not isinstance(error, (HTTPException, DatabaseAway)):
+    if not isinstance(error, (HTTPException, DatabaseAway, StoreDamaged)):
         _log.error("page %s failed", scope.get("path"), exc_info=error)
 
 
@@ -106,12 +111,27 @@ def _away(request: Request[Any, Any, Any], error: DatabaseAway) -> Response[Any]
         f"Records and people cannot be read: {error}. Samples, counts and states are taken in and kept all the same; "
         "this page is complete again by itself once the database is back."
     )
+    return _not_now(request, words, 503)
+
+
+def _damaged(request: Request[Any, Any, Any], error: StoreDamaged) -> Response[Any]:
+    """Which file it is and what mends it; what does not touch it is answered as always."""
+    _log.error("page %s: %s", request.url.path, error)
+    words = (
+        f"What was asked for lies in a damaged file of history: {error}. `isthmus history mend` puts it back from a "
+        "backup. All else is answered and taken in as always."
+    )
+    return _not_now(request, words, 500)
+
+
+def _not_now(request: Request[Any, Any, Any], words: str, status: int) -> Response[Any]:
+    retry = {"retry-after": "5"} if status == 503 else {}  # noqa: PLR2004  it comes back by itself
     if request.url.path.startswith(("/api/", "/live/", "/static/")):
-        return Response({"detail": words}, status_code=503, headers={"retry-after": "5"})
+        return Response({"detail": words}, status_code=status, headers=retry)
     house: House = request.app.state.house
     text = render.plain("refused.html", house, session=None, here="", said_no=words)
-    answer = html(text, 503)
-    answer.headers["retry-after"] = "5"
+    answer = html(text, status)
+    answer.headers.update(retry)
     return answer
 
 

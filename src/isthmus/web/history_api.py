@@ -5,19 +5,18 @@ The questions are those of model.query. Whoever is logged in may ask them, as wh
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping, Sequence
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet as pq
 from litestar import MediaType, get
 from litestar.di import NamedDependency
 from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath, QueryParameter
-from litestar.response import Response
+from litestar.response import Response, Stream
 
 from isthmus.model import query as q
 from isthmus.model.samples import TagInfo
@@ -25,13 +24,16 @@ from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S, Interval, iso,
 from isthmus.site.historian import Historian
 from isthmus.web.api import Table, to_csv
 from isthmus.web.figures.tags import number_of
+from isthmus.web.history_files import on_disk, pieces
+from isthmus.web.history_periods import WHOLE_NS, Every, by_period, periods, with_windows
 from isthmus.web.house import House
-from isthmus.web.respond import in_thread
+from isthmus.web.respond import Queue, in_thread
 
-MOST_TAGS: Final = 500
-MOST_ROWS: Final = {"json": 100_000, "csv": 1_000_000, "arrow": 5_000_000, "parquet": 5_000_000}
+MOST_TAGS: Final = 5_000
+MOST_ROWS: Final = {"json": 100_000, "csv": 1_000_000, "arrow": 5_000_000, "parquet": 50_000_000}
 """Rows that one answer may have; more are refused before they are read."""
 MOST_READINGS: Final = 4_000_000
+_IN_LINE: Final = Queue("history", at_once=3, waiting=40)
 _MOST_BUCKETS: Final = 5_000_000
 _MOMENT_NS: Final = (-(1 << 62), 1 << 62)
 _TYPES: Final = {
@@ -48,7 +50,12 @@ TextFormat = Annotated[Literal["json", "csv"], QueryParameter(name="format", des
 BurstFormat = Annotated[
     Literal["json", "arrow", "parquet"], QueryParameter(name="format", description="json, arrow or parquet")
 ]
-Tags = Annotated[list[str] | None, QueryParameter(name="tag", description="source/tag; again for more, at most 500")]
+Tags = Annotated[
+    list[str] | None,
+    QueryParameter(
+        name="tag", description="source/tag, or with * and ? all that fit, as press/*; again for more, at most 5,000"
+    ),
+]
 From = Annotated[
     str, QueryParameter(name="from", description="ISO 8601 with a zone, or ns since 1970; default an hour before `to`")
 ]
@@ -57,6 +64,13 @@ Known = Annotated[str, QueryParameter(name="known", description="leave out what 
 EveryS = Annotated[
     float, QueryParameter(name="every_s", gt=0, description="length of a bucket or a window, s; default 60")
 ]
+EveryOf = Annotated[
+    Every,
+    QueryParameter(
+        name="every", description="instead of every_s: day, week, month, year or shift, by the plant's clock"
+    ),
+]
+CalendarOf = Annotated[str, QueryParameter(name="calendar", description="whose shifts, where the plant has several")]
 At = Annotated[list[str] | None, QueryParameter(name="at", description="a moment, as `from`; again for more")]
 Points = Annotated[int, QueryParameter(name="points", ge=2, le=100_000, description="points a tag, default 600")]
 Method = Annotated[Literal["minmax", "lttb"], QueryParameter(name="method", description="minmax or lttb")]
@@ -84,6 +98,8 @@ class Asked(NamedTuple):
     longer_ns: int
     limit: int
     before: bool
+    periods: tuple[Interval, ...] = ()
+    """By the plant's clock, in the place of `every_ns`; they may reach beyond what is asked."""
 
 
 class Question(NamedTuple):
@@ -94,21 +110,24 @@ class Question(NamedTuple):
 
 
 def _windows(asked: Asked) -> tuple[Interval, ...]:
+    if asked.periods:
+        return asked.periods
     starts = range(asked.start_ns, asked.end_ns, asked.every_ns)
     return tuple(Interval(start, min(start + asked.every_ns, asked.end_ns)) for start in starts)
 
 
+_EVERY: Final = ("every_s", "every", "calendar")
 QUESTIONS: Final[Mapping[str, Question]] = {
     "last": Question(lambda _: q.Last()),
     "raw": Question(lambda a: q.Raw(before=a.before), ("before",)),
-    "aggregate": Question(lambda a: q.Aggregate(bucket_ns=a.every_ns), ("every_s",)),
-    "time-weighted-mean": Question(lambda a: q.TimeWeightedMean(bucket_ns=a.every_ns), ("every_s",)),
-    "state-durations": Question(lambda a: q.StateDurations(windows=_windows(a)), ("every_s",)),
+    "aggregate": Question(lambda a: q.Aggregate(bucket_ns=a.every_ns), _EVERY),
+    "time-weighted-mean": Question(lambda a: q.TimeWeightedMean(bucket_ns=a.every_ns), _EVERY),
+    "state-durations": Question(lambda a: q.StateDurations(windows=_windows(a)), _EVERY),
     "as-of": Question(lambda a: q.AsOf(at_ns=a.at_ns), ("at",)),
     "decimate": Question(lambda a: q.Decimate(points=a.points, method=a.method), ("points", "method")),
-    "counter-delta": Question(lambda a: q.CounterDelta(bucket_ns=a.every_ns, width=a.bits), ("every_s", "bits")),
-    "integral": Question(lambda a: q.Integral(bucket_ns=a.every_ns), ("every_s",)),
-    "coverage": Question(lambda a: q.Coverage(bucket_ns=a.every_ns), ("every_s",)),
+    "counter-delta": Question(lambda a: q.CounterDelta(bucket_ns=a.every_ns, width=a.bits), (*_EVERY, "bits")),
+    "integral": Question(lambda a: q.Integral(bucket_ns=a.every_ns), _EVERY),
+    "coverage": Question(lambda a: q.Coverage(bucket_ns=a.every_ns), _EVERY),
     "gaps": Question(lambda a: q.Gaps(longer_ns=a.longer_ns), ("longer_s",)),
     "top-reasons": Question(lambda a: q.TopReasons(limit=a.limit), ("limit",)),
 }
@@ -130,7 +149,7 @@ def history_tags(
             for each in tags.former()
         ]
     if form_at == "csv":
-        return _file(to_csv(rows).encode(), "csv", "tags")
+        return Response(to_csv(rows).encode(), media_type=MediaType.TEXT, headers=_heads("tags", "csv"))
     return _json(house, rows)
 
 
@@ -154,7 +173,7 @@ def history_corrections(house: NamedDependency[House]) -> Response[Any]:
 
 
 @get("/api/history/bursts")
-@in_thread
+@_IN_LINE
 def history_bursts(
     house: NamedDependency[House],
     tag: Tags = None,
@@ -173,7 +192,7 @@ def history_bursts(
 
 
 @get("/api/history/{question:str}")
-@in_thread
+@_IN_LINE
 def history(  # noqa: PLR0913, PLR0917  each is a parameter of the address
     question: FromPath[str],
     house: NamedDependency[House],
@@ -182,6 +201,8 @@ def history(  # noqa: PLR0913, PLR0917  each is a parameter of the address
     end: To = "",
     known: Known = "",
     every_s: EveryS = 60,
+    every: EveryOf = "",
+    calendar: CalendarOf = "",
     at: At = None,
     points: Points = 600,
     method: Method = "minmax",
@@ -196,23 +217,55 @@ def history(  # noqa: PLR0913, PLR0917  each is a parameter of the address
     if found is None:
         raise NotFoundException(detail=f"History answers no question {question!r}; it knows {', '.join(QUESTIONS)}.")
     start_ns, end_ns = _stretch(house, start, end)
+    if question in _HOLDS:
+        end_ns = _until_now(house, start_ns, end_ns)
     at_ns = tuple(_moment(each) for each in at or ())
     asked = Asked(
         start_ns, end_ns, max(int(every_s * NS_PER_S), 1), at_ns, points, method, bits,
         int(longer_s * NS_PER_S), limit, before,
     )  # fmt: skip
+    if every and "every" in found.takes:
+        its = periods(house.site.plant, every, calendar, start_ns, end_ns)
+        asked = asked._replace(every_ns=WHOLE_NS, periods=tuple(its))
     names = _numbers(house, tag)
-    _bound(house, question, asked, names, form_at)
-    operator = found.ask(asked)
-    historian: Historian = house.site.historian
     known_ns = _moment(known) if known else None
-    table = historian.query(operator, list(names), start_ns, end_ns, known_ns=known_ns)
+    if question == "raw" and form_at != "json":
+        return _file(_raw(house, asked, names, form_at, known_ns), form_at, question)
+    _bound(house, question, asked, names, form_at)
+    table = _ask(house.site.historian, found, asked, list(names), known_ns)
     if table.num_rows > MOST_ROWS[form_at]:
         raise _too_many(table.num_rows, form_at)
     return _answer(house, _named(table, names), form_at, question)
 
 
+_HOLDS: Final = frozenset({
+    "time-weighted-mean", "state-durations", "integral", "coverage", "gaps", "top-reasons",
+})  # fmt: skip
+"""They carry the last value on to the end of what is asked; nothing is known of what is still to come."""
+
 HANDLERS = (history_tags, history_corrections, history_bursts, history)
+
+
+def _ask(historian: Historian, found: Question, asked: Asked, tags: list[int], known_ns: int | None) -> pa.Table:
+    operator = found.ask(asked)
+    if isinstance(operator, q.StateDurations):
+        table = historian.query(operator, tags, asked.start_ns, asked.end_ns, known_ns=known_ns)
+        return with_windows(table, operator.windows)
+    if not asked.periods:
+        return historian.query(operator, tags, asked.start_ns, asked.end_ns, known_ns=known_ns)
+
+    def one(period: Interval) -> pa.Table:
+        first, end = max(period.start_ns, asked.start_ns), min(period.end_ns, asked.end_ns)
+        return historian.query(operator, tags, first, end, known_ns=known_ns)
+
+    return by_period(asked.periods, one)
+
+
+def _until_now(house: House, start_ns: int, end_ns: int) -> int:
+    now = house.clock()
+    if start_ns >= now:
+        raise ClientException(detail="`from` lies ahead of now; nothing is known of what is still to come.")
+    return min(end_ns, now)
 
 
 def _stretch(house: House, start: str, end: str) -> tuple[int, int]:
@@ -236,13 +289,22 @@ def _moment(text: str) -> int:
 
 def _numbers(house: House, names: Sequence[str] | None) -> dict[int, str]:
     """The site's numbers of these tags. Raises ClientException and NotFoundException."""
-    if not names or len(names) > MOST_TAGS:
-        raise ClientException(detail=f"Name one to {MOST_TAGS} tags: tag=press/speed&tag=press/parts")
-    found = {name: number_of(house, name) for name in names}
+    found = {each: number for name in names or () for each, number in _fitting(house, name).items()}
+    if not found or len(found) > MOST_TAGS:
+        raise ClientException(detail=f"Name one to {MOST_TAGS:,} tags: tag=press/speed&tag=press/parts, or tag=press/*")
     unknown = [name for name, number in found.items() if number is None]
     if unknown:
         raise NotFoundException(detail=f"No tag is called {unknown[0]!r}; /api/history/tags has them all.")
     return {number: name for name, number in found.items() if number is not None}
+
+
+def _fitting(house: House, name: str) -> dict[str, int | None]:
+    """A tag by its name, or those that a pattern fits."""
+    number = number_of(house, name)
+    if number is not None or not {"*", "?"} & set(name):
+        return {name: number}
+    pattern = re.compile(fnmatch.translate(name.replace("[", "[[]")))
+    return {info.name: each for each, info in house.site.tags.all().items() if pattern.match(info.name)}
 
 
 def _tag(number: int, name: str, info: TagInfo) -> dict[str, Any]:
@@ -252,13 +314,32 @@ def _tag(number: int, name: str, info: TagInfo) -> dict[str, Any]:
 def _bound(house: House, question: str, asked: Asked, names: Mapping[int, str], form_at: str) -> None:
     """Refuse before it is read what would not be given anyway."""
     if question == "raw":
-        days = house.site.historian.query(q.Aggregate(bucket_ns=NS_PER_DAY), list(names), asked.start_ns, asked.end_ns)
-        rows = int(pc.sum(days["n"]).as_py() or 0)
-        if rows > MOST_ROWS[form_at]:
-            raise _too_many(rows, form_at)
+        _counted(house, asked, names, form_at)
+    points = {"decimate": asked.points, "as-of": len(asked.at_ns)}.get(question, 0)
+    if points * len(names) > _MOST_BUCKETS:
+        raise ClientException(detail=f"{points:,} points of {len(names):,} tags are too many; ask for fewer.")
     buckets = (asked.end_ns - asked.start_ns) // asked.every_ns
     if "every_s" in QUESTIONS[question].takes and buckets * len(names) > _MOST_BUCKETS:
         raise ClientException(detail=f"{buckets:,} buckets of {len(names)} tags are too many; take a larger every_s.")
+
+
+def _counted(house: House, asked: Asked, names: Mapping[int, str], form_at: str) -> pa.Table:
+    """The rows of each tag and day. Raises ClientException when they are more than one answer may have."""
+    days = house.site.historian.query(q.Aggregate(bucket_ns=NS_PER_DAY), list(names), asked.start_ns, asked.end_ns)
+    rows = int(pc.sum(days["n"]).as_py() or 0)
+    if rows > MOST_ROWS[form_at]:
+        raise _too_many(rows, form_at)
+    return days
+
+
+def _raw(
+    house: House, asked: Asked, names: Mapping[int, str], form_at: str, known_ns: int | None
+) -> Iterator[pa.Table]:
+    """Every sample, piece by piece."""
+    for piece in pieces(_counted(house, asked, names, form_at), list(names), asked.start_ns, asked.end_ns):
+        operator = q.Raw(before=asked.before and piece.start_ns == asked.start_ns)
+        table = house.site.historian.query(operator, piece.tags, piece.start_ns, piece.end_ns, known_ns=known_ns)
+        yield _named(table, names)
 
 
 def _too_many(rows: int, form_at: str) -> ClientException:
@@ -272,36 +353,16 @@ def _named(table: pa.Table, names: Mapping[int, str]) -> pa.Table:
     """With the tags' names in front, where the answer has tags."""
     if "tag" not in table.column_names:
         return table
-    name = pa.array([names[number] for number in table["tag"].to_pylist()], pa.string())
-    return table.add_column(0, "name", name)
+    numbers = pa.array(list(names), pa.int32())
+    return table.add_column(
+        0, "name", pc.take(pa.array(list(names.values()), pa.string()), pc.index_in(table["tag"], numbers))
+    )
 
 
 def _answer(house: House, table: pa.Table, form_at: str, name: str) -> Response[Any]:
     if form_at == "json":
         return _json(house, [_plain(row) for row in table.to_pylist()])
-    if form_at == "csv":
-        return _file(_csv(table), "csv", name)
-    sink = io.BytesIO()
-    if form_at == "arrow":
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-    else:
-        pq.write_table(table, sink, compression="zstd")
-    return _file(sink.getvalue(), form_at, name)
-
-
-def _csv(table: pa.Table) -> bytes:
-    """RFC 4180; no text begins like a formula."""
-    for at, field in enumerate(table.schema):
-        if pa.types.is_string(field.type):
-            told = table.column(at)
-            formula = pc.match_substring_regex(told, r"^[=+\-@\t]")
-            table = table.set_column(
-                at, field.name, pc.if_else(formula, pc.binary_join_element_wise("'", told, ""), told)
-            )
-    sink = io.BytesIO()
-    pyarrow.csv.write_csv(table, sink)
-    return sink.getvalue()
+    return _file([table], form_at, name)
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -314,6 +375,10 @@ def _json(house: House, rows: Sequence[Any]) -> Response[Any]:
     return Response(told, headers={"cache-control": "no-store"})
 
 
-def _file(data: bytes, form_at: str, name: str) -> Response[Any]:
-    headers = {"content-disposition": f'attachment; filename="{name}.{form_at}"', "cache-control": "no-store"}
-    return Response(data, media_type=MediaType.TEXT, headers=headers | {"content-type": _TYPES[form_at]})
+def _file(tables: Iterable[pa.Table], form_at: str, name: str) -> Stream:
+    return Stream(on_disk(tables, form_at), headers=_heads(name, form_at))
+
+
+def _heads(name: str, form_at: str) -> dict[str, str]:
+    told = {"content-disposition": f'attachment; filename="{name}.{form_at}"', "cache-control": "no-store"}
+    return told | {"content-type": _TYPES[form_at]}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from functools import wraps
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial, wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
 from litestar import MediaType
 from litestar.datastructures import MutableScopeHeaders
+from litestar.exceptions import ServiceUnavailableException
 from litestar.response import Redirect, Response
 from litestar.status_codes import HTTP_303_SEE_OTHER
 from litestar.types import Message, Scope
@@ -38,6 +41,32 @@ def in_thread(handler: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
         return await asyncio.to_thread(handler, *args, **kwargs)
 
     return called
+
+
+class Queue:
+    """Threads of their own for questions that may take seconds, so that no page waits behind them."""
+
+    def __init__(self, name: str, *, at_once: int, waiting: int) -> None:
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=name)
+        self._most, self._here = at_once + waiting, 0
+
+    def __call__(self, handler: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+        """As `in_thread`; whoever finds too many in front of him is told so at once (503)."""
+
+        @wraps(handler)
+        async def called(*args: P.args, **kwargs: P.kwargs) -> T:
+            if self._here >= self._most:
+                raise ServiceUnavailableException(
+                    detail="Too many questions wait for an answer; ask again in a moment."
+                )
+            self._here += 1
+            try:
+                ask = partial(copy_context().run, handler, *args, **kwargs)
+                return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+            finally:
+                self._here -= 1
+
+        return called
 
 
 async def add_headers(message: Message, scope: Scope) -> None:

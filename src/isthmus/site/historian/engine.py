@@ -140,7 +140,7 @@ class Engine:
         relations = needed(text.ASKS)
         tables = {"late": to_table(asked.late), "asked": pa.table({"tag": asked.tags})}
         if "opening" in relations:
-            tables["before"] = to_table(asked.view.before(asked.tags, asked.start_ns))
+            tables["before"] = to_table(asked.view.opening(operator, asked.tags, asked.start_ns))
         made = {
             "samples": _samples(asked, use),
             "opening": _DERIVED.format(worth=_WORTH, source="before"),

@@ -26,7 +26,7 @@ from typing import IO, Final, NamedTuple
 from isthmus.model.errors import UsageError
 
 SNIFF_BYTES: Final = 256 * 1024
-_PI_TIME: Final = re.compile(r"^\s*\d{1,2}-[A-Za-z]{3}-\d{2,4}(\s|$)")
+_PI_TIME: Final = re.compile(r"^\s*\d{1,2}-[^\W\d_]{3}-\d{2,4}(\s|$)")
 _CELLS: Final = re.compile(r"[;,\t]")
 
 

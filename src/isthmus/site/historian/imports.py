@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import blake2b
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -31,10 +31,13 @@ from isthmus.model.time import NS_PER_S, from_datetime
 from isthmus.site.config import HistorianSection
 from isthmus.site.historian import exports
 from isthmus.site.historian.exports import Columns, Opened, Said
+from isthmus.site.historian.import_times import NO_SUCH, Times
 from isthmus.wire.frame import source_id
 
 ROWS: Final = 10_000
 """Rows of a piece: few enough that what is live waits for its turn a few milliseconds at most."""
+MOST_HELD: Final = 500_000
+"""Rows that wait for their tag's first value at most."""
 _KINDS: Final = tuple(ValueKind)
 _EXACT: Final = 2**53
 _UNKNOWN: Final = -1
@@ -87,6 +90,8 @@ class Imported(NamedTuple):
     """How much of the file was read, 0 to 1."""
     mixed: tuple[str, ...] = ()
     """New tags that are kept as texts because of some words, although most of their values are numbers."""
+    doubled: int = 0
+    """Samples in an hour that the zone's clock goes through twice."""
 
 
 class Unfit(NamedTuple):
@@ -126,12 +131,14 @@ def import_file(  # noqa: PLR0913  what a file needs to be read by
     how = how._replace(dialect=how.dialect or exports.detect(path))
     taking = _Taking(store, source, _name(path, how), unfit)
     done = Imported(0, 0, 0)
+    times, silent = Times(how.zone), _Silent()
     with duckdb.connect() as db, _stopping():
         db.execute("SET threads = 1")
-        for number, (said, share) in enumerate(_pieces(db, path, how), 1):
-            odd, bad = taking.take(number, _timed(db, said, how))
-            rows = done.rows + said.num_rows - bad
-            done = Imported(rows, done.odd + odd, done.unread + bad, share, tuple(taking.mixed))
+        pieces = ((silent.pass_by(times.read(db, said)), share) for said, share in _pieces(db, path, how))
+        for number, (table, share) in enumerate(chain(pieces, silent.rest()), 1):
+            odd, bad = taking.take(number, table)
+            rows = done.rows + table.num_rows - bad
+            done = Imported(rows, done.odd + odd, done.unread + bad, share, tuple(taking.mixed), times.doubled)
             if progress is not None:
                 progress(done)
     return done
@@ -203,9 +210,8 @@ def _parquet(db: duckdb.DuckDBPyConnection, path: Path, named: Columns) -> Itera
             msg = f"{path} has no column {', '.join(lacking)}; it has {', '.join(there)}"
             raise UsageError(msg)
         tag, when, value = (_quoted(each) for each in named[:3])
-        moment = (
-            f"epoch_ns({when})::VARCHAR || 'ns'" if there[named.time].startswith("TIMESTAMP") else f"{when}::VARCHAR"
-        )
+        zoned = there[named.time] == "TIMESTAMP WITH TIME ZONE"
+        moment = f"epoch_ns({when})::VARCHAR || 'ns'" if zoned else f"{when}::VARCHAR"
         status = f"{_quoted(named.status)}::VARCHAR" if named.status else "''"
         sql = (
             f"SELECT row_number() OVER () AS line, coalesce({tag}::VARCHAR, '') AS name, coalesce({moment}, '') AS \"when\","  # noqa: S608  quoted names
@@ -224,48 +230,6 @@ def _parquet(db: duckdb.DuckDBPyConnection, path: Path, named: Columns) -> Itera
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-_TIMED: Final = """
-SELECT line, name, word, status, "when",
-       CASE WHEN "when" LIKE '%ns' THEN TRY_CAST(replace("when", 'ns', '') AS BIGINT)
-            WHEN n IS NOT NULL THEN
-                 CASE WHEN abs(n) < 1e11 THEN (n * 1000000000)::BIGINT WHEN abs(n) < 1e14 THEN (n * 1000000)::BIGINT
-                      WHEN abs(n) < 1e17 THEN (n * 1000)::BIGINT
-                      WHEN abs(n) < 9.2e18 THEN n::BIGINT END
-            ELSE epoch_us(moment) * 1000 + coalesce(TRY_CAST(rpad(fine, 3, '0') AS BIGINT), 0) END AS time_ns
-FROM (SELECT *, TRY_CAST("when" AS DECIMAL(38, 9)) AS n,
-             regexp_extract("when", '\\.[0-9]{6}([0-9]{1,3})', 1) AS fine,
-             CASE WHEN regexp_matches("when", '[0-9](Z|[+-][0-9]{2}(:?[0-9]{2})?)\\s*$')
-                  THEN TRY_CAST("when" AS TIMESTAMPTZ)
-                  ELSE timezone($zone, coalesce(TRY_CAST("when" AS TIMESTAMP), try_strptime("when", $formats))) END
-             AS moment
-      FROM said)
-ORDER BY line
-"""
-_FORMATS: Final = [
-    "%d-%b-%y %H:%M:%S.%f",
-    "%d-%b-%y %H:%M:%S",
-    "%d-%b-%Y %H:%M:%S.%f",
-    "%d-%b-%Y %H:%M:%S",
-    "%d-%b-%y %H:%M",
-    "%d-%b-%y",
-    "%d-%b-%Y",
-    "%m/%d/%Y %I:%M:%S %p",
-    "%d.%m.%Y %H:%M:%S",
-]
-
-
-def _timed(db: duckdb.DuckDBPyConnection, said: pa.Table, how: How) -> pa.Table:
-    """The rows with `time_ns`, null where the time cannot be read."""
-    with db.cursor() as cursor:
-        cursor.register("said", said)
-        try:
-            # Within a line (Ignition's wide rows) the columns' order does not matter.
-            return cursor.sql(_TIMED, params={"zone": how.zone, "formats": _FORMATS}).to_arrow_table()
-        except duckdb.Error as error:
-            msg = f"the zone {how.zone!r} is not known, or times cannot be read: {str(error).splitlines()[0]}"
-            raise UsageError(msg) from error
 
 
 _SYSTEM: Final[Mapping[str, int]] = {
@@ -321,6 +285,39 @@ def _status(word: str) -> int:
     if grade is not None:
         return grade
     return int(word) if word.isdigit() and int(word) < 1 << 32 else _UNKNOWN
+
+
+class _Silent:
+    """Holds back what is said of a tag before its first value, as "Pt Created": only a value tells a tag's kind.
+
+    It depends on the file alone, so that an import that is started again makes the same pieces.
+    """
+
+    def __init__(self) -> None:
+        self._spoke: set[str] = set()
+        self._held: list[pa.Table] = []
+
+    def pass_by(self, table: pa.Table) -> pa.Table:
+        """A piece without the rows that must wait, with those that need wait no longer in front."""
+        fresh = set(pc.unique(table["name"]).to_pylist()) - self._spoke - {""}
+        if not fresh:
+            return table
+        word, status, system = _worth(table)
+        names = table["name"].to_pylist()
+        says = word.is_valid().to_numpy(zero_copy_only=False) & (status >= 0) & (system == 0)
+        spoke = fresh & {names[at] for at in np.flatnonzero(says).tolist()}
+        waits = pa.array([name in fresh and name not in spoke for name in names], pa.bool_())
+        self._spoke |= spoke
+        held = pa.concat_tables([*self._held, table.filter(waits)])
+        if held.num_rows > MOST_HELD:
+            self._spoke |= set(held["name"].to_pylist())
+        ready = pc.is_in(held["name"], pa.array(list(self._spoke), pa.string()))
+        self._held = [held.filter(pc.invert(ready))]
+        return pa.concat_tables([held.filter(ready), table.filter(pc.invert(waits))])
+
+    def rest(self) -> Iterator[tuple[pa.Table, float]]:
+        """What is still held at the file's end: tags that never had a value."""
+        yield from ((each, 1.0) for each in self._held if each.num_rows)
 
 
 class _Taking:
@@ -385,6 +382,11 @@ class _Taking:
                 why = "it has no time"
             elif row["time_ns"] is None:
                 why = f"its time {row['when']!r} cannot be read"
+            elif row["time_ns"] == NO_SUCH:
+                why = (
+                    f"its time {row['when']!r} was left out by the zone's clock when summer time began; "
+                    "perhaps the zone is another, as Etc/GMT-1 for an hour ahead of UTC all year"
+                )
             elif row["early"]:
                 why = f"its time {row['when']!r} lies before the earliest day believed, [historian] earliest"
             else:

@@ -75,6 +75,14 @@ class Question(NamedTuple):
         """What was in force when the stretch began: one sample or none."""
         return [each for each in self.past[tag] if each.time_ns < self.start_ns][-1:]
 
+    def counted_from(self, tag: int) -> list[Sample]:
+        """What a counter's first step begins at: what was in force, or the last usable number before it."""
+        since_ns = self.start_ns - q.COUNTED_BACK_NS
+        usable = [
+            each for each in self.past[tag] if since_ns <= each.time_ns < self.start_ns and each.number is not None
+        ]
+        return self.opening(tag) if any(each.number is not None for each in self.opening(tag)) else usable[-1:]
+
     def held(self, tag: int) -> list[Held]:
         """Each value with the stretch in which it held, cut to the question's."""
         samples = self.opening(tag) + self.within(tag)
@@ -232,7 +240,7 @@ def _top_reasons(ask: Question) -> Iterator[Row]:
 def _counter_delta(ask: Question) -> Iterator[Row]:
     span = 2.0**ask.operator.width if ask.operator.width else 0.0
     for tag in sorted(ask.past):
-        samples = [each for each in ask.opening(tag) + ask.within(tag) if each.usable]
+        samples = [each for each in ask.counted_from(tag) + ask.within(tag) if each.usable]
         counted = [(each.time_ns, each.value) for each in samples if isinstance(each.value, int | float)]
         moved: dict[int, float] = defaultdict(float)
         for (_, one), (time_ns, other) in pairwise(counted):

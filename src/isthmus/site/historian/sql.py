@@ -104,6 +104,9 @@ _BEFORE: Final = (
     "time_ns < $start AND day <= make_timestamp_ns($start)::DATE "
     "QUALIFY row_number() OVER (PARTITION BY tag ORDER BY time_ns DESC) = 1"
 )
+_COUNTED: Final = f"""time_ns < $start AND day <= make_timestamp_ns($start)::DATE
+    QUALIFY row_number() OVER (PARTITION BY tag ORDER BY (usable AND num IS NOT NULL) DESC, time_ns DESC) = 1
+            AND (time_ns >= $start - {q.COUNTED_BACK_NS} OR time_ns = max(time_ns) OVER (PARTITION BY tag))"""
 _START, _END = "(epoch_us(from_time::TIMESTAMPTZ) * 1000)", "(epoch_us(to_time::TIMESTAMPTZ) * 1000)"
 _EVERY: Final = "(epoch_us(every) * 1000)"
 _STRETCH: Final = {"start": _START, "end": _END}
@@ -297,7 +300,8 @@ def _macro(operator: type) -> str:
     relations: list[str] = []
     for name in needed(("samples", *text.ASKS)):
         if name in {"samples", "opening"}:
-            body = _WORTH.format(when=_WITHIN if name == "samples" else _BEFORE)
+            before = _COUNTED if operator is q.CounterDelta else _BEFORE
+            body = _WORTH.format(when=_WITHIN if name == "samples" else before)
         else:
             body = RELATIONS[name][1]
         relations.append(f"{name} AS ({body})")

@@ -17,11 +17,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from isthmus.model.query import COUNTED_BACK_NS, CounterDelta, Operator
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR
 from isthmus.site.historian.manifest import Segment
 from isthmus.site.historian.newest import unpack
 from isthmus.site.historian.parquet import ALWAYS, FOR_EVER, POWERS, SegmentFile
-from isthmus.site.historian.points import Points, Weights, cut
+from isthmus.site.historian.points import Points, Weights, cut, numbers
 from isthmus.site.historian.recent import Recent, Sized
 from isthmus.site.historian.rows import Rows, concat, each_once, last_arrival_wins, newest_of_each, one_of, within
 
@@ -185,6 +186,28 @@ class View(NamedTuple):
         if known.all():
             return newest
         return _by_tag(concat([newest.take(known), self._search(newest.tag[~known], moment_ns)]))
+
+    def opening(self, operator: Operator, tags: NDArray[np.int32], start_ns: int) -> Rows:
+        """What an operator carries into its question: what was in force, of counters their last usable reading."""
+        found = self.before(tags, start_ns)
+        return self._counted(found, start_ns) if isinstance(operator, CounterDelta) else found
+
+    def _counted(self, found: Rows, moment_ns: int) -> Rows:
+        """In the place of what is no usable number the last one before it, searched day by day."""
+        is_number = numbers(found)[1]
+        left = found.tag[~is_number]
+        parts = [found.take(np.flatnonzero(is_number))]
+        end, since = moment_ns, moment_ns - COUNTED_BACK_NS
+        days = {each.day for each in self.segments_of(left, since, moment_ns)} if len(left) else set()
+        for tail in self.tails if len(left) else ():
+            days |= set(np.unique(within(tail, left, since, moment_ns).time_ns // NS_PER_DAY).tolist())
+        for day in sorted(days, reverse=True):
+            rows = self.rows(left, max(day * NS_PER_DAY, since), min(end, moment_ns))
+            parts.append(newest_of_each(rows.take(np.flatnonzero(numbers(rows)[1]))))
+            end, left = day * NS_PER_DAY, np.setdiff1d(left, parts[-1].tag)
+            if not len(left):
+                break
+        return _by_tag(concat(parts))
 
     def _newest(self, tags: NDArray[np.int32]) -> Rows:
         newest = self.newest(tags)

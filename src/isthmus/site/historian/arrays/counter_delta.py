@@ -26,7 +26,7 @@ _HALF: Final = 1 << 62
 
 def answer(operator: CounterDelta, asked: Asked, use: Use | None) -> pa.Table | None:
     """As the operator says; None when there are too many samples, or numbers too large to be subtracted exactly."""
-    rows = _rows(asked, use)
+    rows = _rows(operator, asked, use)
     if rows is None:
         return None
     number, is_number = numbers(rows)
@@ -54,7 +54,7 @@ def answer(operator: CounterDelta, asked: Asked, use: Use | None) -> pa.Table | 
     )
 
 
-def _rows(asked: Asked, use: Use | None) -> Rows | None:
+def _rows(operator: CounterDelta, asked: Asked, use: Use | None) -> Rows | None:
     """Rows whose steps add up to those of all samples; None when they are too many.
 
     While a counter only rises, so do the rows that a rollup kept of a bucket. Where it falls, which is
@@ -64,7 +64,7 @@ def _rows(asked: Asked, use: Use | None) -> Rows | None:
     found = list(pieces(asked, use))
     if sum(each.weight for each in found) + late.size > MOST_ROWS:
         return None
-    opening = view.before(tags, start_ns)
+    opening = view.opening(operator, tags, start_ns)
     if use is None:
         return view.rows(tags, start_ns, end_ns, [opening])
     parts = [opening]

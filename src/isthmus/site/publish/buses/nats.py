@@ -212,18 +212,27 @@ class NatsBus:
         if not section.monitor:
             mend = "give monitor = ['http://host:8222', ...], or say unchecked = true"
             return [Finding(f"nobody can see whether the servers sync before they acknowledge; {mend}", refused=True)]
+        if len(set(section.monitor)) < section.replicas:
+            what = f"monitor names {len(set(section.monitor))} of the {section.replicas} servers that keep a copy"
+            mend = "name the monitoring port of each, or say unchecked = true"
+            return [
+                Finding(f"{what}: whether the others sync before they acknowledge nobody can see; {mend}", refused=True)
+            ]
+        silent = list[Finding]()
         verify = _tls(section) if section.ca else True
         async with httpx.AsyncClient(timeout=section.deadline_s, trust_env=False, verify=verify) as client:
             for address in section.monitor:
                 try:
                     answer = (await client.get(f"{address.rstrip('/')}/varz")).raise_for_status().json()
                 except (httpx.HTTPError, ValueError):
+                    what = f"server {address} does not answer: how it syncs is seen when we connect anew"
+                    silent.append(Finding(what))
                     continue
                 out += _monitored(address, answer)
         if not out:
             msg = f"no monitoring port of {', '.join(section.monitor)} answers"
             raise BusAway(msg)
-        return out
+        return out + silent
 
     async def _make(self, lane: Lane) -> Finding:
         """A lane's stream, made when it is not there; one that keeps too few copies is not changed by us."""
