@@ -377,6 +377,13 @@ def test_a_question_over_sites_finds_where_a_lot_went(
     assert named.facts["by"] == "A. Khan"
 
 
+def test_the_page_of_the_format_names_every_field_of_a_run() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/formats/shipped.md").read_text(encoding="utf-8")
+    for form in (shipped_log.LogRoot, shipped_log.Run):
+        for field in form.__struct_fields__:
+            assert f"`{field}`" in page, (form.__name__, field)
+
+
 @pytest.mark.long
 def test_a_shipment_that_is_killed_at_any_moment_loses_and_doubles_nothing(site: Site, tmp_path: Path) -> None:
     """A process of its own ships again and again, and is killed each time; records go on coming meanwhile."""
