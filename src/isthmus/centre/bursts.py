@@ -43,7 +43,6 @@ BURSTS: Final = pa.schema(
 )
 """A row a burst; `n` readings, 0 where it carries none; mean, root mean square and greatest size of them, else null."""
 READINGS: Final = pa.schema([*BURSTS, ("value", pa.list_(pa.float32()))])
-_TRIES: Final = 3
 _LISTED: Final = 500
 _SETTINGS: Final = ("SET GLOBAL memory_limit = '1GB'", "SET GLOBAL TimeZone = 'UTC'", "SET GLOBAL threads = 2")
 _SEALED: Final = """
@@ -106,7 +105,9 @@ class Bursts:
         `BURSTS`, with `readings` those of `READINGS`. Raises StoreDamaged for a file that is gone or is not
         as it was shipped.
         """
-        held = self._hold(sites)
+        if self.stock.behind(shipped.waveforms_of(each.name) for each in sites):
+            self.stock.take()
+        held = Snapshot(self.stock, self._files, Cache(), now_ns=time.time_ns())
         try:
             known = {each.name: each for each in held.sites.values()}
             for site in sites:
@@ -117,21 +118,6 @@ class Bursts:
                         yield table
         finally:
             held.release()
-
-    def _hold(self, sites: Sequence[Site]) -> Snapshot:
-        """What counts now, after the sites' newest seals: what a tail left to a seal is in its segments."""
-        for _ in range(_TRIES):
-            held = Snapshot(self.stock, self._files, Cache(), now_ns=time.time_ns())
-            walls = {each.name: each.wal for each in held.sites.values()}
-            if not any(self._sealed_since(shipped.waveforms_of(each.name), walls) for each in sites):
-                return held
-            held.release()
-            self.stock.take()
-        return Snapshot(self.stock, self._files, Cache(), now_ns=time.time_ns())
-
-    def _sealed_since(self, name: str, walls: dict[str, int]) -> bool:
-        listed = shipped.read_tail(self.stock.where, name)
-        return listed is not None and listed.wal > walls.get(name, -1)
 
     def _days(self, known: Known, start_ns: int, end_ns: int) -> Iterator[_Day]:
         first, last = start_ns // NS_PER_DAY, (end_ns - 1) // NS_PER_DAY

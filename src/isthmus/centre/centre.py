@@ -107,9 +107,12 @@ class Centre:
     ) -> pa.Table:
         """Answer a question over [start_ns, end_ns), by DuckDB unless another engine is given.
 
-        What was taken stock of last is asked, and each site's tail as it is now. When a file of that went
-        meanwhile, because nobody took stock for long, stock is taken and the question asked once more.
+        What was taken stock of last is asked, and each site's tail as it is now. When a site sealed since, stock
+        is taken first; when a file went meanwhile, stock is taken and the question asked once more.
         """
+        numbers = set((np.unique(np.asarray(tags, np.int32)) >> TAG_BITS).tolist())
+        if self.stock.behind(each.name for each in self.stock.sites() if each.number in numbers):
+            self.take()
         try:
             return self._query(operator, tags, start_ns, end_ns, engine or self._screens)
         except StoreDamaged:

@@ -17,7 +17,7 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -158,6 +158,18 @@ class Stock:
         """
         sites = sorted(filter(None, map(shipped.site_of, self.where.names(""))))
         return [self._take(self._named(site), anew=anew) for site in sites]
+
+    def behind(self, names: Iterable[str]) -> bool:
+        """Whether one of these sites, by the name that it ships by, sealed since stock was taken.
+
+        What its tail let go of then is in segments that are not known here yet.
+        """
+        known = {each.name: each.wal for each in self.sites()}
+        for name in names:
+            listed = shipped.read_tail(self.where, name)
+            if listed is not None and listed.wal > known.get(name, -1):
+                return True
+        return False
 
     def sites(self) -> list[Known]:
         """Every site taken in so far, in the order of their numbers."""

@@ -176,7 +176,7 @@ class LogShipper:
         if not form.follows(sealing.link, piece.frame):
             self._troubles.append(
                 f"the log of records in {self._log} is broken before frame {piece.frame.seq}, behind frame "
-                f"{sealing.link.number}; `isthmus verify` says where"
+                f"{sealing.link.number}; what lies behind is shipped, and the centre tells of the break"
             )
             self._seal(sealing)
             sealing.broken = True
