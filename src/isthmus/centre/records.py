@@ -77,11 +77,15 @@ def _of(stock: RecordStock, site: str, asked: Asked) -> list[Found]:
     found: dict[object, Found] = {}
     for held in stock.runs(site, asked.start_ns, asked.end_ns):
         for position, facts in shipped_log.said(stock.read(site, held)):
-            if _fits(facts, asked):
-                same = position if asked.every else tuple(facts.get(name, 0) for name in _SAME)
-                before = found.get(same)
-                if before is None or before.facts.get("revision", 0) <= facts.get("revision", 0):
+            if not _fits(facts, asked):
+                continue
+            same = position if asked.every else tuple(facts.get(name, 0) for name in _SAME)
+            before = found.get(same)
+            if before is None:
+                if not asked.about or _names(facts, asked.about):
                     found[same] = Found(site, position, facts)
+            elif before.facts.get("revision", 0) <= facts.get("revision", 0):
+                found[same] = Found(site, position, facts)  # also one that is of something else now
     rows = [each for each in found.values() if asked.every or not each.facts.get("gone", False)]
     rows = [each for each in rows if not asked.about or _names(each.facts, asked.about)]
     rows.sort(key=lambda each: (each.facts["time_ns"], each.position))
