@@ -21,7 +21,7 @@ from isthmus.centre.snapshot import Cache, Snapshot
 from isthmus.centre.stock import Known, Stock, Taken
 from isthmus.model.errors import StoreDamaged
 from isthmus.model.samples import SCHEMA, ValueKind
-from isthmus.model.time import NS_PER_DAY
+from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR
 from isthmus.site.historian import shipped, tail
 from isthmus.site.historian.manifest import Segment
 from isthmus.site.historian.view import Files
@@ -43,6 +43,8 @@ BURSTS: Final = pa.schema(
 )
 """A row a burst; `n` readings, 0 where it carries none; mean, root mean square and greatest size of them, else null."""
 READINGS: Final = pa.schema([*BURSTS, ("value", pa.list_(pa.float32()))])
+LARGE_BYTES: Final = 32 * 1024 * 1024
+"""Files of a day beyond this are asked for readings an hour at a time."""
 _LISTED: Final = 500
 _SETTINGS: Final = ("SET GLOBAL memory_limit = '1GB'", "SET GLOBAL TimeZone = 'UTC'", "SET GLOBAL threads = 2")
 _SEALED: Final = """
@@ -52,11 +54,12 @@ FROM read_parquet({files}, filename = true, hive_partitioning = false) AS stored
 JOIN listed ON listed.file = parse_filename(stored.filename)
 WHERE {tags} AND time >= make_timestamp_ns({start})::TIMESTAMPTZ_NS AND time < make_timestamp_ns({end})::TIMESTAMPTZ_NS"""
 _NEWLY: Final = "SELECT tag, time_ns, status, interval_ns, value, place FROM newly"
+# `every` is read twice, first without readings: so a day of them is never in memory at once.
 _ASKED: Final = """
-WITH every AS ({rows}),
-     standing AS (SELECT * FROM every WHERE time_ns >= {start} AND time_ns < {end} AND tag IN (SELECT tag FROM asked)
-                  QUALIFY row_number() OVER (PARTITION BY tag, time_ns ORDER BY place DESC) = 1),
-     sized AS (SELECT *, value::DOUBLE[] AS readings FROM standing)
+WITH every AS NOT MATERIALIZED ({rows}),
+     winner AS (SELECT tag, time_ns, max(place) AS place FROM every
+                WHERE time_ns >= {start} AND time_ns < {end} AND tag IN (SELECT tag FROM asked) GROUP BY tag, time_ns),
+     sized AS (SELECT every.*, value::DOUBLE[] AS readings FROM every JOIN winner USING (tag, time_ns, place))
 SELECT tag, time_ns, status, interval_ns, coalesce(len(value), 0) AS n, list_avg(readings) AS mean,
        CASE WHEN len(value) > 0 THEN sqrt(list_inner_product(readings, readings) / len(value)) END AS rms,
        greatest(list_max(readings), -list_min(readings)) AS peak{value}
@@ -101,8 +104,8 @@ class Bursts:
     def read(self, sites: Sequence[Site], start_ns: int, end_ns: int, *, readings: bool = False) -> Iterator[pa.Table]:
         """The bursts that begin within [start_ns, end_ns), a table for each site and day that has some.
 
-        With the group's tags, in the order of the sites, days, tags and times; the columns are those of
-        `BURSTS`, with `readings` those of `READINGS`. Raises StoreDamaged for a file that is gone or is not
+        With the group's tags, each table in the order of tags and times; the columns are those of `BURSTS`,
+        with `readings` those of `READINGS`. A large day with its readings is a table an hour. Raises StoreDamaged for a file that is gone or is not
         as it was shipped.
         """
         if self.stock.behind(shipped.waveforms_of(each.name) for each in sites):
@@ -113,9 +116,10 @@ class Bursts:
             for site in sites:
                 its = known.get(shipped.waveforms_of(site.name))
                 for day in self._days(its, start_ns, end_ns) if its and site.tags else ():
-                    table = self._ask(day, site, start_ns, end_ns, readings=readings)
-                    if table.num_rows:
-                        yield table
+                    for first, end in _pieces(day, start_ns, end_ns, readings=readings):
+                        table = self._ask(day, site, first, end, readings=readings)
+                        if table.num_rows:
+                            yield table
         finally:
             held.release()
 
@@ -165,6 +169,15 @@ class Bursts:
             cursor.close()
         tags = pa.array((found["tag"].to_numpy() + site.offset).astype(np.int32))
         return found.set_column(0, "tag", tags).cast(READINGS if readings else BURSTS)
+
+
+def _pieces(day: _Day, start_ns: int, end_ns: int, *, readings: bool) -> Iterator[tuple[int, int]]:
+    """The stretches of a day that are asked at once."""
+    first, end = max(start_ns, day.day * NS_PER_DAY), min(end_ns, (day.day + 1) * NS_PER_DAY)
+    large = readings and sum(each.bytes for each in day.segments) > LARGE_BYTES
+    step = NS_PER_HOUR if large else NS_PER_DAY
+    for begin in range(first - first % step, end, step):
+        yield max(begin, first), min(begin + step, end)
 
 
 def _only(tags: Sequence[int]) -> str:
