@@ -21,7 +21,7 @@ from isthmus.centre.snapshot import Cache, Snapshot
 from isthmus.centre.stock import Known, Stock, Taken
 from isthmus.model.errors import StoreDamaged
 from isthmus.model.samples import SCHEMA, ValueKind
-from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR
+from isthmus.model.time import NS_PER_DAY
 from isthmus.site.historian import shipped, tail
 from isthmus.site.historian.manifest import Segment
 from isthmus.site.historian.view import Files
@@ -44,7 +44,7 @@ BURSTS: Final = pa.schema(
 """A row a burst; `n` readings, 0 where it carries none; mean, root mean square and greatest size of them, else null."""
 READINGS: Final = pa.schema([*BURSTS, ("value", pa.list_(pa.float32()))])
 LARGE_BYTES: Final = 32 * 1024 * 1024
-"""Files of a day beyond this are asked for readings an hour at a time."""
+"""Files of a day beyond this are read tag by tag: a reading on disk is four bytes or more in memory."""
 _LISTED: Final = 500
 _SETTINGS: Final = ("SET GLOBAL memory_limit = '1GB'", "SET GLOBAL TimeZone = 'UTC'", "SET GLOBAL threads = 2")
 _SEALED: Final = """
@@ -105,7 +105,7 @@ class Bursts:
         """The bursts that begin within [start_ns, end_ns), a table for each site and day that has some.
 
         With the group's tags, each table in the order of tags and times; the columns are those of `BURSTS`,
-        with `readings` those of `READINGS`. A large day with its readings is a table an hour. Raises StoreDamaged for a file that is gone or is not
+        with `readings` those of `READINGS`. Of a large day each tag is a table of its own, or several. Raises StoreDamaged for a file that is gone or is not
         as it was shipped.
         """
         if self.stock.behind(shipped.waveforms_of(each.name) for each in sites):
@@ -116,8 +116,8 @@ class Bursts:
             for site in sites:
                 its = known.get(shipped.waveforms_of(site.name))
                 for day in self._days(its, start_ns, end_ns) if its and site.tags else ():
-                    for first, end in _pieces(day, start_ns, end_ns, readings=readings):
-                        table = self._ask(day, site, first, end, readings=readings)
+                    for its_tags, first, end in _pieces(day, site, start_ns, end_ns):
+                        table = self._ask(day, its_tags, first, end, readings=readings)
                         if table.num_rows:
                             yield table
         finally:
@@ -171,13 +171,18 @@ class Bursts:
         return found.set_column(0, "tag", tags).cast(READINGS if readings else BURSTS)
 
 
-def _pieces(day: _Day, start_ns: int, end_ns: int, *, readings: bool) -> Iterator[tuple[int, int]]:
-    """The stretches of a day that are asked at once."""
+def _pieces(day: _Day, site: Site, start_ns: int, end_ns: int) -> Iterator[tuple[Site, int, int]]:
+    """Of which tags, and of which stretch of the day, is asked at once: a tag's bursts stand together in a file."""
     first, end = max(start_ns, day.day * NS_PER_DAY), min(end_ns, (day.day + 1) * NS_PER_DAY)
-    large = readings and sum(each.bytes for each in day.segments) > LARGE_BYTES
-    step = NS_PER_HOUR if large else NS_PER_DAY
-    for begin in range(first - first % step, end, step):
-        yield max(begin, first), min(begin + step, end)
+    size = sum(each.bytes for each in day.segments)
+    if size <= LARGE_BYTES:
+        yield site, first, end
+        return
+    most_tags = max(each.tag_max for each in day.segments) - min(each.tag_min for each in day.segments) + 1
+    step = -(-(end - first) // min(-(-size // most_tags // LARGE_BYTES), 24))
+    for tag in site.tags:
+        for begin in range(first, end, step):
+            yield site._replace(tags=[tag]), begin, min(begin + step, end)
 
 
 def _only(tags: Sequence[int]) -> str:
