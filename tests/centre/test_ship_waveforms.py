@@ -197,7 +197,7 @@ def test_what_a_burst_amounts_to_is_worked_out_over_all_sites(
         found = assert_knows_all(centre, site, other)
         listed = pa.concat_tables(centre.waveforms([each.id for each in centre.stock.tags("*")], 0, END))
         assert listed.equals(found.drop_columns("value"))
-        monkeypatch.setattr("isthmus.centre.bursts.LARGE_BYTES", 1)
+        monkeypatch.setattr("isthmus.centre.bursts.LARGE_BYTES", 500)
         assert assert_knows_all(centre, site, other).equals(found), "tag by tag and hour by hour"
         for row in found.to_pylist():
             if row["value"] is None:
