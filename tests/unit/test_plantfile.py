@@ -103,7 +103,7 @@ def test_a_list_says_which_element_is_wrong_and_when_it_must_not_be_empty(
 def test_records_that_would_be_shipped_nowhere_are_a_mistake(tmp_path: Path) -> None:
     asked = "\n[historian]\nship_records = true\n"
     (found,) = sentences(tmp_path, GOOD + asked)
-    assert found.startswith("24: ship_records = true ships records nowhere, as there is no ship_to"), found
+    assert found.startswith("23: ship_records = true ships records nowhere, as there is no ship_to"), found
     assert not sentences(tmp_path, f'{GOOD}{asked}ship_to = "/mnt/group"\n')
 
 
