@@ -27,6 +27,7 @@ from isthmus.site.historian.shipped import Folder
 from isthmus.site.records import ship_log, shipped_log
 from isthmus.site.records.records_log import RecordsLog
 from isthmus.site.records.ship_log import LogShipper
+from isthmus.wire import frame as frames
 
 NAME = "acme/north"
 EVER = Asked(-(1 << 62), 1 << 62, every=True, people=True)
@@ -67,7 +68,8 @@ class Site:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs of a few frames, so that a small log has many of them, and lists."""
+    """Runs of a few frames, so that a small log has many of them, and lists; and reads that end within a frame."""
+    monkeypatch.setattr(ship_log, "_READ_BYTES", 100)
     monkeypatch.setattr(shipped_log, "RUN_BYTES", 2_000)
     monkeypatch.setattr(shipped_log, "LIST_RUNS", 4)
 
@@ -324,15 +326,23 @@ def test_a_log_that_was_changed_behind_the_centres_back_is_refused_until_a_perso
     restored.close()
 
 
+@pytest.mark.parametrize("damage", ["a byte flipped", "a length out of all measure", "zeros", "bytes in between"])
 def test_where_the_sites_own_log_is_damaged_the_rest_comes_and_the_break_is_told(
-    site: Site, group: Path, centre: Centre
+    site: Site, group: Path, centre: Centre, damage: str
 ) -> None:
-    site.say(frames=40)
+    site.say(frames=120)
     site.close()
     path = min(site.folder.glob("*.seg"))
     data = bytearray(path.read_bytes())
-    pieces = list(shipped_log.pieces_of(bytes(data)))
-    data[pieces[3].end - 1] ^= 1
+    third, fourth = list(shipped_log.pieces_of(bytes(data)))[2:4]
+    if damage == "a byte flipped":
+        data[fourth.end - 1] ^= 1
+    elif damage == "a length out of all measure":
+        data[fourth.start + 4 : fourth.start + 7] = b"\xff\xff\xff"
+    elif damage == "zeros":
+        data[fourth.start : fourth.end] = bytes(fourth.end - fourth.start)
+    else:
+        data[third.end + 8 : third.end + 40] = frames.MAGIC * 8
     path.write_bytes(data)
     site.log = RecordsLog(site.folder)
     done = site.shipper(group).ship()
