@@ -360,8 +360,10 @@ def test_a_journal_that_is_lost_or_damaged_is_written_anew(plant: Plant) -> None
     path = plant.folder / journal.NAME
     whole = journal.read(plant.folder)
     lines = path.read_bytes().splitlines(keepends=True)
-    for damage in (b"", b"".join([b"x", *lines]), b"".join(lines[1:]), b"".join(lines)[:-9]):
+    cut_short = b"".join(lines)[:-9]  # the correction, as when the power goes
+    for damage in (b"", b"".join([b"x", *lines]), b"".join(lines[:1] + lines[2:]), cut_short):
         path.write_bytes(damage)
+        assert [each.path for each in verify(plant.folder)] == [path]
         told: list[Told] = []
         Store(plant.folder, SECTION, background=False, told=told.append).close()
         assert [each.what for each in told if "1 lines were damaged" in each.what] == (
