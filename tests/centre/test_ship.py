@@ -224,6 +224,18 @@ def test_the_tail_is_seen_before_it_is_sealed_and_once_after(site: Site, centre:
     assert_knows_all(centre, site)
 
 
+def test_what_a_site_sealed_and_shipped_since_stock_was_taken_is_not_missed(site: Site, centre: Centre) -> None:
+    """The tail let go of it, and the files of the state before stay for a quarter of an hour."""
+    shipper = site.new_shipper(grace_s=900)
+    for hour in (1, 2):
+        site.write(hour)
+        site.store.seal()
+        shipper.ship()
+        if hour == 1:
+            centre.take()
+    assert_knows_all(centre, site)
+
+
 def test_what_a_person_put_right_is_put_right_at_the_centre_too(site: Site, centre: Centre) -> None:
     three_days(site)
     moment = site.past()[1][10].time_ns

@@ -258,6 +258,35 @@ def test_names_newer_than_the_backup_come_from_the_journal(plant: Plant, tmp_pat
         assert [each.by for each in store.corrections()] == ["Ann"]
 
 
+@pytest.mark.parametrize("left", range(1, 8))
+def test_what_a_merge_left_behind_doubles_nothing_and_brings_no_old_value_back(tmp_path: Path, left: int) -> None:
+    with Store(tmp_path, SECTION, background=False) as store:
+        tag = store.tags.intern(TagInfo(name="plc/t", kind=ValueKind.F64))
+        for seq, value in enumerate([1.0, 2.0, 3.0], 1):  # in time, then late, then later still
+            times = [T0, T0 + seq] if seq < 3 else [T0]
+            batch = columns(ValueKind.F64, [tag] * len(times), times, [0] * len(times), [value] * len(times))
+            store.append([Batch(1, 1, seq, T0, batch)])
+            store.seal()
+        wanted = everything(store)
+        assert wanted["plc/t", T0] == 3.0
+        merged = sorted(tmp_path.glob("segments/*/*.parquet"))
+        with store.view():
+            store.compact()
+    for number, path in enumerate(merged):
+        if not left & 1 << number:
+            path.unlink()
+    shutil.rmtree(tmp_path / "wal")  # with the log behind it every value would be right by itself
+    without(tmp_path)
+    [found] = examine(tmp_path, None)
+    assert found.beside == 1
+    made_anew(tmp_path)
+    with Store(tmp_path, SECTION, background=False) as store:
+        assert everything(store) == wanted
+        store.compact()
+        assert everything(store) == wanted
+    assert list(verify(tmp_path)) == []
+
+
 def test_bursts_come_back_too(plant: Plant) -> None:
     without(plant.folder / "waveforms")
     assert [each.folder.name for each in examine(plant.folder, None)] == ["waveforms"]
@@ -360,8 +389,10 @@ def test_a_journal_that_is_lost_or_damaged_is_written_anew(plant: Plant) -> None
     path = plant.folder / journal.NAME
     whole = journal.read(plant.folder)
     lines = path.read_bytes().splitlines(keepends=True)
-    for damage in (b"", b"".join([b"x", *lines]), b"".join(lines[1:]), b"".join(lines)[:-9]):
+    cut_short = b"".join(lines)[:-9]  # the correction, as when the power goes
+    for damage in (b"", b"".join([b"x", *lines]), b"".join(lines[:1] + lines[2:]), cut_short):
         path.write_bytes(damage)
+        assert [each.path for each in verify(plant.folder)] == [path]
         told: list[Told] = []
         Store(plant.folder, SECTION, background=False, told=told.append).close()
         assert [each.what for each in told if "1 lines were damaged" in each.what] == (

@@ -276,7 +276,7 @@ def test_the_same_frame_again_or_behind_newer_ones_counts_once(store: Store) -> 
 
 
 def test_two_processes_never_write_one_history(tmp_path: Path) -> None:
-    with Store(tmp_path, background=False), pytest.raises(OSError, match="another process"):
+    with Store(tmp_path, background=False), pytest.raises(OSError, match="being written by the site"):
         Store(tmp_path)
 
 

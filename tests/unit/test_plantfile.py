@@ -100,6 +100,13 @@ def test_a_list_says_which_element_is_wrong_and_when_it_must_not_be_empty(
     assert [each.partition("\n")[0] for each in found] == [told], found
 
 
+def test_records_that_would_be_shipped_nowhere_are_a_mistake(tmp_path: Path) -> None:
+    asked = "\n[historian]\nship_records = true\n"
+    (found,) = sentences(tmp_path, GOOD + asked)
+    assert found.startswith("23: ship_records = true ships records nowhere, as there is no ship_to"), found
+    assert not sentences(tmp_path, f'{GOOD}{asked}ship_to = "/mnt/group"\n')
+
+
 def test_an_unknown_key_is_answered_with_the_nearest_known_one(tmp_path: Path) -> None:
     mistakes = read(written(tmp_path, GOOD.replace("calendar = ", "calender = ")))[1]
     assert "did you mean calendar?" in {mistake.mend for mistake in mistakes}

@@ -4,6 +4,8 @@
         centre.take()
         tags = [tag.id for tag in centre.stock.tags("acme/*:press*/power")]
         table = centre.query(Aggregate(bucket_ns=NS_PER_HOUR), tags, start_ns, end_ns)
+        for table in centre.waveforms(tags, start_ns, end_ns): ...
+        for found in centre.read_records(Asked(start_ns, end_ns, about="LOT-7")): ...
 
 Questions are those of model.query, their answers the same, with the group's tags: a site's number and the
 site's tag in one int32. DuckDB in this process answers screens, with rollups; a cluster large scans.
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from time import time_ns
 from typing import NamedTuple, Protocol, Self
@@ -21,7 +24,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from isthmus.centre import answers
+from isthmus.centre import answers, records
+from isthmus.centre.bursts import Bursts, Site
+from isthmus.centre.record_stock import RecordStock
+from isthmus.centre.records import Asked, Found
 from isthmus.centre.snapshot import Cache, Snapshot
 from isthmus.centre.stock import TAG_BITS, Known, Stock, Taken
 from isthmus.model import query as q
@@ -65,6 +71,7 @@ class Centre:
         self.stock = Stock(folder, shipped.place(str(group)))
         self._files, self._screens = Files(group.absolute()), Screens()
         self._cache = Cache()
+        self.bursts, self.records = Bursts(folder, group), RecordStock(folder, self.stock.where)
 
     def __enter__(self) -> Self:
         return self
@@ -75,10 +82,15 @@ class Centre:
     def close(self) -> None:
         """Let go of everything."""
         self._screens.close()
+        self.bursts.close()
+        self.records.close()
         self.stock.close()
 
     def take(self) -> list[Taken]:
-        """Take stock: what the sites shipped since. Raises OSError when the group's folder cannot be read."""
+        """Take stock: what the sites shipped since. Raises OSError when the group's folder cannot be read.
+
+        Bursts and records have stocks of their own, `bursts` and `records`, with a `take` each.
+        """
         return self.stock.take()
 
     def heard_ns(self, site: Known) -> int:
@@ -100,14 +112,35 @@ class Centre:
     ) -> pa.Table:
         """Answer a question over [start_ns, end_ns), by DuckDB unless another engine is given.
 
-        What was taken stock of last is asked, and each site's tail as it is now. When a file of that went
-        meanwhile, because nobody took stock for long, stock is taken and the question asked once more.
+        What was taken stock of last is asked, and each site's tail as it is now. When a site sealed since, stock
+        is taken first; when a file went meanwhile, stock is taken and the question asked once more.
         """
+        numbers = set((np.unique(np.asarray(tags, np.int32)) >> TAG_BITS).tolist())
+        if self.stock.behind(each.name for each in self.stock.sites() if each.number in numbers):
+            self.take()
         try:
             return self._query(operator, tags, start_ns, end_ns, engine or self._screens)
         except StoreDamaged:
             self.take()
             return self._query(operator, tags, start_ns, end_ns, engine or self._screens)
+
+    def waveforms(
+        self, tags: Sequence[int], start_ns: int, end_ns: int, *, readings: bool = False
+    ) -> Iterator[pa.Table]:
+        """The bursts of these tags that begin within [start_ns, end_ns), as `Bursts.read` gives them."""
+        wanted = np.unique(np.asarray(tags, np.int32))
+        asked = []
+        for each in self.stock.sites():
+            its = wanted[wanted >> TAG_BITS == each.number] & ((1 << TAG_BITS) - 1)
+            if len(its):
+                asked.append(Site(each.name, each.number << TAG_BITS, its.tolist()))
+        return self.bursts.read(asked, start_ns, end_ns, readings=readings)
+
+    def read_records(self, asked: Asked, site: str = "*") -> Iterator[Found]:
+        """The records that fit, of the sites whose name fits a pattern of `*` and `?`."""
+        return records.read(
+            self.records, [each.site for each in self.records.logs() if fnmatchcase(each.site, site)], asked
+        )
 
     def _query(self, operator: Operator, tags: Sequence[int], start_ns: int, end_ns: int, engine: Asks) -> pa.Table:
         wanted = np.unique(np.asarray(tags, np.int32))

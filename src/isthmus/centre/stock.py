@@ -17,7 +17,7 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -129,12 +129,18 @@ class Size(NamedTuple):
 
 
 class Stock:
-    """One process of the centre takes stock; any thread may ask. `folder` is the centre's own."""
+    """One process of the centre takes stock; any thread may ask. `folder` is the centre's own.
 
-    def __init__(self, folder: Path, where: Place) -> None:
+    `named` says by what name a site ships what is looked at, see `shipped.waveforms_of`; each such stock has a
+    file of its own, `name`.
+    """
+
+    def __init__(
+        self, folder: Path, where: Place, *, name: str = NAME, named: Callable[[str], str] = lambda site: site
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.where, self._lock = where, threading.RLock()
-        self._db = sqlite3.connect(folder / NAME, isolation_level=None, check_same_thread=False, timeout=30)
+        self.where, self._lock, self._named = where, threading.RLock(), named
+        self._db = sqlite3.connect(folder / name, isolation_level=None, check_same_thread=False, timeout=30)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")  # all of it can be taken anew from what was shipped
         self._db.executescript(_SCHEMA)
@@ -151,7 +157,19 @@ class Stock:
         from being taken in; it is in `refused`.
         """
         sites = sorted(filter(None, map(shipped.site_of, self.where.names(""))))
-        return [self._take(site, anew=anew) for site in sites]
+        return [self._take(self._named(site), anew=anew) for site in sites]
+
+    def behind(self, names: Iterable[str]) -> bool:
+        """Whether one of these sites, by the name that it ships by, sealed since stock was taken.
+
+        What its tail let go of then is in segments that are not known here yet.
+        """
+        known = {each.name: each.wal for each in self.sites()}
+        for name in names:
+            listed = shipped.read_tail(self.where, name)
+            if listed is not None and listed.wal > known.get(name, -1):
+                return True
+        return False
 
     def sites(self) -> list[Known]:
         """Every site taken in so far, in the order of their numbers."""
@@ -320,7 +338,8 @@ class Stock:
 
     def _keep(self, site: str, number: int | None) -> None:
         """Let the site keep what a refused day stands on, until it is mended."""
-        name = f"{shipped.READERS}/{socket.gethostname()}-refuses-{shipped.folder_of(site)}.json"
+        which = shipped.folder_of(site).replace("/", "-")
+        name = f"{shipped.READERS}/{socket.gethostname()}-refuses-{which}.json"
         try:
             if number is None:
                 self.where.remove(name)

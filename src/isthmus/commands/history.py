@@ -121,6 +121,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     ship.add_argument("target", help="the group's folder, or a URL as s3://bucket/group")
     ship.add_argument("--site", required=True, help="[plant] path of this site, as acme/northgate")
+    ship.add_argument("--records", action="store_true", help="the log of records too, which names people ([historian] ship_records)")  # fmt: skip
+    ship.add_argument("--no-waveforms", action="store_true", help="without bursts of fast signals")
     ship.add_argument("--over-newer", action="store_true", help="let a history restored from a backup stand for a newer state there")  # fmt: skip
     _import_arguments(
         tasks.add_parser(
@@ -436,15 +438,19 @@ def _sql(folder: Path, args: argparse.Namespace) -> int:
 
 
 def _ship(folder: Path, args: argparse.Namespace) -> int:
-    from isthmus.site.historian.ship import open_shipper  # noqa: PLC0415  heavy
+    from isthmus.run.ship import lanes, words  # noqa: PLC0415  heavy
 
-    done = open_shipper(folder, args.target, args.site).ship(over_newer=args.over_newer)
-    for trouble in done.troubles:
+    troubles: list[str] = []
+    ways = lanes(folder, args.target, args.site, waveforms=not args.no_waveforms, records=args.records)
+    for name, opens in ways.items():
+        shipper = opens()
+        if shipper is not None:
+            done = shipper.ship(over_newer=args.over_newer)
+            troubles += done.troubles
+            print(f"{args.target}: {words(name, done)}")
+    for trouble in troubles:
         print(trouble)
-    days = f"{len(done.root.days)} days, {done.days} of them with a new list"
-    print(f"{args.target}: {days}; {done.files} files sent, {done.bytes / 1e6:,.1f} MB")
-    print(f"{done.tail_rows:,} samples put into the tail; {done.deleted} files deleted that counted no more")
-    return int(bool(done.troubles))
+    return int(bool(troubles))
 
 
 _FULL: Final = "the disk is full; nothing half-done counts. Make room, and give the same command again"

@@ -24,7 +24,7 @@ from isthmus.plantfile.lines import Place
 from isthmus.plantfile.shape import Fault, nearest
 from isthmus.production.kinds import check_kinds
 from isthmus.production.rules import check_state
-from isthmus.site.config import SiteSection
+from isthmus.site.config import HistorianSection, SiteSection
 from isthmus.site.publish.bus import BusSection
 from isthmus.web.config import WebSection
 from isthmus.web.config import mistakes_in as web_mistakes
@@ -54,6 +54,10 @@ def faults_between(draft: Draft) -> Iterator[Fault]:
     for what, mend in web_mistakes(draft.one("web", WebSection) or WebSection()):
         yield Fault(("web", "listen"), what, mend)
     yield from _passwords(draft)
+    historian = draft.one("historian", HistorianSection)
+    if historian and historian.ship_records and not historian.ship_to:
+        what = "ship_records = true ships records nowhere, as there is no ship_to"
+        yield Fault(("historian", "ship_records"), what, 'give ship_to = "/mnt/group" too, or leave it out')
     edge, conduits = draft.one("edge", EdgeSection), draft.names("conduit", "name")
     if edge and conduits and edge.conduit not in conduits:
         yield _unknown(("edge", "conduit"), "conduit", edge.conduit, conduits)

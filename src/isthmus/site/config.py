@@ -53,3 +53,13 @@ class HistorianSection(Section, frozen=True, kw_only=True):
     ship_every_s: Annotated[
         float, Meta(ge=1, description="how old the newest samples at the group may be, s; only with ship_to")
     ] = 10.0
+    ship_waveforms: Annotated[
+        bool,
+        Meta(description="bursts of fast signals are shipped too; false where the way to the group is too narrow"),
+    ] = True
+    ship_records: Annotated[
+        bool,
+        Meta(
+            description="the log of records is shipped too: orders, stops and their reasons, lots. It names people and holds what they wrote, for everyone who may read ship_to; so it goes only where this says true"
+        ),
+    ] = False

@@ -204,6 +204,15 @@ def records(frame: Frame) -> list[Record]:
     return found
 
 
+def unpacked(frame: Frame) -> bytes:
+    """The msgpack of a frame of records, for whoever keeps kinds that it does not know. Raises StoreDamaged."""
+    try:
+        return _inflate(frame)
+    except ValueError as error:
+        msg = f"the records of source {frame.source}, seq {frame.seq} do not unpack: {error}"
+        raise StoreDamaged(msg) from error
+
+
 def dictionary(frame: Frame) -> Dictionary:
     """The dictionary of a dictionary frame. Raises StoreDamaged when its payload does not decode."""
     try:

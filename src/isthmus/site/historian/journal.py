@@ -188,10 +188,14 @@ def open_journal(folder: Path, manifest: Manifest) -> Journal:
 
     What only the journal knows (the manifest was put back from a backup, or the power went between the two)
     comes into the manifest; what only the manifest knows comes into the journal. Raises StoreDamaged when
-    they speak of different histories.
+    they speak of different histories, with the manifest closed.
     """
     said = read(folder)
-    _into(manifest, said, folder)
+    try:
+        _into(manifest, said, folder)
+    except StoreDamaged:
+        manifest.close()
+        raise
     true = _of(manifest)
     if said.damaged or (said.tags, said.corrections, said.taken) != (true.tags, true.corrections, true.taken):
         with suppress(OSError):  # a full disk must not keep a history shut; it is tried again at the next start

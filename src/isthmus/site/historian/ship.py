@@ -74,7 +74,10 @@ class _Look(NamedTuple):
 
 
 class Shipper:
-    """Ships one site's history to one place. `ship` is called again and again, by one thread."""
+    """Ships one site's history to one place. `ship` is called again and again, by one thread.
+
+    The bursts beside it are a history too: their folder, under the name that `shipped.waveforms_of` gives.
+    """
 
     def __init__(
         self,
@@ -108,7 +111,7 @@ class Shipper:
         finally:
             lease.release()
             manifest.close()
-        rows = tail.ship(self._history / "wal", self._where, self._folder, root.wal, self._clock())
+        rows = tail.ship(self._history / "wal", self._where, self._folder, self._site, root.wal, self._clock())
         root, deleted = self._clear(root)
         return Shipped(root, self._lists, self._files, self._bytes, rows, deleted, tuple(self._troubles))
 

@@ -7,6 +7,8 @@
        day=2026-11-22/<sha256>.json      a day's list: every file of the day that counts
        day=2026-11-22/<sha256>.arrow     the newest sample of each tag before the day
        <sha256>.json, .msgpack, .arrow   tags; corrections; the newest sealed sample of each tag
+       waveforms/                        the same for bursts: a root, a tail and days of their own
+       records.json, records/            the log of records, where the plant file says so, see site/records/shipped_log.py
     <group>/readers/<name>.json          which root a reader holds, so that nothing is deleted under it
 
 Everything but the roots is named by its content and never changes. A root names all that counts by
@@ -38,11 +40,14 @@ FORMAT: Final = 1
 ROOT: Final = "root.json"
 TAIL: Final = "tail.json"
 READERS: Final = "readers"
+WAVEFORMS: Final = "waveforms"
 _ANYBODY: Final = 0o666
 _SITE: Final = "site="
 _EPOCH: Final = dt.date(1970, 1, 1)
 _UP: Final = "~"
 """Stands for the `/` of a path: no path has it, every file system takes it."""
+_BESIDE: Final = "#"
+"""Between a site and what it ships with a root of its own, as in `acme/northgate#waveforms`."""
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -181,9 +186,15 @@ def day_of(date: str) -> int:
         raise StoreDamaged(msg) from error
 
 
+def waveforms_of(site: str) -> str:
+    """By what name a site ships its bursts: as a history of its own, within the site's folder."""
+    return f"{site}{_BESIDE}{WAVEFORMS}"
+
+
 def folder_of(site: str) -> str:
     """Where a site's files stand in the group's folder."""
-    return _SITE + site.replace("/", _UP)
+    plant, _, beside = site.partition(_BESIDE)
+    return _SITE + plant.replace("/", _UP) + (f"/{beside}" if beside else "")
 
 
 def site_of(folder: str) -> str | None:

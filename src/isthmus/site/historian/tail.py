@@ -24,6 +24,7 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 _GRACE_NS: Final = 120 * NS_PER_S
 """A reader takes the whole tail at once, and looks again when a chunk went meanwhile."""
 _TRIES: Final = 5
+_ROWS: Final = frozenset({FrameKind.SAMPLES, FrameKind.WAVEFORM})
 
 
 class _Piece(NamedTuple):
@@ -33,9 +34,8 @@ class _Piece(NamedTuple):
     data: bytes
 
 
-def ship(log: Path, where: Place, folder: str, since: int, now_ns: int) -> int:
+def ship(log: Path, where: Place, folder: str, site: str, since: int, now_ns: int) -> int:  # noqa: PLR0913, PLR0917  from where, to where
     """Put what `log` holds behind `since` into the tail of a site's folder; the samples newly put there."""
-    site = shipped.site_of(folder) or folder
     before = shipped.read_tail(where, site)
     kept = _usable(before.chunks if before else (), since, _end_of(log))
     chunks = list(kept)
@@ -59,8 +59,8 @@ def ship(log: Path, where: Place, folder: str, since: int, now_ns: int) -> int:
     return rows
 
 
-def read(where: Place, site: str, since: int) -> list[Frame]:
-    """The frames of samples that a site's tail holds behind `since`, in order. Raises StoreDamaged."""
+def read(where: Place, site: str, since: int, kind: FrameKind = FrameKind.SAMPLES) -> list[Frame]:
+    """The frames of samples, or of bursts, that a site's tail holds behind `since`, in order. Raises StoreDamaged."""
     folder = shipped.folder_of(site)
     trouble = StoreDamaged(f"the tail of {site} changes faster than it can be read; ask again")
     for _ in range(_TRIES):
@@ -73,6 +73,7 @@ def read(where: Place, site: str, since: int) -> list[Frame]:
                 for chunk in found.chunks
                 if chunk.end > since
                 for frame in _behind(chunk, shipped.read_named(where, f"{folder}/tail/{chunk.sha256}.frames"), since)
+                if frame.kind is kind
             ]
         except StoreDamaged as error:
             trouble = error  # a chunk that went since the list was read, or one that was damaged
@@ -88,7 +89,7 @@ def _behind(chunk: Chunk, data: bytes, since: int) -> Iterator[Frame]:
         except EOFError as error:
             msg = f"a chunk of the tail ends within a frame, at {chunk.start + offset}"
             raise StoreDamaged(msg) from error
-        if at >= since and frame.kind is FrameKind.SAMPLES:
+        if at >= since:
             yield frame
 
 
@@ -143,7 +144,7 @@ def _runs(data: bytes, position: int) -> Iterator[_Piece]:
             offset, rows = begin, 0
             continue
         offset = behind
-        rows += head.rows if head.kind is FrameKind.SAMPLES else 0
+        rows += head.rows if head.kind in _ROWS else 0
         if offset - begin >= MOST_BYTES:
             yield _Piece(position + begin, position + offset, rows, data[begin:offset])
             begin, rows = offset, 0

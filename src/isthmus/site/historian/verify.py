@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from isthmus.model.errors import StoreDamaged
 from isthmus.model.time import NS_PER_DAY
-from isthmus.site.historian import waveforms
+from isthmus.site.historian import journal, waveforms
 from isthmus.site.historian.leases import Lease
-from isthmus.site.historian.manifest import Manifest, Segment
+from isthmus.site.historian.manifest import Manifest, Segment, tag_rows
 from isthmus.site.historian.parquet import SegmentFile
 from isthmus.site.historian.rows import Rows, Words
 
@@ -49,6 +49,7 @@ def verify(folder: Path) -> Iterator[Finding]:
             segments, rollups, gone = manifest.segments(), manifest.rollups(), {path for _, path, _ in manifest.gone()}
             lease.hold(manifest.about("generation"))
         yield from _manifest_itself(manifest)
+        yield from _names(folder, manifest)
         for each in segments:
             yield from verify_segment(folder, each)
         for each in rollups:
@@ -69,6 +70,18 @@ def _manifest_itself(manifest: Manifest) -> Iterator[Finding]:
     for what in manifest.faults():
         mend = f"keep a copy of {manifest.path.parent}, and restore the newest backup with `isthmus history restore`"
         yield Finding(manifest.path, what, mend)
+
+
+def _names(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    """A backup has no journal; one that is there must know every name and correction."""
+    with manifest.reading() as db:
+        tags = {row[0] for row in tag_rows(db)}
+        right = set(db.execute("SELECT tag, time, said FROM correction"))
+    said = journal.read(folder)
+    lacks = len(tags - set(said.tags)) + len(right - set(said.corrections))
+    if said.there and (said.damaged or lacks):
+        what = f"{len(said.damaged):,} lines are damaged, and {lacks:,} tags and corrections are not in it"
+        yield Finding(folder / journal.NAME, what, "the site writes it anew at its next start")
 
 
 def verify_segment(folder: Path, segment: Segment) -> Iterator[Finding]:

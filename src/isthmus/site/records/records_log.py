@@ -30,6 +30,8 @@ from isthmus.wire.segment import SEGMENT_BYTES, Damage, SegmentLog
 
 _LINK: Final = struct.Struct("<32sIQQQ")
 """hash of the frame before, then the origin: source, epoch, first seq, last seq; zeros for the site's own."""
+LINK_BYTES: Final = _LINK.size
+"""What stands before the records in a frame of the log."""
 _TAIL: Final = 20_000
 _INDEX_EVERY: Final = 256
 _MOST_IN_A_FRAME: Final = 5_000
