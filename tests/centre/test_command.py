@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,20 @@ def test_query_answers_by_name(shipped_group: list[str], capsys: pytest.CaptureF
     assert capsys.readouterr().out.splitlines()[0] == "value,duration_ns,n"
 
 
+def test_nothing_is_said_of_what_is_to_come_and_a_silent_site_is_named(
+    shipped_group: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = [*shipped_group, "query", "*:plc/t1", "--from", iso(T0), "--to", "2200-01-01", "--by", "1d", "--ask"]
+    assert main([*ask, "coverage"]) == 0
+    told = capsys.readouterr()
+    days = [row["bucket_ns"] for row in csv.DictReader(io.StringIO(told.out))]
+    assert days[-1] == iso(time.time_ns() // NS_PER_DAY * NS_PER_DAY)
+    assert "shipped last at" not in told.err
+    monkeypatch.setattr("isthmus.commands.centre._SILENT_NS", -1)
+    assert main([*ask, "coverage"]) == main([*ask, "minmax"]) == 0
+    assert capsys.readouterr().err.count(f"{NAME} shipped last at") == 1
+
+
 def test_a_question_that_cannot_be_asked_says_how_to_ask_it(
     shipped_group: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,6 +76,7 @@ def test_a_question_that_cannot_be_asked_says_how_to_ask_it(
         (["query", "mill/*"], "no tag fits 'mill/*'"),
         (["query", "*", "--by", "yesterday"], "'yesterday' is no length"),
         (["query", "*", "--from", "noon"], "'noon' is no time"),
+        (["query", "*", "--from", "1990-01-01", "--by", "1s", "--ask", "mean"], "choose a longer --by"),
         (["query", "*", "--from", "2026-02-01", "--to", "2026-01-01"], "is not before --to"),
         (["query", "*", "--engine", "sail"], "sail has an environment of its own"),
         (["query", "*", "--engine", "spark", "--python", "/nowhere/python"], "/nowhere/python cannot be started"),

@@ -23,6 +23,7 @@ from isthmus.edge.lane import Lane
 from isthmus.model.errors import UsageError
 from isthmus.model.records.edge import LinkChanged, SamplesDropped
 from isthmus.model.samples import TagInfo, ValueKind, columns
+from isthmus.model.status import BAD_DATA_LOST
 from isthmus.model.time import NS_PER_DAY
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import FrameKind
@@ -78,6 +79,18 @@ def told(buffer: Buffer) -> list[SamplesDropped]:
             if frame.kind is FrameKind.RECORDS:
                 found += [record for record in frames.records(frame) if isinstance(record, SamplesDropped)]
     return found
+
+
+def samples_waiting(buffer: Buffer) -> list[frames.Frame]:
+    """The frames of samples that the buffer holds."""
+    return [frame for lane in buffer.lanes for _, frame in lane.log.read(0) if frame.kind is FrameKind.SAMPLES]
+
+
+def counted(records: list[SamplesDropped], kept: list[int]) -> int:
+    """The rows that went: all before the first that is kept, and marks of earlier gaps that went with them."""
+    rows = sum(record.rows for record in records)
+    assert 0 <= rows - kept[0] < 100
+    return rows
 
 
 def test_rows_of_many_batches_become_few_frames_of_one_kind_each(tmp_path: Path) -> None:
@@ -179,12 +192,35 @@ def test_a_full_buffer_lets_the_oldest_go_and_says_exactly_what(tmp_path: Path) 
         buffer._look_after()
     assert buffer.size <= 200_000
     records = [record for record in told(buffer) if record.path == f"{PLANT}#source/line"]
+    waiting = [frame.seq for frame in samples_waiting(buffer)]
     kept = drained(buffer)
     assert kept == list(range(kept[0], 100_000))
     assert {record.why for record in records} == {"size"}
-    assert sum(record.rows for record in records) == kept[0] == buffer.dropped_rows
+    assert counted(records, kept) == buffer.dropped_rows
     assert min(record.first_seq for record in records) == 1
-    assert max(record.last_seq for record in records) == kept[0] // 1000
+    assert max(record.last_seq for record in records) == min(waiting) - 1
+    buffer.close()
+
+
+@pytest.mark.usefixtures("small")
+def test_a_gap_is_marked_where_it_begins_so_that_nothing_seems_to_hold_over_it(tmp_path: Path) -> None:
+    buffer = opened(tmp_path, most_bytes=200_000)
+    rows = 1000
+    for number in range(100):
+        times = np.arange(number * rows, (number + 1) * rows)
+        values = np.random.default_rng(number).integers(0, 2**60, rows)
+        buffer.put("line", columns(ValueKind.I64, np.zeros(rows), times, np.zeros(rows), values))
+        buffer.flush()
+        buffer._look_after()
+    first = min(record.start_ns for record in told(buffer))
+    found = [row for frame in samples_waiting(buffer) for row in frames.samples(frame).to_pylist()]
+    marks = [row for row in found if row["value"] is None]
+    assert {row["status"] for row in marks} == {BAD_DATA_LOST}
+    assert {row["tag"] for row in marks} == set(range(len(TAGS["line"])))
+    kept_from = min(row["time_ns"] for row in found if row["value"] is not None)
+    assert first == 0
+    assert min(row["time_ns"] for row in marks) == 1
+    assert all(row["time_ns"] < kept_from for row in marks)
     buffer.close()
 
 
@@ -269,7 +305,7 @@ def test_memory_is_bounded_and_what_it_lets_go_is_counted(tmp_path: Path, monkey
     records = [record for record in told(buffer) if record.path == f"{PLANT}#source/line"]
     kept = drained(buffer)
     assert kept == list(range(kept[0], 60_000))
-    assert sum(record.rows for record in records) == kept[0] == buffer.dropped_rows
+    assert counted(records, kept) == buffer.dropped_rows
     buffer.close()
 
 
@@ -329,7 +365,7 @@ def test_a_full_disk_lets_the_oldest_go_first_and_loses_nothing_uncounted(
         records = [record for record in told(buffer) if record.path == f"{PLANT}#source/line"]
         kept = drained(buffer)
         assert kept == list(range(kept[0], 120_000))
-        assert sum(record.rows for record in records) == kept[0]
+        assert counted(records, kept)
         assert {record.why for record in records} == {"disk full"}
         assert buffer.dropped_rows > 10_000
         levels = Counter(record.levelname for record in caplog.records)

@@ -167,6 +167,13 @@ def test_bursts_are_a_view(tmp_path: Path) -> None:
     assert rows == [("press/v", T0, 39062.5, [0.5, 0.25, 1.5]), ("press/v", T0 + 1, 39062.5, None)]
 
 
+@pytest.mark.parametrize("every", ["1 MONTH", "1 YEAR", "0 HOUR", "14 MONTH"])
+def test_a_month_is_not_taken_for_thirty_days(opened: duckdb.DuckDBPyConnection, every: str) -> None:
+    with pytest.raises(duckdb.Error, match="months are not equally long"):
+        opened.sql(f"FROM history_counter_delta({STRETCH}, INTERVAL {every})").fetchall()
+    assert opened.sql(f"FROM history_counter_delta({STRETCH}, INTERVAL 36 HOUR)").fetchall()
+
+
 def test_an_empty_history_gives_empty_answers(tmp_path: Path) -> None:
     with Store(tmp_path, background=False):
         pass

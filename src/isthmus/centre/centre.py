@@ -29,7 +29,7 @@ from isthmus.centre.bursts import Bursts, Site
 from isthmus.centre.record_stock import RecordStock
 from isthmus.centre.records import Asked, Found
 from isthmus.centre.snapshot import Cache, Snapshot
-from isthmus.centre.stock import TAG_BITS, Stock, Taken
+from isthmus.centre.stock import TAG_BITS, Known, Stock, Taken
 from isthmus.model import query as q
 from isthmus.model.errors import StoreDamaged, UsageError
 from isthmus.model.query import Operator
@@ -92,6 +92,11 @@ class Centre:
         Bursts and records have stocks of their own, `bursts` and `records`, with a `take` each.
         """
         return self.stock.take()
+
+    def heard_ns(self, site: Known) -> int:
+        """Until when a site told what there was: its list, or the tail behind it."""
+        listed = shipped.read_tail(self.stock.where, site.name)
+        return max(site.shipped_ns, listed.shipped_ns if listed else 0)
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:

@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 
 _UNITS: Final = {"s": NS_PER_S, "m": NS_PER_MINUTE, "h": NS_PER_HOUR, "d": NS_PER_DAY}
 _LARGEST: Final = 10_000
+_MOST_STRETCHES: Final = 20_000_000
+_STRETCHES: Final = frozenset({"minmax", "mean", "integral", "counted", "coverage"})
+_HOLDS: Final = frozenset({"mean", "integral", "coverage", "states", "top", "gaps"})
+_SILENT_NS: Final = 5 * NS_PER_MINUTE
+"""A site ships its newest samples every ten seconds, if not told otherwise."""
 
 
 def _windows(start_ns: int, end_ns: int, by_ns: int) -> q.Operator:
@@ -177,9 +182,17 @@ def _verify(centre: Centre, args: argparse.Namespace) -> int:
 
 def _query(centre: Centre, args: argparse.Namespace) -> int:
     since, until = _stretch(args)
+    until = min(until, from_datetime(datetime.now(UTC)))  # nothing is known of what is still to come
+    if since >= until:
+        msg = f"--from {iso(since)} lies ahead of now; nothing is known of what is still to come"
+        raise UsageError(msg)
     operator = _ASKS[args.ask][1](since, until, _length(args.by))
     _told(centre.take())
     tags = {each.id: each for each in _tags(centre, args.tags)}
+    if args.ask in _STRETCHES and (until - since) // _length(args.by) * len(tags) > _MOST_STRETCHES:
+        msg = f"that is more than {_MOST_STRETCHES:,} stretches of all tags; choose a longer --by, or fewer tags"
+        raise UsageError(msg)
+    _warn_of_silent(centre, {each.site for each in tags.values()}, args.ask, until)
     with _engine(args) as engine:
         began = time.monotonic()
         table = centre.query(operator, list(tags), since, until, engine=engine)
@@ -192,6 +205,15 @@ def _query(centre: Centre, args: argparse.Namespace) -> int:
     sys.stdout.flush()
     print(f"{table.num_rows:,} rows of {len(tags):,} tags in {took_s:.2f} s by {args.engine}", file=sys.stderr)
     return 0
+
+
+def _warn_of_silent(centre: Centre, names: set[str], ask: str, until_ns: int) -> None:
+    """Where a value is carried on to the end, what was not heard since is told beside the answer."""
+    for site in centre.stock.sites() if ask in _HOLDS else ():
+        heard_ns = centre.heard_ns(site)
+        if site.name in names and until_ns - heard_ns > _SILENT_NS:
+            when = iso(heard_ns)[:19]
+            print(f"{site.name} shipped last at {when}Z: what held then is told as going on since", file=sys.stderr)
 
 
 def _waveforms(centre: Centre, args: argparse.Namespace) -> int:

@@ -57,6 +57,30 @@ and none is dropped in silence. A site at work is handed the samples piece by pi
     isthmus history import backup.lp --source influx
 """
 
+_TEACHES: Final = {
+    "coverage": """\
+A line a tag, a sign a day: █ all of it was observed with a usable value, half a sign half of it, a blank nothing.
+What a device that was away did not tell is not covered; a value that merely did not change is.
+    isthmus history coverage 'press/*' --days 90""",
+    "correct": """\
+What was there stays and can be asked for (known= of the API); figures made of it are made anew.
+    isthmus history correct press/parts 2026-11-22T06:00:00.250Z 120 --by Ann --why "counted by hand"
+    isthmus history correct oven/temp 2026-11-22T06:00:00Z - --by Ann --why "sensor unplugged\"""",
+    "sql": """\
+Made of what is sealed now; make it anew when it is a day old. Names, times and lengths are asked like this:
+    isthmus history sql --out history.sql
+    duckdb -init history.sql
+    FROM history_tags;
+    FROM history_aggregate(['press/force'], '2026-11-22 06:00+00', '2026-11-22 14:00+00', INTERVAL 1 MINUTE);""",
+    "backup": """\
+The first copy is whole, each later one into the same folder brings what is new. Verify it now and then:
+    isthmus history backup /mnt/backup/northgate
+    isthmus history verify /mnt/backup/northgate""",
+    "restore": """\
+Into an empty place, so that nothing newer is written over; of single damaged files see `isthmus history mend`.
+    isthmus history --data /srv/isthmus/site restore /mnt/backup/northgate""",
+}
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The task, and where history lies."""
@@ -118,6 +142,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     macros = tasks.add_parser("sql", help="the questions of history as SQL macros for DuckDB")
     macros.add_argument("folder", type=Path, nargs="?", help="a backup, or another history, instead of the site's")
     macros.add_argument("--out", type=Path, help="write to this file instead of printing")
+    for task, words in _TEACHES.items():
+        tasks.choices[task].description = words
+        tasks.choices[task].formatter_class = argparse.RawDescriptionHelpFormatter
 
 
 def _import_arguments(bring: argparse.ArgumentParser) -> None:

@@ -9,7 +9,8 @@
 
 All sources of an edge share one buffer. Rows are grouped for 200 ms or 10,000 rows, become frames,
 and are synced together. When it is full by size or age, or the disk is, the oldest segment goes and
-`SamplesDropped` says exactly what went. While no disk takes anything, frames are held in memory.
+`SamplesDropped` says exactly what went; a Bad sample of each tag marks where the gap begins. While no
+disk takes anything, frames are held in memory.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ from isthmus.model.errors import UsageError
 from isthmus.model.rarely import Rarely
 from isthmus.model.records import Record
 from isthmus.model.records.edge import ConduitCut, ConduitReopened, SamplesDropped
-from isthmus.model.samples import TagInfo
+from isthmus.model.samples import TagInfo, no_value
+from isthmus.model.status import BAD_DATA_LOST
 from isthmus.model.time import NS_PER_DAY, NS_PER_S
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import Dictionary
@@ -53,6 +55,8 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _log: Final = logging.getLogger(__name__)
 
 Why = Literal["size", "age", "disk full", "damaged", "refused"]
+_LEAVES_A_GAP: Final = frozenset({"size", "age", "disk full"})
+"""What is refused might be refused for ever, and a mark of it too."""
 
 
 class Buffer:
@@ -175,9 +179,19 @@ class Buffer:
         """Tell what will never reach the site."""
         for part in dropped:
             self.tell(self._record(part, why, detail))
+            if why in _LEAVES_A_GAP and part.frames:
+                self._mark_lost(part)
             rows = self._rarely.due(f"{part.source} {why}", time.monotonic(), part.rows)
             if rows is not None:
                 _log.warning("buffer: %d rows of %s are let go (%s)", rows, part.source, why)
+
+    def _mark_lost(self, part: Dropped) -> None:
+        """Nobody will know what held from here on: without a mark what held before would seem to go on."""
+        tags = self._tags.get(part.source, ())
+        for kind in dict.fromkeys(tag.kind for tag in tags):
+            of_kind = [number for number, tag in enumerate(tags) if tag.kind is kind]
+            # What was read at that very moment may stand in a frame that did reach the site.
+            self.put(part.source, no_value(kind, of_kind, part.start_ns + 1, BAD_DATA_LOST))
 
     def take_acknowledgements(self, taken: Sequence[Acknowledged]) -> None:
         """Forget what the site says it has; used for acknowledgements that were carried by hand."""

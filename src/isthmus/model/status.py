@@ -34,6 +34,7 @@ BAD_DEVICE_FAILURE: Final = 0x808B0000
 BAD_SENSOR_FAILURE: Final = 0x808C0000
 BAD_OUT_OF_SERVICE: Final = 0x808D0000
 BAD_NO_DATA: Final = 0x809B0000
+BAD_DATA_LOST: Final = 0x809D0000
 
 _SEVERITY: Final = 0xC0000000
 
@@ -61,6 +62,7 @@ _WORDS: Final = {
     BAD_SENSOR_FAILURE: "Bad · sensor failure",
     BAD_OUT_OF_SERVICE: "Bad · out of service",
     BAD_NO_DATA: "Bad · no data",
+    BAD_DATA_LOST: "Bad · data lost",
 }
 
 

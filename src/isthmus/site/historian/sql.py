@@ -35,7 +35,8 @@ _HEAD: Final = """\
 --
 -- It names the files that counted at that moment: what was sealed since is not in it, and files that were
 -- merged since are gone. Make it anew, or make it of a backup, which stays as it is. What still waits in the
--- log is not in it. Times are UTC; a column that ends in _ns counts from 1970.
+-- log is not in it. Times are UTC; a column that ends in _ns counts from 1970. A value is carried on to the end of
+-- what is asked, so ask for nothing that is still to come.
 
 SET asof_loop_join_threshold = 0;
 SET TimeZone = 'UTC';
@@ -108,7 +109,12 @@ _COUNTED: Final = f"""time_ns < $start AND day <= make_timestamp_ns($start)::DAT
     QUALIFY row_number() OVER (PARTITION BY tag ORDER BY (usable AND num IS NOT NULL) DESC, time_ns DESC) = 1
             AND (time_ns >= $start - {q.COUNTED_BACK_NS} OR time_ns = max(time_ns) OVER (PARTITION BY tag))"""
 _START, _END = "(epoch_us(from_time::TIMESTAMPTZ) * 1000)", "(epoch_us(to_time::TIMESTAMPTZ) * 1000)"
-_EVERY: Final = "(epoch_us(every) * 1000)"
+_EVERY: Final = (
+    "(CASE WHEN extract(year FROM every) = 0 AND extract(month FROM every) = 0 AND epoch_us(every) > 0"
+    " THEN epoch_us(every) * 1000"
+    " ELSE error('every must be a length in seconds to days: months are not equally long, and days may have 23 hours;"
+    " for those ask each stretch by itself') END)"
+)
 _STRETCH: Final = {"start": _START, "end": _END}
 _BUCKETS: Final = {**_STRETCH, "bucket": _EVERY, "shift": "0"}
 _MOMENTS: Final = "list_transform({0}, lambda each: epoch_us(each::TIMESTAMPTZ) * 1000)"
