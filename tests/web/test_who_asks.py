@@ -12,6 +12,7 @@ import web_world as worlds
 from isthmus.model.equipment import beside
 from isthmus.model.records.edge import SourceChanged
 from isthmus.web.figures.asked import MOST, asked
+from isthmus.web.figures.sources import all_sources
 from isthmus.web.network import network
 
 
@@ -40,6 +41,8 @@ def test_every_device_has_a_line_from_the_edge_that_asks_it_and_no_label_lies_on
     nodes, edges = asked(house)
     lines = [one for one in edges if one["kind"] == "asks"]
     assert sum(one["n"] for one in lines) == devices
+    by_source = {one.name: one.edge for one in all_sources(house)}
+    assert by_source["plc-000"] == "edge-a"
     assert ("#edge/edge-a", "#site") in {(one["client"], one["server"]) for one in edges if one["kind"] == "conduit"}
     if devices <= MOST:
         by_edge = {one["server"]: one["client"] for one in lines}

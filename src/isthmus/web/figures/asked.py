@@ -31,7 +31,7 @@ def asked(
     lines: Counter[tuple[str, str, str]] = Counter()
     silent: Counter[tuple[str, str, str]] = Counter()
     for one in told:
-        edge = f"#edge/{house.site.contact.edge_of(one.name) or 'edge'}"
+        edge = f"#edge/{one.edge or 'edge'}"
         security = one.security or _UNSAFE
         if one.name in known:
             key = known[one.name][0]
