@@ -62,16 +62,15 @@ def height_of(drawing: str) -> int:
 
 
 def test_of_many_devices_the_silent_ones_stand_by_themselves(silent: worlds.World) -> None:
-    states = ["away" if number % 50 == 0 else "up" for number in range(300)]
     silent.site.append(
         [
             SourceChanged(
                 path=beside(silent.site.plant.path, "source", f"plc-{number:03}"),
                 time_ns=time.time_ns(),
-                state=state,
+                state="away" if number % 50 == 0 else "up",
                 cause="",
             )
-            for number, state in enumerate(states)
+            for number in range(300)
         ]
     )
     nodes, edges = asked(silent.app.state.house)

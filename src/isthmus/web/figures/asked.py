@@ -41,7 +41,7 @@ def asked(
         else:
             sort = "silent" if not one.up else "no security" if security == _UNSAFE else security
             key = f"#sources/{edge}/{sort}"
-            fresh = _dot(key, "control", "machine", sort, "/connections#sources") | {"n": 0}
+            fresh = _dot(key, "control", "machine", sort, "/connections#sources") | {"n": 0, "alone": False}
             nodes.setdefault(key, fresh)["n"] += 1
         name = edge.partition("/")[2]
         nodes.setdefault(edge, _dot(edge, EDGE_ZONE, "edge", name, "/connections#conduits-of"))
