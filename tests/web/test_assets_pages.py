@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +27,8 @@ from isthmus.model.status import GOOD
 from isthmus.site.namespace import Last
 from isthmus.web.figures import assets as figures
 from web_world import PASSWORD, PATH, World, path, world
+
+SECTION = '[[conduit]]\nname = "plc-2"\n'
 
 
 def asset(number: str, **fields: str) -> AssetKnown:
@@ -80,6 +83,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             addresses=("10.4.0.1",),
             last_ns=6,
             evidence=(Evidence(source="s", frame=7, time_ns=5, what="firmware <b>1.1"),),
+            conduit=SECTION,
         )
         advice = Advice(
             advisory="ICSA-1",
@@ -92,7 +96,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             certain=True,
         )
         advised = AssetAdvised(
-            path=beside(PATH, "asset", "a0002"), time_ns=11, answer="affected", newest="2024-10-01", advices=(advice,)
+            path=beside(PATH, "asset", "a0002"),
+            time_ns=11,
+            answer="affected",
+            newest="2024-10-01",
+            advices=(advice,),
+            conduit=SECTION,
         )
         talk = FlowSeen(
             path=beside(PATH, "flow-seen", "x"),
@@ -130,6 +139,13 @@ def log_in(client: TestClient[Litestar], role: str) -> None:
 
 def token(text: str) -> str:
     return text.split('name="form" value="', 1)[1].split('"', 1)[0]
+
+
+def test_a_proposed_conduit_stands_on_the_pages_as_it_is_pasted(security: TestClient[Litestar]) -> None:
+    for address, id_ in (("/assets/findings", "conduit-f1"), ("/asset/a0002", "advised-conduit")):
+        page = security.get(address).text
+        assert unescape(page.split(f'<pre id="{id_}" tabindex="0">')[1].split("</pre>")[0]) == SECTION
+        assert f'data-copies="{id_}"' in page
 
 
 def test_a_page_of_the_inventory_holds_fifty_and_the_next_goes_on(security: TestClient[Litestar]) -> None:

@@ -13,6 +13,8 @@ from visits import make_chromium, make_fresh, make_told, served  # noqa: F401  f
 
 import web_world as worlds
 from isthmus.model import status as st
+from isthmus.model.equipment import beside
+from isthmus.model.records.assets import AssetFinding
 from isthmus.model.records.edge import SourceChanged
 from isthmus.model.records.production import StateChanged
 from isthmus.model.states import State
@@ -230,3 +232,28 @@ NAMELESS: Final = """() => {
   for (const e of document.querySelectorAll("svg[role=img]")) if (!e.getAttribute("aria-label")) out.push("unnamed drawing");
   return out;
 }"""
+
+
+@pytest.mark.long
+def test_a_proposed_conduit_is_copied_by_its_button(opened: Open, fresh: worlds.World) -> None:
+    section = '[[conduit]]\nname = "plc-2"\n'
+    fresh.site.append(
+        [
+            AssetFinding(
+                path=beside(worlds.PATH, "finding", "f1"),
+                time_ns=5,
+                what="unexpected connectivity",
+                title="plc-2 reaches the office",
+                text="",
+                next_step="Declare a [[conduit]].",
+                severity="medium",
+                last_ns=6,
+                conduit=section,
+            )
+        ]
+    )
+    page = opened("/assets/findings", role="security", permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_text("The conduit as a section").click()
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("status").filter(has_text="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == section

@@ -132,3 +132,23 @@ def test_a_tag_that_was_never_heard_gets_its_line_with_its_first_sample(opened: 
     fresh.samples("oven", "door", [time.time_ns()], [True], 1)
     expect(page.locator("#newest")).to_contain_text("true")
     drawn(page.locator("#trend"))
+
+
+@pytest.mark.long
+def test_a_line_that_somebody_looks_into_stays_while_samples_come_in(opened: Open, fresh: worlds.World) -> None:
+    page = opened(f"/machine/{worlds.below('CNC-01')}?tag=cnc-01/good", role="operator")
+    place = page.locator("#trend")
+    over = drawn(place)
+    over.scroll_into_view_if_needed()
+    drag(page, over, 0.2, 0.6)
+    expect(place).to_have_attribute("data-held", "")
+    cursor = page.evaluate("document.querySelector('#trend .u-over').getBoundingClientRect().width")
+    before = int(place.get_attribute("data-drawn") or 0)
+    fresh.samples("cnc-01", "good", [time.time_ns()], [999_999], 9)
+    expect(place).to_have_attribute("data-drawn", str(before + 1))
+    expect(place).to_have_attribute("data-held", "")
+    assert cursor == page.evaluate("document.querySelector('#trend .u-over').getBoundingClientRect().width"), (
+        "no wider axis"
+    )
+    over.dblclick()
+    expect(place).not_to_have_attribute("data-held", "")

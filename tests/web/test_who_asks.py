@@ -12,6 +12,7 @@ import web_world as worlds
 from isthmus.model.equipment import beside
 from isthmus.model.records.edge import SourceChanged
 from isthmus.web.figures.asked import MOST, asked
+from isthmus.web.figures.sources import all_sources
 from isthmus.web.network import network
 
 
@@ -40,7 +41,10 @@ def test_every_device_has_a_line_from_the_edge_that_asks_it_and_no_label_lies_on
     nodes, edges = asked(house)
     lines = [one for one in edges if one["kind"] == "asks"]
     assert sum(one["n"] for one in lines) == devices
+    by_source = {one.name: one.edge for one in all_sources(house)}
+    assert by_source["plc-000"] == "edge-a"
     assert ("#edge/edge-a", "#site") in {(one["client"], one["server"]) for one in edges if one["kind"] == "conduit"}
+    assert height_of(network(nodes, edges, single=True)) < 1000, "it fits a screen"
     if devices <= MOST:
         by_edge = {one["server"]: one["client"] for one in lines}
         assert by_edge["#source/plc-000"] == "#edge/edge-a"
@@ -51,8 +55,30 @@ def test_every_device_has_a_line_from_the_edge_that_asks_it_and_no_label_lies_on
     assert "conduit uplink" in drawing
     places = re.findall(r'<text class="label[^"]*" x="(\d+)" y="(\d+)">', drawing)
     assert len(set(places)) == len(places) == len(nodes)
-    height = int(re.findall(r'viewBox="0 0 1200 (\d+)"', drawing)[0])
-    assert height < 1000, "it fits a screen"
+
+
+def height_of(drawing: str) -> int:
+    return int(re.findall(r'viewBox="0 0 1200 (\d+)"', drawing)[0])
+
+
+def test_of_many_devices_the_silent_ones_stand_by_themselves(silent: worlds.World) -> None:
+    silent.site.append(
+        [
+            SourceChanged(
+                path=beside(silent.site.plant.path, "source", f"plc-{number:03}"),
+                time_ns=time.time_ns(),
+                state="away" if number % 50 == 0 else "up",
+                cause="",
+            )
+            for number in range(300)
+        ]
+    )
+    nodes, edges = asked(silent.app.state.house)
+    assert {(one["label"], one["n"]) for one in nodes if one["role"] == "machine"} == {
+        ("silent", 6),
+        ("no security", 294),
+    }
+    assert {(one["kind"], one["n"]) for one in edges} == {("quiet", 6), ("asks", 294), ("conduit", 1)}
 
 
 def test_a_device_that_is_silent_is_drawn_as_silent(silent: worlds.World) -> None:

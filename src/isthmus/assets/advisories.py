@@ -239,7 +239,7 @@ def _conduit(asset: AssetKnown, advices: Sequence[Advice], places: Places) -> st
     responder = asset.zone or "control"
     return proposed.conduit(
         places,
-        name=named,
+        name=named if asset.best("name") else f"{named} {asset.best('address')}",
         initiator=proposed.supervisory(places, responder),
         responder=responder,
         protocols=(part.split(" ")[-1] for part in asset.best("ports").split(", ") if " " in part),

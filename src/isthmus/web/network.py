@@ -91,7 +91,7 @@ def _node(node: Mapping[str, Any], place: tuple[float, float], longest: int, *, 
     if node["key"] == "*":
         label, address = "the internet", ""
     elif node.get("link"):
-        label = str(node["label"]) if node["n"] == 1 else f"{node['n']:,}, {node['label']}"
+        label = str(node["label"]) if node.get("alone", True) else f"{node['n']:,}, {node['label']}"
         address = node["link"]
     elif single:
         label, address = str(node["label"] or role), f"/asset/{node['key']}"

@@ -121,7 +121,11 @@ def test_without_a_patch_a_conduit_is_proposed(tmp_path: Path) -> None:
     assert mistakes == []
     assert plant is not None
     [conduit] = plant.conduits
-    assert (conduit.name, conduit.initiator, conduit.responder) == ("6es7-315-2eh14-0ab0", "supervisory", "control")
+    assert (conduit.name, conduit.initiator, conduit.responder) == (
+        "6es7-315-2eh14-0ab0-10-0-0-1",
+        "supervisory",
+        "control",
+    )
     assert "compensates ICSA-1" in conduit.purpose
     mended = library(tmp_path, document(BRANCHES, fix="vendor_fix"))
     assert advise(asset("6ES7 315-2EH14-0AB0", "V3.2.7"), mended).conduit == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 
 import pytest
@@ -72,7 +73,11 @@ def test_names_and_multicasts_are_no_findings() -> None:
 def test_a_zone_is_crossed_only_by_a_conduit_that_says_so() -> None:
     flows = [flow("10.1.0.9", f"10.4.0.{n}", "opc-ua", port=4840) for n in (1, 2, 3)]
     [one] = found(flows, places=Places(ZONES))
-    assert one.severity == "high"
+    assert (one.severity, one.conduit) == ("high", ""), "the plant file refuses a way opened towards OT"
+    assert "the OT side dials" in one.next_step
+    [outwards] = found([flow("10.4.0.1", "10.1.0.9", "https", port=443)], places=Places(ZONES))
+    declared = tomllib.loads(outwards.conduit)["conduit"][0]
+    assert (declared["initiator"], declared["responder"], declared["protocols"]) == ("control", "office", ["https"])
     allowed = Conduit(name="erp", initiator="office", responder="control", protocols=("opcua",))
     assert found(flows, places=Places(ZONES), conduits=[allowed]) == []
     for other in (

@@ -19,8 +19,8 @@ HEAD = '[plant]\nname = "Northgate Works"\npath = "acme/northgate"\n' + "".join(
 )
 
 
-@pytest.mark.parametrize("initiator", ZONES, ids=str)
-@pytest.mark.parametrize("responder", ZONES, ids=str)
+@pytest.mark.parametrize("initiator", ZONES, ids=lambda zone: str(zone.kind))
+@pytest.mark.parametrize("responder", ZONES, ids=lambda zone: str(zone.kind))
 def test_a_section_is_offered_exactly_where_the_plant_file_takes_it(
     tmp_path: Path, initiator: Zone, responder: Zone
 ) -> None:

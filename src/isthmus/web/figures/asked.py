@@ -10,8 +10,8 @@ from isthmus.model.equipment import named
 from isthmus.web.figures import sources
 from isthmus.web.house import House
 
-MOST: Final = 60
-"""Devices that a drawing shows one by one; more are drawn by edge and security."""
+MOST: Final = 16
+"""Devices that a drawing shows one by one; more lines would hide each other, and are drawn by edge and security."""
 EDGE_ZONE: Final = "supervisory"
 SITE: Final = "#site"
 _UNSAFE: Final = "none"
@@ -31,7 +31,7 @@ def asked(
     lines: Counter[tuple[str, str, str]] = Counter()
     silent: Counter[tuple[str, str, str]] = Counter()
     for one in told:
-        edge = f"#edge/{house.site.contact.edge_of(one.name) or 'edge'}"
+        edge = f"#edge/{one.edge or 'edge'}"
         security = one.security or _UNSAFE
         if one.name in known:
             key = known[one.name][0]
@@ -39,9 +39,9 @@ def asked(
             key = f"#source/{one.name}"
             nodes[key] = _dot(key, "control", "machine", one.name, f"/connections#source-{one.name}")
         else:
-            key = f"#sources/{edge}/{security}"
-            label = f"security {security}"
-            fresh = _dot(key, "control", "machine", label, "/connections#sources") | {"n": 0}
+            sort = "silent" if not one.up else "no security" if security == _UNSAFE else security
+            key = f"#sources/{edge}/{sort}"
+            fresh = _dot(key, "control", "machine", sort, "/connections#sources") | {"n": 0, "alone": False}
             nodes.setdefault(key, fresh)["n"] += 1
         name = edge.partition("/")[2]
         nodes.setdefault(edge, _dot(edge, EDGE_ZONE, "edge", name, "/connections#conduits-of"))

@@ -29,6 +29,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Maker, model and firmware, as the device said when asked."""
     machines: tuple[str, ...] = ()
     """Names of the machines that read from it."""
+    edge: str = ""
+    """The edge that asks it; "" until one has spoken for it since the site began to listen."""
     unheard_since_ns: int | None = None
     """Since when its edge is silent, so that nothing is known of the source itself."""
 
@@ -60,6 +62,7 @@ def all_sources(house: House) -> list[Source]:
             faults=tuple(msgspec.json.decode(row["faults"], type=list[TagFault])),
             device=said,
             machines=machines.get(name, ()),
+            edge=house.site.contact.edge_of(name),
         )
     return [_unheard(house, out[name]) for name in sorted(out)]
 
