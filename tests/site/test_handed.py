@@ -28,6 +28,12 @@ def assets(site: Site) -> int:
     return int(site.views.query("SELECT count(*) FROM assets_known")[0][0])
 
 
+def put(path: Path, data: bytes) -> None:
+    """Leave a file for the site whole, as whoever hands something over does."""
+    path.with_suffix(".new").write_bytes(data)
+    path.with_suffix(".new").replace(path)
+
+
 async def until_known(site: Site, count: int) -> None:
     """The site judges within seconds what it was told."""
     async with asyncio.timeout(20):
@@ -69,20 +75,24 @@ def test_what_no_audit_says_is_set_aside_and_the_rest_taken(
 ) -> None:
     now = time.time_ns()
     foreign = ReasonGiven(path="acme/northgate/m", time_ns=now, end_ns=None, reason="jam", by="nobody", said_ns=now)
-    data = tmp_path / "site"
+    folder = tmp_path / "site" / "handed"
 
     async def story() -> None:
         async with open_site(load(plant)) as site:
-            await asyncio.to_thread(handed.hand, data, [foreign])
-            (data / "handed" / "00-torn.frames").write_bytes(b"ISTH no frame")
+            await asyncio.to_thread(handed.hand, folder.parent, [foreign])
+            put(folder / "00-torn.frames", b"ISTH no frame")
+            put(folder / "01-empty.frames", b"")
+            put(folder / "02-empty.samples", b"")
             async with asyncio.timeout(15):
-                while list((data / "handed").glob("*.frames")):  # noqa: ASYNC110  a thread takes it away
+                while len(list(folder.glob("*.aside"))) < 4:  # noqa: ASYNC110  a thread puts them there
                     await asyncio.sleep(0.05)
             assert site.log.position == 0
-            assert sorted(one.suffix for one in (data / "handed").iterdir()) == [".aside", ".aside"]
+            assert sorted(one.suffix for one in folder.iterdir()) == [*[".aside"] * 4, ".why"]
 
     asyncio.run(story())
     assert "an audit may not say ReasonGiven" in caplog.text
+    assert "01-empty.frames is set aside: it is empty" in caplog.text
+    assert "it is empty" in (folder / "02-empty.why").read_text()
 
 
 def identified(  # noqa: PLR0913, PLR0917  what a device says

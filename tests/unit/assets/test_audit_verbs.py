@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import struct
+import threading
 from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
@@ -15,7 +17,9 @@ import pytest
 from isthmus.assets.findings import Look, find
 from isthmus.cli import main
 from isthmus.model.records.assets import AssetKnown, AssetSeen, FlowSeen
+from isthmus.run import one_writer
 from isthmus.run.auditing.store import AuditStore
+from isthmus.site.historian.store import Store
 from isthmus.site.records.records_log import RecordsLog
 
 Run = Callable[..., int]
@@ -213,15 +217,20 @@ def test_two_dated_captures_are_one_asset_with_drift_and_a_move(tmp_path: Path, 
     ]
 
 
+def north(folder: Path) -> Path:
+    """A plant file, whose site stands still."""
+    plant = folder / "plant.toml"
+    plant.write_text(
+        f'[plant]\nname = "North"\npath = "acme/north"\n\n[site]\ndata = "{folder / "site"}"\n'
+        '[[calendar]]\nname = "day"\n[[calendar.shifts]]\nname = "Day"\nstart = "06:00"\nend = "14:00"\ndays = "Mon-Fri"\n'
+    )
+    return plant
+
+
 def test_a_site_that_stands_still_takes_the_record_over_once(
     tmp_path: Path, audit: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    site = tmp_path / "site"
-    plant = tmp_path / "plant.toml"
-    plant.write_text(
-        f'[plant]\nname = "North"\npath = "acme/north"\n\n[site]\ndata = "{site}"\n'
-        '[[calendar]]\nname = "day"\n[[calendar.shifts]]\nname = "Day"\nstart = "06:00"\nend = "14:00"\ndays = "Mon-Fri"\n'
-    )
+    site, plant = tmp_path / "site", north(tmp_path)
     assert audit("import", capture(tmp_path / "a.pcap", modbus_identity(1, "1.6"), 1000)) == 0
     assert audit("hand-over", "--plant", plant) == 0
     assert audit("hand-over", "--plant", plant) == 0
@@ -232,6 +241,27 @@ def test_a_site_that_stands_still_takes_the_record_over_once(
     assert {one.path.partition("#")[0] for one in statements} == {"acme/north"}
     assert audit("import", tmp_path / "a.pcap", folder="site") == 2
     assert "is a site's data" in capsys.readouterr().err
+
+
+def test_an_import_that_holds_history_is_named_and_waited_for(
+    tmp_path: Path, audit: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, plant = tmp_path / "site", north(tmp_path)
+    assert audit("import", capture(tmp_path / "a.pcap", modbus_identity(1, "1.6"), 1000)) == 0
+    importing = Store(site / "history", background=False, what="isthmus history import past.csv")
+    with monkeypatch.context() as patch:
+        patch.setattr(one_writer, "LONGEST_S", 0.2)
+        assert audit("hand-over", "--plant", plant) == 1
+    assert f"kill {os.getpid()}" in capsys.readouterr().err
+    assert not (site / "log").exists()
+    after = threading.Timer(0.5, importing.close)
+    after.start()
+    assert audit("hand-over", "--plant", plant) == 0
+    after.join()
+    said = capsys.readouterr()
+    assert f"is being written by isthmus history import past.csv (process {os.getpid()}, since 20" in said.err
+    assert "facts given to North; its pages show them when it starts" in said.out
+    assert not (site / "handed").exists()
 
 
 def tagged(vlan: int, server: int) -> bytes:

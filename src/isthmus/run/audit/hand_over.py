@@ -2,16 +2,16 @@
 
     isthmus audit hand-over --plant plant.toml --into audit/
 
-The site may be running or stopped; this is done on its machine, by somebody who may write its data. What
-it has already is not given again, so this may be repeated after each import; decisions made on either
-side stand on both.
+The site may be running or stopped; this is done on its machine, by somebody who may write its data. A
+command that holds its history meanwhile, such as an import, is named and waited for. What it has already is
+not given again, so this may be repeated after each import; decisions made on either side stand on both.
 """
 
 from __future__ import annotations
 
 import argparse
-import errno
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -38,23 +38,25 @@ def run(args: argparse.Namespace) -> int:
     """Append what the site lacks to its log."""
     from isthmus.plantfile import load  # noqa: PLC0415  heavy
     from isthmus.run.auditing.store import AuditStore  # noqa: PLC0415  heavy
-    from isthmus.site.historian.store import Store  # noqa: PLC0415  heavy
+    from isthmus.run.one_writer import open_store  # noqa: PLC0415  heavy
 
     plant = load(args.plant)
     data = plant.site.data
     with AuditStore(args.folder, make=False) as store:
-        fresh = _fresh(store, data, plant.plant.path)
         try:
             # The historian is open in one process alone: while we hold it, no site runs here.
-            with Store(data / "history", background=False, what="isthmus audit hand-over"):
-                _append(data, fresh)
-                when = "when it starts"
+            alone = open_store(data / "history", "isthmus audit hand-over", background=False)
+            with alone or nullcontext():
+                # Whatever was waited for may have been another one of these.
+                fresh = _fresh(store, data, plant.plant.path)
+                if alone is not None:
+                    _append(data, fresh)
         except OSError as error:
-            if error.errno != errno.EBUSY:
-                msg = f"{data}: {error}"
-                raise IsthmusError(msg) from error
-            _hand(data, fresh, args.plant)
-            when = "now"
+            msg = f"{data}: {error}"
+            raise IsthmusError(msg) from error
+    if alone is None:
+        _hand(data, fresh, args.plant)
+    when = "now" if alone is None else "when it starts"
     print(f"{len(fresh):,} facts given to {plant.plant.name}; its pages show them {when}")
     return 0
 

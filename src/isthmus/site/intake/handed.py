@@ -1,9 +1,9 @@
 """What is handed to a running site on its own machine: files in a folder of its data, taken in order.
 
 Whoever may write there may write the site's stores as well, so nothing is asked but that the files are
-whole, and that facts say only what an asset audit says. A file is written under another name first, so
-that a half one is never taken; it goes when what it holds is on disk. What cannot be taken is set aside,
-with a file that says why beside it.
+whole, and that facts say only what an asset audit says. A file is written under another name first, and is
+on disk before it has its own, so that neither a half one nor an empty one is taken for a whole; it goes when
+what it holds is on disk. What cannot be taken is set aside, with a file that says why beside it.
 
     <data>/handed/00000001763820000000-000.frames     frames of records, docs/formats/frame.md
     what is for history                               handed_history.py
@@ -25,8 +25,9 @@ from typing import Final
 from isthmus.model.errors import DatabaseAway, StoreDamaged
 from isthmus.model.rarely import Rarely
 from isthmus.model.records import Record
+from isthmus.site.historian.parquet import write_whole
 from isthmus.site.intake import handed_history
-from isthmus.site.intake.handed_history import NotTaken, Told
+from isthmus.site.intake.handed_history import NotTaken, Told, whole
 from isthmus.site.records.records_log import chained
 from isthmus.site.site import Site
 from isthmus.wire import frame as frames
@@ -53,9 +54,7 @@ def hand(data: Path, records: Sequence[Record]) -> list[Path]:
     now, out = time.time_ns(), []
     for number, begin in enumerate(range(0, len(records), _IN_A_FILE)):
         path = folder / f"{now:020}-{number:04}.frames"
-        waiting = path.with_suffix(".new")
-        waiting.write_bytes(frames.pack(frames.of_records(0, now, number + 1, records[begin : begin + _IN_A_FILE])))
-        waiting.replace(path)
+        write_whole(path, frames.pack(frames.of_records(0, now, number + 1, records[begin : begin + _IN_A_FILE])))
         out.append(path)
     return out
 
@@ -110,8 +109,8 @@ def take(site: Site) -> int:
 
 
 def _read(path: Path) -> Iterator[Record]:
-    """The facts of a file. Raises ValueError for what no audit says."""
-    for frame in frames.unpack_all(path.read_bytes()):
+    """The facts of a file. Raises StoreDamaged, and ValueError for what no audit says."""
+    for frame in whole(path):
         for record in frames.records(frame):
             if not record.emitter.startswith(_EMITTERS):
                 msg = f"an audit may not say {type(record).__name__}"

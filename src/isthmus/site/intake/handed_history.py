@@ -32,7 +32,7 @@ from isthmus.site.historian.parquet import sync_folder, write_whole
 from isthmus.site.intake.corrections import correct
 from isthmus.site.site import Site
 from isthmus.wire import frame as frames
-from isthmus.wire.frame import Dictionary, FrameKind
+from isthmus.wire.frame import Dictionary, Frame, FrameKind
 
 _CORRECTIONS, _SAMPLES, _TAKING, _LATE = ".corrections", ".samples", ".taking", ".late"
 
@@ -83,6 +83,15 @@ def hand_late(folder: Path, spans: Mapping[str, tuple[int, int]], instead: Path 
         return _hand(folder, 0, _LATE, data)
     write_whole(instead, data)
     return instead
+
+
+def whole(path: Path) -> list[Frame]:
+    """All frames of a file. Raises StoreDamaged, also for an empty one: its writer was stopped before it said anything."""
+    data = path.read_bytes()
+    if not data:
+        msg = "it is empty: whatever wrote it was stopped"
+        raise StoreDamaged(msg)
+    return list(frames.unpack_all(data))
 
 
 def waits(path: Path) -> bool:
@@ -147,8 +156,7 @@ def _take_corrections(site: Site, path: Path, told: Told) -> None:
 
 
 def _take_samples(site: Site, path: Path, told: Told) -> None:
-    whole = list(frames.unpack_all(path.read_bytes()))
-    names = [frame[:3] for frame in whole if frame.kind is FrameKind.SAMPLES]
+    names = [frame[:3] for frame in whole(path) if frame.kind is FrameKind.SAMPLES]
     if all(site.historian.taken(*name) for name in names):
         path.unlink()
         return
@@ -159,17 +167,17 @@ def _take_samples(site: Site, path: Path, told: Told) -> None:
 
 
 def _take_renamed(site: Site, path: Path, told: Told) -> None:
-    whole = list(frames.unpack_all(path.read_bytes()))
+    run = whole(path)
     infos = {
         number: info
-        for frame in whole
+        for frame in run
         if frame.kind is FrameKind.DICTIONARY
         for number, info in frames.dictionary(frame).tags
     }
     ids = np.zeros(max(infos, default=0) + 1, np.int32)
     ids[list(infos)] = _intern(site, list(infos.values()))
     now, batches = time.time_ns(), []
-    for frame in whole:
+    for frame in run:
         if frame.kind is FrameKind.SAMPLES:
             columns = frames.samples(frame)
             tag = ids[columns["tag"].to_numpy()]
