@@ -407,7 +407,7 @@ def drawn(house: House) -> tuple[list[dict[str, Any]], list[dict[str, Any]], boo
 def _sources_drawn(house: House, *, single: bool) -> dict[str, tuple[str, str]]:
     """By source, the dot of the device that it reads, and its zone, where the record has the device."""
     views = house.site.views
-    if not views.query("SELECT source FROM connections_source LIMIT 1"):
+    if not views.query("SELECT id FROM connections_source LIMIT 1"):
         return {}
     rows = views.query(
         "SELECT k.id, k.zone, k.role, json_extract(field.value, '$.value') AS source "
