@@ -35,8 +35,8 @@ from isthmus.centre.stock import TAG_BITS
 from isthmus.model import query as q
 from isthmus.model.samples import Batch
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, Interval
-from isthmus.site.historian import shipped
-from isthmus.site.historian.ship import Shipper
+from isthmus.site.historian.shipping import shipped
+from isthmus.site.historian.shipping.ship import Shipper
 
 T0 = plant.T0_MS * 1_000_000
 SITES = ("group/north", "group/south")

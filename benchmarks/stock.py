@@ -28,8 +28,8 @@ from isthmus.centre.centre import Centre
 from isthmus.centre.stock import Stock
 from isthmus.model.samples import TagInfo, ValueKind
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE
-from isthmus.site.historian import shipped
-from isthmus.site.historian.shipped import Day, Entry, Root, TagEntry
+from isthmus.site.historian.shipping import shipped
+from isthmus.site.historian.shipping.shipped import Day, Entry, Root, TagEntry
 
 FIRST_DAY = 17_000
 ROLLUPS = 2

@@ -17,9 +17,9 @@ from isthmus.model import query as q
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, NS_PER_S, Interval
 from isthmus.site.config import HistorianSection
-from isthmus.site.historian import shipped
-from isthmus.site.historian.reference import Question, Sample, answer, past_of
-from isthmus.site.historian.ship import Shipper
+from isthmus.site.historian.asking.reference import Question, Sample, answer, past_of
+from isthmus.site.historian.shipping import shipped
+from isthmus.site.historian.shipping.ship import Shipper
 from isthmus.site.historian.store import Store
 
 T0 = 20_400 * NS_PER_DAY

@@ -17,7 +17,7 @@ from isthmus.cli import main
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, iso
 from isthmus.run.ship import ship_history
 from isthmus.site.config import HistorianSection
-from isthmus.site.historian import shipped
+from isthmus.site.historian.shipping import shipped
 
 NAME = "acme/north"
 

@@ -20,7 +20,7 @@ from isthmus.model.records.production import RunStarted
 from isthmus.model.time import NS_PER_DAY, iso
 from isthmus.run.ship import ship_history
 from isthmus.site.config import HistorianSection
-from isthmus.site.historian import shipped
+from isthmus.site.historian.shipping import shipped
 from isthmus.site.records import shipped_log
 from isthmus.site.records.records_log import RecordsLog
 

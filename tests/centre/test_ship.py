@@ -18,10 +18,10 @@ from isthmus.model import query as q
 from isthmus.model.errors import UsageError
 from isthmus.model.samples import TagInfo, ValueKind
 from isthmus.model.time import NS_PER_HOUR
-from isthmus.site.historian import shipped
 from isthmus.site.historian.corrections import Correction
-from isthmus.site.historian.ship import Shipper
-from isthmus.site.historian.shipped import Bucket, Folder
+from isthmus.site.historian.shipping import shipped
+from isthmus.site.historian.shipping.ship import Shipper
+from isthmus.site.historian.shipping.shipped import Bucket, Folder
 
 NAME = "acme/north"
 EVER = 2**62

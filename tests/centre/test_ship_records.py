@@ -22,8 +22,8 @@ from isthmus.model.records import Record
 from isthmus.model.records.people import ReasonGiven
 from isthmus.model.records.production import LotChanged, LotUsed, RunStarted
 from isthmus.model.time import NS_PER_S
-from isthmus.site.historian import shipped
-from isthmus.site.historian.shipped import Folder
+from isthmus.site.historian.shipping import shipped
+from isthmus.site.historian.shipping.shipped import Folder
 from isthmus.site.records import ship_log, shipped_log
 from isthmus.site.records.records_log import RecordsLog
 from isthmus.site.records.ship_log import LogShipper

@@ -17,9 +17,9 @@ from isthmus.model.samples import Batch, TagInfo, ValueKind
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE
 from isthmus.model.waveforms import bursts
 from isthmus.site.config import HistorianSection
-from isthmus.site.historian import shipped
-from isthmus.site.historian.ship import Shipper
-from isthmus.site.historian.shipped import Folder
+from isthmus.site.historian.shipping import shipped
+from isthmus.site.historian.shipping.ship import Shipper
+from isthmus.site.historian.shipping.shipped import Folder
 from isthmus.site.historian.store import Store
 
 NAME = "acme/north"

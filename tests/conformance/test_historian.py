@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from isthmus.model import query as q
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S, Interval
-from isthmus.site.historian import Historian, rollup
-from isthmus.site.historian.reference import Question, answer, past_of
+from isthmus.site.historian import Historian
+from isthmus.site.historian.asking.reference import Question, answer, past_of
+from isthmus.site.historian.sealed import rollup
 from isthmus.site.historian.store import Store
 from isthmus.site.historian.tags import TagBook
 

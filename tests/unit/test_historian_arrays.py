@@ -13,15 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 from isthmus.model import query as q
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
-from isthmus.site.historian import view as view_module
-from isthmus.site.historian.arrays import answers, held
-from isthmus.site.historian.head import PIECE_ROWS, Head
-from isthmus.site.historian.manifest import Segment
-from isthmus.site.historian.parquet import SegmentFile
-from isthmus.site.historian.points import Points, cut, places, starts
-from isthmus.site.historian.rows import Rows, Words
+from isthmus.site.historian.asking.arrays import answers, held
+from isthmus.site.historian.memory.head import PIECE_ROWS, Head
+from isthmus.site.historian.memory.points import Points, cut, places, starts
+from isthmus.site.historian.memory.rows import Rows, Words
+from isthmus.site.historian.sealed import view as view_module
+from isthmus.site.historian.sealed.manifest import Segment
+from isthmus.site.historian.sealed.parquet import SegmentFile
+from isthmus.site.historian.sealed.view import Asked, Files
 from isthmus.site.historian.store import Store
-from isthmus.site.historian.view import Asked, Files
 
 T0 = 20_400 * NS_PER_DAY
 END = T0 + 3 * NS_PER_HOUR

@@ -13,8 +13,8 @@ from isthmus.model.query import Raw
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_S
 from isthmus.site.config import HistorianSection
+from isthmus.site.historian.keeping.verify import verify
 from isthmus.site.historian.store import Store
-from isthmus.site.historian.verify import verify
 
 T0 = 20_400 * NS_PER_DAY
 EVER = 2**62

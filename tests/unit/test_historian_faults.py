@@ -24,11 +24,11 @@ from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S
 from isthmus.model.waveforms import bursts
 from isthmus.site.config import HistorianSection
-from isthmus.site.historian.backup import backup
 from isthmus.site.historian.check import Told, Trouble
 from isthmus.site.historian.corrections import Correction
+from isthmus.site.historian.keeping.backup import backup
+from isthmus.site.historian.keeping.verify import verify
 from isthmus.site.historian.store import Store
-from isthmus.site.historian.verify import verify
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import Dictionary
 from spine import EPOCH, MONDAY, Spine, body

@@ -13,8 +13,8 @@ import pytest
 
 from isthmus.model.query import Raw
 from isthmus.model.time import NS_PER_MINUTE, NS_PER_S, from_datetime, parse
-from isthmus.site.historian import imports
-from isthmus.site.historian.imports import Columns, How, Unfit, import_file
+from isthmus.site.historian.bringing import imports
+from isthmus.site.historian.bringing.imports import Columns, How, Unfit, import_file
 from isthmus.site.historian.store import Store
 
 EVER = 2**62

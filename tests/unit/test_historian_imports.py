@@ -18,8 +18,8 @@ from isthmus.model.query import Raw
 from isthmus.model.samples import TagInfo, ValueKind
 from isthmus.model.status import BAD_NO_DATA, BAD_TYPE_MISMATCH
 from isthmus.model.time import parse
-from isthmus.site.historian import exports, imports
-from isthmus.site.historian.imports import Columns, How, Unfit, import_file
+from isthmus.site.historian.bringing import exports, imports
+from isthmus.site.historian.bringing.imports import Columns, How, Unfit, import_file
 from isthmus.site.historian.store import Store
 
 EVER = 2**62

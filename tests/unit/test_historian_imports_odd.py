@@ -19,7 +19,7 @@ from isthmus.cli import main
 from isthmus.model.errors import UsageError
 from isthmus.model.query import Raw
 from isthmus.model.samples import ValueKind
-from isthmus.site.historian.imports import How, Imported, Unfit, import_file
+from isthmus.site.historian.bringing.imports import How, Imported, Unfit, import_file
 from isthmus.site.historian.store import Store
 
 EVER = 2**62
@@ -165,7 +165,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(tmp_path: Path) -> None:
 def test_what_is_said_of_a_tag_before_its_first_value_does_not_settle_its_kind(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("isthmus.site.historian.imports.ROWS", 4)
+    monkeypatch.setattr("isthmus.site.historian.bringing.imports.ROWS", 4)
     rows = [f"valve,{AT.format(0)},Pt Created", f"never,{AT.format(0)},I/O Timeout"]
     rows += [f"flow,{AT.format(at)},{at}.5" for at in range(6)]
     rows += [f"valve,{AT.format(7)},OPEN", f"never,{AT.format(8)},I/O Timeout", f"valve,{AT.format(9)},SHUT"]

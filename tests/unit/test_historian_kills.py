@@ -28,8 +28,8 @@ from isthmus.model.query import Raw
 from isthmus.model.time import NS_PER_S
 from isthmus.site.config import HistorianSection
 from isthmus.site.historian.check import Told
+from isthmus.site.historian.keeping.verify import verify
 from isthmus.site.historian.store import Store
-from isthmus.site.historian.verify import verify
 
 EVER = 2**62
 EVERY_TAG = list(range(1, TAGS + 1))

@@ -12,10 +12,10 @@ from isthmus.model.errors import StoreDamaged
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY
 from isthmus.model.waveforms import bursts
-from isthmus.site.historian.backup import backup, restore
-from isthmus.site.historian.manifest import NAME
+from isthmus.site.historian.keeping.backup import backup, restore
+from isthmus.site.historian.keeping.verify import verify
+from isthmus.site.historian.sealed.manifest import NAME
 from isthmus.site.historian.store import Store
-from isthmus.site.historian.verify import verify
 
 T0 = 20_400 * NS_PER_DAY
 

@@ -14,12 +14,12 @@ from isthmus.model.query import Aggregate, Raw
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR
 from isthmus.model.waveforms import bursts
-from isthmus.site.historian.backup import backup
 from isthmus.site.historian.check import Told, Trouble
+from isthmus.site.historian.keeping.backup import backup
+from isthmus.site.historian.keeping.verify import verify
+from isthmus.site.historian.memory.rows import Words
 from isthmus.site.historian.reader import Reader
-from isthmus.site.historian.rows import Words
 from isthmus.site.historian.store import Store
-from isthmus.site.historian.verify import verify
 
 T0 = 20_400 * NS_PER_DAY
 EVER = 2**62
@@ -156,7 +156,7 @@ def test_a_folder_that_takes_no_file_is_read_all_the_same_and_keeps_what_is_read
             raise OSError(why, os.strerror(why), str(path))
         return real(path, flags, *rest)
 
-    monkeypatch.setattr("isthmus.site.historian.leases.os.open", full)
+    monkeypatch.setattr("isthmus.site.historian.sealed.leases.os.open", full)
     with Store(history, background=False) as store, Reader(history) as reader:
         before = files(history, "*-L*")
         with reader.view() as view:

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.model.errors import StoreDamaged
-from isthmus.site.historian import parquet
-from isthmus.site.historian.rows import INT, NONE, REAL, TEXT, Rows, Words
+from isthmus.site.historian.memory.rows import INT, NONE, REAL, TEXT, Rows, Words
+from isthmus.site.historian.sealed import parquet
 
 DAY = 20_400 * 86_400_000_000_000
 

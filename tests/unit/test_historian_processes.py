@@ -19,12 +19,12 @@ from isthmus.model.query import Aggregate, Last, Raw
 from isthmus.model.samples import TagInfo, ValueKind
 from isthmus.model.time import NS_PER_DAY
 from isthmus.site.config import HistorianSection
-from isthmus.site.historian.backup import backup, restore
 from isthmus.site.historian.check import Told
-from isthmus.site.historian.leases import FOLDER
+from isthmus.site.historian.keeping.backup import backup, restore
+from isthmus.site.historian.keeping.verify import verify
 from isthmus.site.historian.reader import Reader
+from isthmus.site.historian.sealed.leases import FOLDER
 from isthmus.site.historian.store import Store
-from isthmus.site.historian.verify import verify
 
 EVER = 2**62
 EVERY_TAG = list(range(1, TAGS + 1))

@@ -18,14 +18,14 @@ from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S
 from isthmus.model.waveforms import bursts
 from isthmus.site.config import HistorianSection
-from isthmus.site.historian import journal
-from isthmus.site.historian.backup import backup
 from isthmus.site.historian.check import Told
 from isthmus.site.historian.corrections import Correction
-from isthmus.site.historian.manifest import NAME, Manifest
-from isthmus.site.historian.rebuild import LOST, NAMELESS, alone, examine, rebuild
+from isthmus.site.historian.keeping.backup import backup
+from isthmus.site.historian.keeping.rebuild import LOST, NAMELESS, alone, examine, rebuild
+from isthmus.site.historian.keeping.verify import verify
+from isthmus.site.historian.sealed import journal
+from isthmus.site.historian.sealed.manifest import NAME, Manifest
 from isthmus.site.historian.store import Store
-from isthmus.site.historian.verify import verify
 
 T0 = 20_400 * NS_PER_DAY
 EVER = 1 << 62

@@ -13,10 +13,10 @@ from historian_writer import frame_of
 from test_historian_kills import SEAL_ROWS, Acknowledged, killed_once, stored
 
 from isthmus.site.config import HistorianSection
-from isthmus.site.historian.manifest import NAME
-from isthmus.site.historian.rebuild import alone, examine, rebuild
+from isthmus.site.historian.keeping.rebuild import alone, examine, rebuild
+from isthmus.site.historian.keeping.verify import verify
+from isthmus.site.historian.sealed.manifest import NAME
 from isthmus.site.historian.store import Store
-from isthmus.site.historian.verify import verify
 
 KILLS = 4
 """In each phase."""

@@ -12,7 +12,7 @@ from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR
 from isthmus.model.waveforms import bursts
 from isthmus.site.config import HistorianSection
 from isthmus.site.historian.check import Told, Trouble
-from isthmus.site.historian.retention import arrived, first_kept
+from isthmus.site.historian.sealed.retention import arrived, first_kept
 from isthmus.site.historian.store import Store
 
 T0 = 20_400 * NS_PER_DAY + 6 * NS_PER_HOUR

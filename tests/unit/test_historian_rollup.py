@@ -14,11 +14,11 @@ from isthmus.model.query import Aggregate, CounterDelta, Decimate, Integral, Tim
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 from isthmus.site.config import HistorianSection
-from isthmus.site.historian import rollup
-from isthmus.site.historian.arrays import counter_delta
-from isthmus.site.historian.rollup import BUCKETS, usable
+from isthmus.site.historian.asking.arrays import counter_delta
+from isthmus.site.historian.sealed import rollup
+from isthmus.site.historian.sealed.rollup import BUCKETS, usable
+from isthmus.site.historian.sealed.view import Asked
 from isthmus.site.historian.store import Store
-from isthmus.site.historian.view import Asked
 
 T0 = 20_400 * NS_PER_DAY
 TAG = np.array([1], np.int32)

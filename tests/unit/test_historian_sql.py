@@ -17,8 +17,8 @@ from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S, Interval, to_datetime
 from isthmus.model.waveforms import bursts
 from isthmus.site.config import HistorianSection
+from isthmus.site.historian.asking.sql import macro_name, script
 from isthmus.site.historian.corrections import Correction
-from isthmus.site.historian.sql import macro_name, script
 from isthmus.site.historian.store import Store
 
 T0 = 20_400 * NS_PER_DAY

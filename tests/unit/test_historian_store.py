@@ -21,11 +21,11 @@ from isthmus.model.query import Last, Raw
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR
 from isthmus.site.config import HistorianSection
-from isthmus.site.historian import parquet, upkeep
-from isthmus.site.historian import room as room_module
 from isthmus.site.historian.check import Told, Trouble
 from isthmus.site.historian.corrections import Correction
+from isthmus.site.historian.memory import room as room_module
 from isthmus.site.historian.reader import Reader
+from isthmus.site.historian.sealed import parquet, upkeep
 from isthmus.site.historian.store import Store
 
 T0 = 20_400 * NS_PER_DAY

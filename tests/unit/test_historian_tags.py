@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from isthmus.model.samples import TagInfo, ValueKind
-from isthmus.site.historian.sql import script
+from isthmus.site.historian.asking.sql import script
 from isthmus.site.historian.store import Store
 
 MANY = 20_000

@@ -14,7 +14,7 @@ from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S
 from isthmus.model.waveforms import bursts
 from isthmus.run.history import size
 from isthmus.site.config import HistorianSection
-from isthmus.site.historian import slowest
+from isthmus.site.historian.asking import slowest
 from isthmus.site.historian.store import Store
 
 T0 = 20_400 * NS_PER_DAY

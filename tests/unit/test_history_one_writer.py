@@ -13,7 +13,7 @@ from isthmus.cli import main
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.time import NS_PER_DAY, iso
 from isthmus.run import one_writer
-from isthmus.site.historian.leases import Held
+from isthmus.site.historian.sealed.leases import Held
 from isthmus.site.historian.store import Store
 
 T0 = 20_400 * NS_PER_DAY

@@ -15,10 +15,10 @@ from isthmus.model.samples import Batch, TagInfo, ValueKind, no_value
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE
 from isthmus.model.waveforms import bursts
 from isthmus.site.config import HistorianSection
-from isthmus.site.historian.backup import backup, restore
+from isthmus.site.historian.keeping.backup import backup, restore
+from isthmus.site.historian.keeping.verify import verify
 from isthmus.site.historian.reader import Reader
 from isthmus.site.historian.store import Store
-from isthmus.site.historian.verify import verify
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import Dictionary
 from spine import EPOCH, MONDAY, Spine, body

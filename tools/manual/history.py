@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 
 from isthmus.model import query as q
-from isthmus.site.historian import sql
+from isthmus.site.historian.asking import sql
 from isthmus.web import history_api
 from manual.markdown import cleaned, page, table
 

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from isthmus.model import query as q
 from isthmus.model.query import Operator
-from isthmus.site.historian.operators.decimate import largest_triangles
-from isthmus.site.historian.rows import ANSWER
+from isthmus.site.historian.asking.operators.decimate import largest_triangles
+from isthmus.site.historian.memory.rows import ANSWER
 
 NOT_WHOLE: Final = "\x01"
 """Stands before a number that is not whole in a cluster's words: every engine writes those otherwise."""

@@ -22,9 +22,9 @@ from isthmus.centre.stock import Known, Stock, Taken
 from isthmus.model.errors import StoreDamaged
 from isthmus.model.samples import SCHEMA, ValueKind
 from isthmus.model.time import NS_PER_DAY
-from isthmus.site.historian import shipped, tail
-from isthmus.site.historian.manifest import Segment
-from isthmus.site.historian.view import Files
+from isthmus.site.historian.sealed.manifest import Segment
+from isthmus.site.historian.sealed.view import Files
+from isthmus.site.historian.shipping import shipped, tail
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import FrameKind
 

@@ -33,9 +33,9 @@ from isthmus.centre.stock import TAG_BITS, Known, Stock, Taken
 from isthmus.model import query as q
 from isthmus.model.errors import StoreDamaged, UsageError
 from isthmus.model.query import Operator
-from isthmus.site.historian import shipped
-from isthmus.site.historian.engine import Engine
-from isthmus.site.historian.view import Files, View
+from isthmus.site.historian.asking.engine import Engine
+from isthmus.site.historian.sealed.view import Files, View
+from isthmus.site.historian.shipping import shipped
 
 
 class Part(NamedTuple):

@@ -22,9 +22,9 @@ from isthmus.centre.session import Session
 from isthmus.model import query as q
 from isthmus.model.query import Operator
 from isthmus.model.time import to_datetime
-from isthmus.site.historian.manifest import Segment
-from isthmus.site.historian.operators import SPARK_RELATIONS, decimate, needed, texts
-from isthmus.site.historian.rows import to_table
+from isthmus.site.historian.asking.operators import SPARK_RELATIONS, decimate, needed, texts
+from isthmus.site.historian.memory.rows import to_table
+from isthmus.site.historian.sealed.manifest import Segment
 
 _LISTED: Final = 500
 """More tags than this are joined, not listed."""

@@ -23,8 +23,8 @@ import msgspec
 
 from isthmus.centre.stock import Refused
 from isthmus.model.errors import StoreDamaged
-from isthmus.site.historian import shipped
-from isthmus.site.historian.shipped import Place
+from isthmus.site.historian.shipping import shipped
+from isthmus.site.historian.shipping.shipped import Place
 from isthmus.site.records import shipped_log as form
 from isthmus.site.records.shipped_log import Link, LogRoot, Run
 

@@ -16,14 +16,14 @@ import msgspec
 
 from isthmus.centre.stock import Known, Stock
 from isthmus.model.time import NS_PER_DAY, NS_PER_S
-from isthmus.site.historian import shipped, tail
 from isthmus.site.historian.corrections import Correction, to_rows
-from isthmus.site.historian.head import Head
-from isthmus.site.historian.manifest import Segment
-from isthmus.site.historian.newest import Newest
-from isthmus.site.historian.rows import Rows, from_batch
-from isthmus.site.historian.shipped import Chunk, Day, Hold
-from isthmus.site.historian.view import Files, View
+from isthmus.site.historian.memory.head import Head
+from isthmus.site.historian.memory.newest import Newest
+from isthmus.site.historian.memory.rows import Rows, from_batch
+from isthmus.site.historian.sealed.manifest import Segment
+from isthmus.site.historian.sealed.view import Files, View
+from isthmus.site.historian.shipping import shipped, tail
+from isthmus.site.historian.shipping.shipped import Chunk, Day, Hold
 from isthmus.wire import frame as frames
 
 HOLD_S: Final = 3600.0

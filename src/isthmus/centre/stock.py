@@ -27,9 +27,9 @@ import msgspec
 from isthmus.model.errors import StoreDamaged
 from isthmus.model.samples import TagInfo, ValueKind
 from isthmus.model.time import NS_PER_DAY
-from isthmus.site.historian import shipped
-from isthmus.site.historian.manifest import Segment
-from isthmus.site.historian.shipped import Day, Entry, Hold, Place, Root, TagEntry
+from isthmus.site.historian.sealed.manifest import Segment
+from isthmus.site.historian.shipping import shipped
+from isthmus.site.historian.shipping.shipped import Day, Entry, Hold, Place, Root, TagEntry
 
 NAME: Final = "stock.sqlite"
 MOST_SITES: Final = 127

@@ -33,7 +33,7 @@ from isthmus.model.errors import IsthmusError, UsageError
 from isthmus.site.config import SiteSection
 
 if TYPE_CHECKING:
-    from isthmus.site.historian.imports import Into
+    from isthmus.site.historian.bringing.imports import Into
 
 _IMPORT: Final = """\
 Samples of files go into history as tags SOURCE/name. The dialect is found by the file's first lines;
@@ -187,7 +187,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _held(folder: Path, task: str, error: OSError) -> str:
     """Who writes history, and what to do."""
-    from isthmus.site.historian.leases import SITE, Held  # noqa: PLC0415  heavy
+    from isthmus.site.historian.sealed.leases import SITE, Held  # noqa: PLC0415  heavy
 
     holder = error.holder if isinstance(error, Held) else None
     if holder is not None and holder.what != SITE:
@@ -230,7 +230,7 @@ def _slowest(folder: Path, args: argparse.Namespace) -> int:
 
 
 def _verify(folder: Path, args: argparse.Namespace) -> int:
-    from isthmus.site.historian.verify import verify  # noqa: PLC0415  heavy
+    from isthmus.site.historian.keeping.verify import verify  # noqa: PLC0415  heavy
 
     wrong = 0
     for finding in verify(folder):
@@ -257,7 +257,7 @@ def _compact(folder: Path, args: argparse.Namespace) -> int:
 
 
 def _backup(folder: Path, args: argparse.Namespace) -> int:
-    from isthmus.site.historian.backup import backup  # noqa: PLC0415  heavy
+    from isthmus.site.historian.keeping.backup import backup  # noqa: PLC0415  heavy
 
     done = backup(folder, args.folder)
     print(
@@ -271,7 +271,7 @@ def _backup(folder: Path, args: argparse.Namespace) -> int:
 
 
 def _restore(folder: Path, args: argparse.Namespace) -> int:
-    from isthmus.site.historian.backup import restore  # noqa: PLC0415  heavy
+    from isthmus.site.historian.keeping.backup import restore  # noqa: PLC0415  heavy
 
     done = restore(args.folder, folder)
     print(f"{folder}: {done.rows:,} samples are back; {done.segments} files of segments and rollups, each verified")
@@ -279,7 +279,7 @@ def _restore(folder: Path, args: argparse.Namespace) -> int:
 
 
 def _mend(folder: Path, args: argparse.Namespace) -> int:
-    from isthmus.site.historian.mend import mend  # noqa: PLC0415  heavy
+    from isthmus.site.historian.keeping.mend import mend  # noqa: PLC0415  heavy
 
     found = list[bool]()
     for each in mend(folder, args.folder):
@@ -294,7 +294,7 @@ def _mend(folder: Path, args: argparse.Namespace) -> int:
 
 def _rebuild(folder: Path, args: argparse.Namespace) -> int:
     from isthmus.run.history import Counted  # noqa: PLC0415  heavy
-    from isthmus.site.historian.rebuild import alone, examine, rebuild, told  # noqa: PLC0415  as above
+    from isthmus.site.historian.keeping.rebuild import alone, examine, rebuild, told  # noqa: PLC0415  as above
 
     guard = alone(folder) if args.write else None
     try:
@@ -332,8 +332,8 @@ def _import(folder: Path, args: argparse.Namespace) -> int:
 def _import_into(into: Into, done_with: Callable[[], None], args: argparse.Namespace) -> int:
     """Each file; `done_with` is called when one was read."""
     from isthmus.run.history import Listed, Progress  # noqa: PLC0415  heavy
-    from isthmus.site.historian.exports import Columns, tag_names  # noqa: PLC0415  as above
-    from isthmus.site.historian.imports import How, import_file  # noqa: PLC0415  as above
+    from isthmus.site.historian.bringing.exports import Columns, tag_names  # noqa: PLC0415  as above
+    from isthmus.site.historian.bringing.imports import How, import_file  # noqa: PLC0415  as above
 
     names = tag_names(args.tag_names) if args.tag_names else {}
     how = How(args.format, Columns(args.tag, args.time, args.value, args.status), args.zone, names)
@@ -426,7 +426,7 @@ def _corrections(folder: Path, args: argparse.Namespace) -> int:
 
 
 def _sql(folder: Path, args: argparse.Namespace) -> int:
-    from isthmus.site.historian.sql import script  # noqa: PLC0415  heavy
+    from isthmus.site.historian.asking.sql import script  # noqa: PLC0415  heavy
 
     text = script(folder, time.time_ns())
     if args.out is None:

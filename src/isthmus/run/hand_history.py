@@ -17,8 +17,8 @@ from typing import Final
 from isthmus.model.errors import IsthmusError, UsageError
 from isthmus.model.samples import Batch, TagInfo
 from isthmus.site.config import HistorianSection
+from isthmus.site.historian.bringing.imports import Into
 from isthmus.site.historian.corrections import value_of
-from isthmus.site.historian.imports import Into
 from isthmus.site.historian.reader import Reader
 from isthmus.site.intake import handed, handed_history
 from isthmus.site.intake.handed_history import SaidRight, waits

@@ -17,11 +17,13 @@ from isthmus.model.errors import UsageError
 from isthmus.model.query import AsOf, Coverage, Last, Raw
 from isthmus.model.samples import ValueKind
 from isthmus.model.time import NS_PER_DAY, NS_PER_S, iso, to_datetime
-from isthmus.site.historian import corrections, slowest, waveforms
-from isthmus.site.historian.imports import Imported, Unfit
-from isthmus.site.historian.manifest import NAME, Manifest, Segment
+from isthmus.site.historian import corrections
+from isthmus.site.historian.asking import slowest
+from isthmus.site.historian.bringing.imports import Imported, Unfit
+from isthmus.site.historian.keeping.sizes import by_tag
 from isthmus.site.historian.reader import Reader
-from isthmus.site.historian.sizes import by_tag
+from isthmus.site.historian.sealed import waveforms
+from isthmus.site.historian.sealed.manifest import NAME, Manifest, Segment
 
 DAYS_SHOWN: Final = 14
 _BAR: Final = 24

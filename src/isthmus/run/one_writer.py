@@ -1,6 +1,6 @@
 """History has one writer: a command that wants to write waits for another command, and leaves it to a site.
 
-Whoever holds history says so in its lock (site/historian/leases.py). A site holds it for as long as it
+Whoever holds history says so in its lock (site/historian/sealed/leases.py). A site holds it for as long as it
 runs, so it is handed what shall be written (hand_history.py); a command is over some time, so it is
 waited for, with a word about whom and since when.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from isthmus.model.errors import IsthmusError
-from isthmus.site.historian.leases import SITE, Held, Holder
+from isthmus.site.historian.sealed.leases import SITE, Held, Holder
 from isthmus.site.historian.store import Store
 
 LONGEST_S: Final = 600.0

@@ -13,10 +13,10 @@ from typing import Final
 
 from isthmus.model.errors import IsthmusError
 from isthmus.site.config import HistorianSection
-from isthmus.site.historian import shipped
-from isthmus.site.historian.manifest import NAME
-from isthmus.site.historian.ship import Shipped, Shipper, open_shipper
-from isthmus.site.historian.waveforms import FOLDER
+from isthmus.site.historian.sealed.manifest import NAME
+from isthmus.site.historian.sealed.waveforms import FOLDER
+from isthmus.site.historian.shipping import shipped
+from isthmus.site.historian.shipping.ship import Shipped, Shipper, open_shipper
 from isthmus.site.records.ship_log import LogShipper, ShippedLog, open_log_shipper
 
 _log: Final = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from isthmus.model.samples import Batch, kind_of
 from isthmus.model.time import NS_PER_S, iso
-from isthmus.site.historian.rows import FORM_OF, NONE
+from isthmus.site.historian.memory.rows import FORM_OF, NONE
 
 _MOST_TAGS: Final = 20
 

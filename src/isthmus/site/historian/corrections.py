@@ -19,9 +19,9 @@ import numpy as np
 from isthmus.model.errors import UsageError
 from isthmus.model.samples import TagInfo, ValueKind
 from isthmus.model.time import iso
-from isthmus.site.historian.journal import Journal, Right
-from isthmus.site.historian.manifest import Manifest
-from isthmus.site.historian.rows import FORM_OF, INT, NONE, REAL, TEXT, Rows, Words
+from isthmus.site.historian.memory.rows import FORM_OF, INT, NONE, REAL, TEXT, Rows, Words
+from isthmus.site.historian.sealed.journal import Journal, Right
+from isthmus.site.historian.sealed.manifest import Manifest
 
 Value = float | int | bool | str | None
 _MOST_NS = 1 << 62

@@ -19,15 +19,16 @@ import pyarrow as pa
 
 from isthmus.model.errors import StoreDamaged
 from isthmus.model.query import Operator
-from isthmus.site.historian import corrections, waveforms
-from isthmus.site.historian.engine import Engine
-from isthmus.site.historian.head import Head
-from isthmus.site.historian.leases import Lease
-from isthmus.site.historian.manifest import Manifest, Segment
-from isthmus.site.historian.newest import Newest
-from isthmus.site.historian.rows import Rows, from_batch, numbered
+from isthmus.site.historian import corrections
+from isthmus.site.historian.asking.engine import Engine
+from isthmus.site.historian.memory.head import Head
+from isthmus.site.historian.memory.newest import Newest
+from isthmus.site.historian.memory.rows import Rows, from_batch, numbered
+from isthmus.site.historian.sealed import waveforms
+from isthmus.site.historian.sealed.leases import Lease
+from isthmus.site.historian.sealed.manifest import Manifest, Segment
+from isthmus.site.historian.sealed.view import Files, View
 from isthmus.site.historian.tags import TagBook
-from isthmus.site.historian.view import Files, View
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import MAGIC, Frame, FrameKind
 

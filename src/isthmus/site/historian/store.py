@@ -30,25 +30,26 @@ from isthmus.model.query import Operator
 from isthmus.model.samples import Batch
 from isthmus.model.time import NS_PER_DAY, NS_PER_HOUR, NS_PER_S, from_datetime
 from isthmus.site.config import HistorianSection
-from isthmus.site.historian import corrections, leases, retention, rollup, upkeep
+from isthmus.site.historian import corrections
+from isthmus.site.historian.asking.engine import Engine
+from isthmus.site.historian.asking.slowest import Slowest
 from isthmus.site.historian.check import Bounds, Refused, Told, Trouble, sentence, sift
 from isthmus.site.historian.corrections import Correction
-from isthmus.site.historian.engine import Engine
-from isthmus.site.historian.head import Head
-from isthmus.site.historian.journal import NAME as NAMES
-from isthmus.site.historian.journal import LetGo, open_journal
-from isthmus.site.historian.manifest import Segment, put_about, put_segments
-from isthmus.site.historian.mark import mark, open_manifest
-from isthmus.site.historian.newest import Newest
-from isthmus.site.historian.room import Room
-from isthmus.site.historian.rows import Rows, from_batch, numbered
-from isthmus.site.historian.seal import Due, seal
-from isthmus.site.historian.slowest import Slowest
+from isthmus.site.historian.memory.head import Head
+from isthmus.site.historian.memory.newest import Newest
+from isthmus.site.historian.memory.room import Room
+from isthmus.site.historian.memory.rows import Rows, from_batch, numbered
+from isthmus.site.historian.memory.taken import Taken
+from isthmus.site.historian.sealed import leases, retention, rollup, upkeep
+from isthmus.site.historian.sealed.journal import NAME as NAMES
+from isthmus.site.historian.sealed.journal import LetGo, open_journal
+from isthmus.site.historian.sealed.manifest import Segment, put_about, put_segments
+from isthmus.site.historian.sealed.mark import mark, open_manifest
+from isthmus.site.historian.sealed.seal import Due, seal
+from isthmus.site.historian.sealed.view import Files, View
+from isthmus.site.historian.sealed.waveforms import FOLDER as WAVEFORMS
+from isthmus.site.historian.sealed.waveforms import Waveforms, are_bursts
 from isthmus.site.historian.tags import TagBook
-from isthmus.site.historian.taken import Taken
-from isthmus.site.historian.view import Files, View
-from isthmus.site.historian.waveforms import FOLDER as WAVEFORMS
-from isthmus.site.historian.waveforms import Waveforms, are_bursts
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import FrameKind
 from isthmus.wire.segment import SegmentLog

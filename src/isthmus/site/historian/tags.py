@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.model.samples import TagInfo
-from isthmus.site.historian.journal import Journal, Named, info_of
-from isthmus.site.historian.manifest import Manifest, tag_rows
-from isthmus.site.historian.rows import FORM_OF, NONE
+from isthmus.site.historian.memory.rows import FORM_OF, NONE
+from isthmus.site.historian.sealed.journal import Journal, Named, info_of
+from isthmus.site.historian.sealed.manifest import Manifest, tag_rows
 
 _PUT: Final = """
 INSERT INTO tag VALUES (?, ?, ?, ?, ?, ?, ?, ?)

@@ -25,7 +25,7 @@ from typing import Final
 from isthmus.model.errors import DatabaseAway, StoreDamaged
 from isthmus.model.rarely import Rarely
 from isthmus.model.records import Record
-from isthmus.site.historian.parquet import write_whole
+from isthmus.site.historian.sealed.parquet import write_whole
 from isthmus.site.intake import handed_history
 from isthmus.site.intake.handed_history import NotTaken, Told, whole
 from isthmus.site.records.records_log import chained

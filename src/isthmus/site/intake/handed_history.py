@@ -28,7 +28,7 @@ from isthmus.model.errors import StoreDamaged, UsageError
 from isthmus.model.samples import Batch, TagInfo
 from isthmus.model.status import BAD, GOOD
 from isthmus.site.historian.corrections import Correction, value_of
-from isthmus.site.historian.parquet import sync_folder, write_whole
+from isthmus.site.historian.sealed.parquet import sync_folder, write_whole
 from isthmus.site.intake.corrections import correct
 from isthmus.site.site import Site
 from isthmus.wire import frame as frames

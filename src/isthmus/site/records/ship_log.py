@@ -17,8 +17,8 @@ import msgspec
 
 from isthmus.model.errors import IsthmusError, StoreDamaged, UsageError
 from isthmus.model.time import NS_PER_S
-from isthmus.site.historian import shipped
-from isthmus.site.historian.shipped import Leaving, Place
+from isthmus.site.historian.shipping import shipped
+from isthmus.site.historian.shipping.shipped import Leaving, Place
 from isthmus.site.records import shipped_log as form
 from isthmus.site.records.records_log import LINK_BYTES
 from isthmus.site.records.shipped_log import Link, LogRoot, Piece, Run

@@ -22,8 +22,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from isthmus.model.errors import StoreDamaged
-from isthmus.site.historian import shipped
-from isthmus.site.historian.shipped import Leaving, Place
+from isthmus.site.historian.shipping import shipped
+from isthmus.site.historian.shipping.shipped import Leaving, Place
 from isthmus.site.records.records_log import LINK_BYTES
 from isthmus.wire import frame as frames
 from isthmus.wire.frame import Frame, FrameKind

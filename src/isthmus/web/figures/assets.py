@@ -407,15 +407,24 @@ def drawn(house: House) -> tuple[list[dict[str, Any]], list[dict[str, Any]], boo
 def _sources_drawn(house: House, *, single: bool) -> dict[str, tuple[str, str]]:
     """By source, the dot of the device that it reads, and its zone, where the record has the device."""
     views = house.site.views
-    if not views.query("SELECT id FROM connections_source LIMIT 1"):
+    if not views.query("SELECT address FROM connections_source LIMIT 1"):
         return {}
     rows = views.query(
-        "SELECT k.id, k.zone, k.role, json_extract(field.value, '$.value') AS source "
-        "FROM assets_body AS b JOIN assets_known AS k ON k.id = b.id AND k.parent = '', "
-        "json_each(b.body, '$.fields') AS field "
-        """WHERE b.body LIKE '%"name":"source"%' AND json_extract(field.value, '$.name') = 'source'"""
+        "SELECT k.id, k.zone, k.role, b.body FROM assets_body AS b "
+        "JOIN assets_known AS k ON k.id = b.id AND k.parent = '' "
+        """WHERE b.body LIKE '%"name":"source"%' ORDER BY k.id"""
     )
-    return {row["source"]: (row["id"] if single else f"{row['zone']}/{row['role']}", row["zone"]) for row in rows}
+    return {
+        source: (row["id"] if single else f"{row['zone']}/{row['role']}", row["zone"])
+        for row in rows
+        for source in _sources_of(row["body"])
+    }
+
+
+def _sources_of(body: str) -> list[str]:
+    """The sources that read a device, as its body says."""
+    fields = msgspec.json.decode(body, type=AssetKnown).fields
+    return [str(field.value) for field in fields if field.name == "source"]
 
 
 def _each(values: Iterable[str]) -> str:

@@ -1,0 +1,1 @@
+"""A past from elsewhere: the dialects and the import."""

@@ -1,0 +1,1 @@
+"""What people do to look after it: backup, verify, mend."""

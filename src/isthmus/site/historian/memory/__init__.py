@@ -1,0 +1,1 @@
+"""Samples in memory: columns side by side, the head, the newest of each tag."""

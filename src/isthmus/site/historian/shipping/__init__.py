@@ -1,0 +1,1 @@
+"""What a group of plants reads: segments, corrections and the newest samples, shipped."""
