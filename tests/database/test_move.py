@@ -85,4 +85,4 @@ def test_nothing_moves_while_the_site_runs(
     lived(tmp_path)
     with Store(tmp_path / "site" / "history", background=False):
         assert main(["database", "move", str(file)]) != 0
-    assert "runs; stop it first" in capsys.readouterr().err
+    assert "is being written by the site" in capsys.readouterr().err

@@ -6,7 +6,6 @@ away from the place that was moved from.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -16,6 +15,7 @@ from isthmus.model.errors import UsageError
 from isthmus.plantfile import PlantFile
 from isthmus.run.database import database_of
 from isthmus.site import views as folder_of_views
+from isthmus.site.historian.sealed.leases import Held
 from isthmus.site.historian.store import Store
 from isthmus.site.records.database import Connection, Database
 from isthmus.site.records.postgresql import PostgresDatabase
@@ -75,11 +75,8 @@ def _alone(file: PlantFile) -> Store:
     """History, opened: while we hold it no site of this folder can run."""
     try:
         return Store(file.site.data / "history", file.historian, background=False, what="isthmus database")
-    except OSError as error:
-        if error.errno == errno.EBUSY:
-            msg = f"the site of {file.site.data} runs; stop it first"
-            raise UsageError(msg) from error
-        raise
+    except Held as error:
+        raise UsageError(str(error.strerror)) from error
 
 
 def _copy(origin: Path | Database, target: Path | Database, *, replace: bool) -> None:
