@@ -36,6 +36,8 @@ def test_a_stretch_is_chosen_by_dragging_put_right_seen_beside_what_came_and_tak
     opened: Open, fresh: worlds.World, times: list[int]
 ) -> None:
     page = opened(f"{ADDRESS}?from={times[0]}&to={times[-1] + 1}", role="quality")
+    # Ten samples a minute apart are few for so wide a line: nine of them are drawn as holding until the next.
+    expect(page.locator("#trend")).to_have_attribute("data-drawn", "19")
     # From between the second and third sample to between the seventh and eighth.
     with page.expect_navigation():
         drag(page, drawn(page.locator("#trend")), 1.5 / 9, 6.5 / 9)

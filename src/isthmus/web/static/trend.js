@@ -3,10 +3,31 @@ let place = null;
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const MAX_LIVE = 4000;
 const AGAIN_MS = 20000;
+const WIDE = 1 / 40;
 
 async function read(asked) {
   const reply = await fetch(`/api/trend?${new URLSearchParams(asked)}`);
-  return reply.ok ? reply.json() : null;
+  return reply.ok ? lasting(await reply.json()) : null;
+}
+
+// Where nothing came for long a value is drawn as every figure takes it: it holds until the next sample.
+function lasting(told) {
+  if (told.step) return told;
+  const wide = ((told.end_ns - told.start_ns) / 1e9) * WIDE;
+  const drawn = { ...told, time_s: [], value: [] };
+  told.time_s.forEach((moment, at) => {
+    hold([drawn.time_s, drawn.value], moment, wide);
+    drawn.time_s.push(moment);
+    drawn.value.push(told.value[at]);
+  });
+  return drawn;
+}
+
+// The values before `moment` once more just before it, when they stand further away than `wide` seconds.
+function hold([times, ...values], moment, wide) {
+  if (!times.length || moment - times.at(-1) <= wide) return;
+  times.push(moment - 0.001);
+  for (const column of values) column.push(column.at(-1));
 }
 
 // The line, and below it what came before anybody put it right, where somebody did.
@@ -76,7 +97,7 @@ async function draw() {
       readAt = Date.now();
       data = (await columns({ ...asked, start_ns, end_ns }, then)) ?? data;
     }
-    add(data, newest);
+    add(data, newest, step === "1" ? Infinity : ((end - start) / 1e9) * WIDE);
     plot.batch(() => {
       plot.setData(data, !start_ns && !hand.zoomed);
       if (start_ns && !hand.zoomed) plot.setScale("x", { min: start_ns / 1e9, max: end_ns / 1e9 });
@@ -85,9 +106,10 @@ async function draw() {
   });
 }
 
-function add(data, { time_ns, value }) {
+function add(data, { time_ns, value }, wide) {
   const seconds = time_ns / 1e9;
   if (time_ns === null || (data[0].length && seconds <= data[0].at(-1))) return;
+  hold(data, seconds, wide);
   data[0].push(seconds);
   for (const column of data.slice(1)) column.push(value);
   if (data[0].length > MAX_LIVE) for (const column of data) column.splice(0, MAX_LIVE / 4);
