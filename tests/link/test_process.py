@@ -57,12 +57,17 @@ def lives(values: list[int]) -> dict[int, list[int]]:
     return out
 
 
+def _alive(fresh: list[int], life: int) -> bool:
+    return len(fresh) > 200 and any(value // LIFE == life for value in fresh)
+
+
 async def killed_again_and_again(place: Place, process: Process, kills: int) -> None:
     async with place.listening():
         for life in range(kills):
             edge = process.start(life)
             seen = len(place.taker.values.get("line", []))
-            await until(lambda seen=seen: len(place.taker.values.get("line", [])) > seen + 200, 20)
+            # What the life before left may be more than that; each is killed with something of its own under way.
+            await until(lambda seen=seen, life=life: _alive(place.taker.values.get("line", [])[seen:], life), 20)
             await asyncio.sleep(0.013 * (life % 17))
             edge.send_signal(signal.SIGKILL)
             await asyncio.to_thread(edge.wait, 10)
