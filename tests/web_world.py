@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
 
 import httpx
 from litestar import Litestar
@@ -29,7 +30,7 @@ from isthmus.model.records.production import (
 )
 from isthmus.model.samples import Batch, TagInfo, ValueKind, columns
 from isthmus.model.states import State
-from isthmus.model.time import NS_PER_MINUTE, NS_PER_S
+from isthmus.model.time import NS_PER_MINUTE, NS_PER_S, to_datetime
 from isthmus.site.historian.store import Store
 from isthmus.site.namespace import Last
 from isthmus.site.records.postgresql import PostgresDatabase
@@ -59,15 +60,18 @@ def source_of(name: str) -> str:
 
 
 def plant(now_ns: int) -> Plant:
-    """Three shifts of eight hours with a break each, so that every moment lies in one."""
-    del now_ns
+    """Three shifts of eight hours with a break each; `now_ns` lies well within one, whatever the time of day."""
+    hour = to_datetime(now_ns).astimezone(ZoneInfo("Europe/London")).hour
+    first = 6 if 2 <= (hour - 6) % 8 < 7 else 2
     shifts = tuple(
-        Shift(name=name, start=start, end=end, days="Mon-Sun", breaks=(pause,))
-        for name, start, end, pause in (
-            ("Early", "06:00", "14:00", "09:00-09:15"),
-            ("Late", "14:00", "22:00", "17:00-17:15"),
-            ("Night", "22:00", "06:00", "01:00-01:15"),
+        Shift(
+            name=name,
+            start=f"{begin % 24:02}:00",
+            end=f"{(begin + 8) % 24:02}:00",
+            days="Mon-Sun",
+            breaks=(f"{(begin + 3) % 24:02}:00-{(begin + 3) % 24:02}:15",),
         )
+        for name, begin in (("Early", first), ("Late", first + 8), ("Night", first + 16))
     )
     machines = {path(name): _machine(name) for name in NAMES}
     reasons = {
