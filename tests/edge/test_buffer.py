@@ -309,6 +309,24 @@ def test_memory_is_bounded_and_what_it_lets_go_is_counted(tmp_path: Path, monkey
     buffer.close()
 
 
+def test_marks_of_a_gap_never_crowd_out_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MEMORY_BYTES", 500_000)
+    monkeypatch.setitem(TAGS, "line", [TagInfo(name=f"line/{n}", kind=ValueKind.I64) for n in range(3_000)])
+    buffer = opened(tmp_path)
+    failing(monkeypatch, lambda: OSError(errno.EIO, "Input/output error"))
+    for number in range(1_000):
+        buffer.put("line", noise(number * 200, 200))
+        buffer.flush()
+        buffer._look_after()
+    waiting = [frames.samples(frame)["value"].null_count for frame in samples_waiting(buffer)]
+    marks = sum(waiting)
+    kept = drained(buffer)
+    assert kept == list(range(kept[0], 200_000)), "the newest stay, without a hole"
+    assert marks <= 0.2 * len(kept), f"{marks} marks beside {len(kept)} values"
+    assert len(kept) > 30_000
+    buffer.close()
+
+
 def test_a_failed_sync_takes_back_what_nobody_can_vouch_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     buffer = opened(tmp_path)
     buffer.put("line", noise(0))

@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -55,8 +55,17 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _log: Final = logging.getLogger(__name__)
 
 Why = Literal["size", "age", "disk full", "damaged", "refused"]
-_LEAVES_A_GAP: Final = frozenset({"size", "age", "disk full"})
-"""What is refused might be refused for ever, and a mark of it too."""
+_ROWS_A_MARK: Final = 20
+"""Rows that are let go for each mark of their gap, so that marks never crowd out what was read."""
+_ROOM: Final = 0.9
+"""Below this share of what may be kept there is room again for the marks still owed."""
+
+
+class _Gap(NamedTuple):
+    """What was let go of a source and is not marked yet."""
+
+    start_ns: int
+    rows: int
 
 
 class Buffer:
@@ -88,6 +97,7 @@ class Buffer:
         self._records: list[Record] = []
         self._rows = 0
         self._overflow: dict[str, Dropped] = {}
+        self._gaps: dict[str, _Gap] = {}
         self._full = asyncio.Event()
         self._rarely = Rarely()
         self._lock = Lock()
@@ -168,6 +178,8 @@ class Buffer:
 
     def close(self) -> None:
         """Flush and end in an orderly way: no gap will be told at the next start."""
+        for source in list(self._gaps):
+            self._mark(source)
         self.flush()
         for lane in self.lanes:
             with suppress(OSError):
@@ -179,19 +191,9 @@ class Buffer:
         """Tell what will never reach the site."""
         for part in dropped:
             self.tell(self._record(part, why, detail))
-            if why in _LEAVES_A_GAP and part.frames:
-                self._mark_lost(part)
             rows = self._rarely.due(f"{part.source} {why}", time.monotonic(), part.rows)
             if rows is not None:
                 _log.warning("buffer: %d rows of %s are let go (%s)", rows, part.source, why)
-
-    def _mark_lost(self, part: Dropped) -> None:
-        """Nobody will know what held from here on: without a mark what held before would seem to go on."""
-        tags = self._tags.get(part.source, ())
-        for kind in dict.fromkeys(tag.kind for tag in tags):
-            of_kind = [number for number, tag in enumerate(tags) if tag.kind is kind]
-            # What was read at that very moment may stand in a frame that did reach the site.
-            self.put(part.source, no_value(kind, of_kind, part.start_ns + 1, BAD_DATA_LOST))
 
     def take_acknowledgements(self, taken: Sequence[Acknowledged]) -> None:
         """Forget what the site says it has; used for acknowledgements that were carried by hand."""
@@ -352,6 +354,7 @@ class Buffer:
                 self.lanes.remove(lane)
                 lane.remove()
         self._tell_damage()
+        self._mark_the_rest()
         self._read_inbox()
         with suppress(OSError):
             (self._folder / "alive").write_text(str(self._clock()))
@@ -364,9 +367,35 @@ class Buffer:
                 return True
             gone = lane.drop_oldest()
             if gone is not None:
-                self.let_go(self._kept_in_mind(*gone, why), why)
+                parts = self._kept_in_mind(*gone, why)
+                self.let_go(parts, why)
+                self._leave_gaps(gone[0], {part.source: part.start_ns for part in parts})
                 return True
         return False
+
+    def _leave_gaps(self, dropped: Sequence[Dropped], starts: Mapping[str, int]) -> None:
+        """Note what went of each source, and since when; its tags are marked once it is much beside the marks."""
+        for part in dropped:
+            before = self._gaps.get(part.source, _Gap(starts[part.source], 0))
+            gap = _Gap(min(before.start_ns, starts[part.source]), before.rows + part.rows)
+            self._gaps[part.source] = gap
+            if gap.rows >= _ROWS_A_MARK * len(self._tags.get(part.source, ())):
+                self._mark(part.source)
+
+    def _mark(self, source: str) -> None:
+        """Nobody will know what held from here on: without a mark what held before would seem to go on."""
+        gap, tags = self._gaps.pop(source), self._tags.get(source, ())
+        for kind in dict.fromkeys(tag.kind for tag in tags):
+            of_kind = [number for number, tag in enumerate(tags) if tag.kind is kind]
+            # What was read at that very moment may stand in a frame that did reach the site.
+            self.put(source, no_value(kind, of_kind, gap.start_ns + 1, BAD_DATA_LOST))
+
+    def _mark_the_rest(self) -> None:
+        """Marks that are still owed, once there is room for them."""
+        memory = sum(lane.size for lane in self.lanes if not lane.on_disk)
+        if self.size - memory < _ROOM * self._most_bytes and memory < _ROOM * MEMORY_BYTES:
+            for source in list(self._gaps):
+                self._mark(source)
 
     def _kept_in_mind(self, dropped: Sequence[Dropped], records: Sequence[Record], why: Why) -> list[Dropped]:
         """What goes now, joined with what is said to have gone before by the records that go with it.
