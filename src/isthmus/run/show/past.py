@@ -40,7 +40,7 @@ def live_through(days: float, seed: int, until_ns: int) -> Iterator[tuple[Machin
         spec = msgspec.structs.replace(spec, breakdown_s=machine.breakdown_s * 3)
         world = World([spec], seed, start_ns)
         rows: Rows = defaultdict(list)
-        for now_ns in range(start_ns + _STEP_NS, until_ns, _STEP_NS):
+        for now_ns in (*range(start_ns + _STEP_NS, until_ns, _STEP_NS), until_ns):
             _keep_busy(world, spec)
             for change in world.advance(now_ns):
                 _note(rows, spec, change)
